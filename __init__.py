@@ -1,0 +1,1 @@
+"""labelcut: what to label next, with a proof."""
