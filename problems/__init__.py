@@ -1,1 +1,50 @@
-"""placeholder."""
+"""What is being chosen: problems, their constraints, answers, and the files that hold them."""
+
+from .base import Certificate, Evaluation, Problem, Sense, Solution, Status, StoppedBy
+from .checking import CheckReport, check
+from .class_balanced import ClassBalanced
+from .constraints import Constraint, Forbid, Include
+from .errors import (
+    CheckFailed,
+    InfeasibleSelection,
+    InvalidInput,
+    LabelcutError,
+    NotEnoughMemory,
+    UnsupportedProblem,
+)
+from .loading import load
+from .problem_files import ProblemFile, read_problem, save_problem
+from .selection import Selection, SelectionProblem
+from .solution_files import load_solution
+from .targets import fill_target, paper_target
+
+__all__ = [
+    "Certificate",
+    "CheckFailed",
+    "CheckReport",
+    "ClassBalanced",
+    "Constraint",
+    "Evaluation",
+    "Forbid",
+    "Include",
+    "InfeasibleSelection",
+    "InvalidInput",
+    "LabelcutError",
+    "NotEnoughMemory",
+    "Problem",
+    "ProblemFile",
+    "Selection",
+    "SelectionProblem",
+    "Sense",
+    "Solution",
+    "Status",
+    "StoppedBy",
+    "UnsupportedProblem",
+    "check",
+    "fill_target",
+    "load",
+    "load_solution",
+    "paper_target",
+    "read_problem",
+    "save_problem",
+]

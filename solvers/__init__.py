@@ -1,1 +1,7 @@
-"""placeholder."""
+"""How rows are chosen: one folder of methods for each kind of problem, behind `solve`."""
+
+from .dispatch import methods, solve
+from .registry import MethodInfo
+from .search import Progress
+
+__all__ = ["MethodInfo", "Progress", "methods", "solve"]

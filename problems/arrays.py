@@ -1,0 +1,190 @@
+"""The array border: NumPy, torch on any device, memory-mapped files and shards become one thing.
+
+Backends are told apart here and nowhere else. What leaves this module is NumPy in float64, int64
+or bool, a chunk of rows at a time, so that no input is ever copied whole.
+"""
+
+import mmap
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from array_api_compat import is_torch_array
+
+from .errors import InvalidInput
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+
+CHUNK_VALUES = 1 << 20
+"""Values in one chunk: 8 MB in float64."""
+
+
+def to_numpy(values: Any) -> npt.NDArray[Any]:
+    """Return any array-like as a NumPy array, without a copy where the backend allows it."""
+    if is_torch_array(values):
+        tensor = values.detach().cpu()
+        is_bfloat16 = str(tensor.dtype) == "torch.bfloat16"
+        return np.asarray((tensor.float() if is_bfloat16 else tensor).numpy())
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        raise InvalidInput(
+            f"array: every row must have the same length; {error}; pass a rectangular array"
+        ) from None
+
+
+def freeze(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return a read-only view of an array."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def as_vector(values: Any, name: str, size: int | None = None) -> Floats:
+    """Return a read-only float64 vector of `size` values; finiteness is the caller's to check."""
+    vector = to_numpy(values)
+    if vector.dtype.kind not in "fiub":
+        raise InvalidInput(f"{name}: must be real numbers; got {vector.dtype}; convert to float")
+    if vector.ndim != 1:
+        raise InvalidInput(
+            f"{name}: must be one-dimensional; got shape {vector.shape}; pass one value for each"
+        )
+    if size is not None and len(vector) != size:
+        raise InvalidInput(
+            f"{name}: must have {size} values; got {len(vector)}; pass one value for each"
+        )
+    copy = np.array(vector, dtype=np.float64)
+    return freeze(copy)
+
+
+def as_rows(values: Any, name: str, size: int) -> Ints:
+    """Return distinct dataset rows, ascending and read-only, from row numbers or a bool mask."""
+    rows = to_numpy(values)
+    if rows.ndim != 1:
+        raise InvalidInput(
+            f"{name}: must be a one-dimensional list of rows; got shape {rows.shape}; flatten it"
+        )
+    if rows.dtype == np.bool_:
+        if len(rows) != size:
+            raise InvalidInput(
+                f"{name}: a mask must have one value for each of {size} rows; got {len(rows)}"
+            )
+        return freeze(np.flatnonzero(rows).astype(np.int64))
+    integers = as_integers(rows, name)
+    outside = integers[(integers < 0) | (integers >= size)]
+    if len(outside):
+        raise InvalidInput(
+            f"{name}: rows must lie in 0..{size - 1}; got {outside[0]}; pass rows of the dataset"
+        )
+    ascending = np.sort(integers)
+    twice = ascending[1:][ascending[1:] == ascending[:-1]]
+    if len(twice):
+        raise InvalidInput(f"{name}: rows must be distinct; row {twice[0]} comes twice; drop one")
+    return freeze(ascending)
+
+
+def as_integers(values: Any, name: str) -> Ints:
+    """Return whole numbers as int64; floats are taken when they are whole."""
+    array = to_numpy(values)
+    if array.size == 0:
+        return array.astype(np.int64)
+    if array.dtype.kind not in "iuf":
+        raise InvalidInput(f"{name}: must be whole numbers; got {array.dtype}; pass integers")
+    if array.dtype.kind == "f":
+        wrong = array[~(np.isfinite(array) & (array == np.floor(array)))]
+        if len(wrong):
+            raise InvalidInput(f"{name}: must be whole numbers; got {wrong[0]}; pass integers")
+    return array.astype(np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class Matrix:
+    """N rows by d columns in one array or in shards, read as float64 a chunk at a time.
+
+    Parameters
+    ----------
+    parts
+        Arrays ``(n_s, d)`` in row order: NumPy, memory-mapped or torch on any device. They are
+        kept as given and never copied.
+    """
+
+    parts: tuple[Any, ...]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return sum(len(part) for part in self.parts), int(self.parts[0].shape[1])
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of one stored value."""
+        return int(getattr(self.parts[0], "itemsize", 8))
+
+    def chunks(self) -> Iterator[tuple[int, Floats]]:
+        """Yield ``(first row, values)`` over all rows, in order."""
+        step = max(CHUNK_VALUES // max(self.shape[1], 1), 1)
+        first = 0
+        for part in self.parts:
+            for start in range(0, len(part), step):
+                yield first + start, _as_float64(part[start : start + step])
+                _forget_pages(part)
+            first += len(part)
+
+    def take(self, rows: Ints) -> Floats:
+        """Return the values of some rows ``(k, d)``, in the order asked for."""
+        taken = np.empty((len(rows), self.shape[1]))
+        first = 0
+        for part in self.parts:
+            here = np.flatnonzero((rows >= first) & (rows < first + len(part)))
+            if len(here):
+                taken[here] = _as_float64(part[rows[here] - first])
+                _forget_pages(part)
+            first += len(part)
+        return taken
+
+
+def as_matrix(values: Any, name: str) -> Matrix:
+    """Return one array, or a list of shards with the same columns, as a `Matrix`."""
+    if isinstance(values, Matrix):
+        return values
+    sharded = isinstance(values, Sequence) and all(getattr(v, "ndim", 0) == 2 for v in values)
+    parts = tuple(values) if sharded else (values,)
+    parts = tuple(part if is_torch_array(part) else to_numpy(part) for part in parts)
+    if not parts:
+        raise InvalidInput(f"{name}: must have rows; got an empty list; pass an array (N, columns)")
+    for part in parts:
+        dtype = str(part.dtype).removeprefix("torch.")
+        if not dtype.startswith(("float", "int", "uint", "bool", "bfloat")):
+            raise InvalidInput(f"{name}: must be real numbers; got {dtype}; convert to float32")
+        if part.ndim != 2:
+            raise InvalidInput(
+                f"{name}: must be two-dimensional (rows, columns); got shape {tuple(part.shape)}"
+            )
+        if part.shape[1] != parts[0].shape[1]:
+            raise InvalidInput(
+                f"{name}: shards must have the same columns; "
+                f"got {parts[0].shape[1]} and {part.shape[1]}; save them alike"
+            )
+    matrix = Matrix(parts)
+    if 0 in matrix.shape:
+        raise InvalidInput(f"{name}: must have rows and columns; got shape {matrix.shape}")
+    return matrix
+
+
+def _as_float64(values: Any) -> Floats:
+    return np.asarray(to_numpy(values), dtype=np.float64)
+
+
+def _forget_pages(part: Any) -> None:
+    """Give back the pages of a shared memory map, which would count as ours once read."""
+    base = part
+    while isinstance(base, np.ndarray):
+        if isinstance(base, np.memmap) and base.mode == "c":
+            return  # a private map holds the caller's changes in those very pages
+        base = base.base
+    if isinstance(base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        base.madvise(mmap.MADV_DONTNEED)

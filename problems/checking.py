@@ -1,0 +1,148 @@
+"""Re-checking somebody else's answer: feasibility, objective and bound, without solving."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .base import Sense
+from .errors import CheckFailed
+
+if TYPE_CHECKING:
+    from .base import Problem
+    from .selection import Selection, SelectionProblem
+
+TOLERANCE = 1e-9
+"""Relative difference that another order of summation may explain."""
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """What a check found to be true.
+
+    Parameters
+    ----------
+    rows
+        How many rows were found feasible.
+    objective
+        The objective, recomputed.
+    bound
+        The bound that was claimed, or None.
+    proven
+        The bound that the certificate proves by itself, recomputed, or None.
+    bound_rechecked
+        Whether `proven` supports the whole claim; False for branch and bound.
+    """
+
+    rows: int
+    objective: float | None
+    bound: float | None
+    proven: float | None
+    bound_rechecked: bool
+
+
+def check(problem: SelectionProblem, solution: Selection) -> CheckReport:
+    """Verify that a solution is feasible, worth what it claims, and bounded as it claims.
+
+    Parameters
+    ----------
+    problem
+        The problem it claims to answer.
+    solution
+        From `labelcut.solve`, or read back with `labelcut.load`.
+
+    Returns
+    -------
+    CheckReport
+        What was verified; a bound from branch and bound is reported as not re-checkable.
+
+    Raises
+    ------
+    CheckFailed
+        Another problem's solution, another objective, ids or bound than claimed.
+    InfeasibleSelection
+        A broken constraint, by name and amount.
+
+    Examples
+    --------
+    >>> from labelcut import ClassBalanced, solve
+    >>> problem = ClassBalanced([[0.9, 0.1], [0.2, 0.8]], [0.3, 0.5], budget=1)
+    >>> check(problem, solve(problem, "exact")).rows
+    1
+    """
+    if solution.fingerprint != problem.fingerprint:
+        raise CheckFailed(
+            f"fingerprint: the solution answers problem {solution.fingerprint[:12]}, this is "
+            f"{problem.fingerprint[:12]}; give the problem it was solved for"
+        )
+    if solution.objective is None:
+        _require(len(solution.indices) == 0, "indices: rows without an objective")
+        return CheckReport(0, None, solution.bound, None, False)
+    problem.check(solution)
+    _check_names(problem, solution)
+    evaluation = problem.evaluate(solution)
+    claims = {"objective": solution.objective, **solution.terms}
+    for name, value in {"objective": evaluation.objective, **evaluation.terms}.items():
+        claimed = claims.get(name)
+        _require(
+            claimed is not None and _close(claimed, value),
+            f"{name}: {claimed} is claimed, the rows give {value}",
+        )
+    proven = _check_bound(problem, solution)
+    return CheckReport(
+        rows=len(solution.indices),
+        objective=evaluation.objective,
+        bound=solution.bound,
+        proven=proven,
+        bound_rechecked=bool(solution.certificate and solution.certificate.recheckable),
+    )
+
+
+def _check_names(problem: SelectionProblem, solution: Selection) -> None:
+    if problem.ids is not None and solution.ids is not None:
+        _require(
+            np.array_equal(problem.ids[solution.indices], solution.ids),
+            "ids: they are not the ids of the chosen rows",
+        )
+    if solution.order is not None:
+        _require(
+            np.array_equal(np.sort(solution.order), solution.indices),
+            "order: it does not list the chosen rows",
+        )
+
+
+def _check_bound(problem: Problem, solution: Selection) -> float | None:
+    bound, certificate = solution.bound, solution.certificate
+    if bound is None or solution.objective is None:
+        return None
+    ahead = bound - solution.objective if problem.sense is Sense.MIN else solution.objective - bound
+    _require(
+        ahead <= TOLERANCE * max(1.0, abs(bound)),
+        f"bound: {bound} is claimed, the rows do better with {solution.objective}",
+    )
+    _require(certificate is not None, f"bound: {bound} is claimed without a certificate")
+    if certificate is None:
+        return None
+    proven = problem.prove(certificate)
+    if certificate.recheckable:
+        _require(
+            proven is not None and _reaches(problem.sense, proven, bound),
+            f"bound: {bound} is claimed, the certificate proves {proven}",
+        )
+    return proven
+
+
+def _reaches(sense: Sense, proven: float, claimed: float) -> bool:
+    short = claimed - proven if sense is Sense.MIN else proven - claimed
+    return short <= TOLERANCE * max(1.0, abs(claimed))
+
+
+def _close(one: float, other: float) -> bool:
+    return abs(one - other) <= TOLERANCE * max(1.0, abs(other))
+
+
+def _require(true: bool, message: str) -> None:
+    if not true:
+        raise CheckFailed(f"{message}; the file was changed, or belongs to another version")

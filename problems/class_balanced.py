@@ -1,0 +1,298 @@
+"""Class-balanced selection: informative rows whose expected classes meet a target."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import fsum
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from .arrays import Floats, Ints, as_integers, as_matrix, as_vector, freeze, to_numpy
+from .base import Certificate, Evaluation, Sense
+from .errors import InvalidInput
+from .fingerprint import hash_array
+from .lagrangian import lagrangian_bound
+from .probabilities import Probabilities, as_probabilities
+from .selection import SelectionProblem
+from .targets import fill_target, paper_target
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    import cvxpy
+
+    from .constraints import Constraint
+
+TARGETS = {"paper": paper_target, "fill": fill_target}
+DISTANCES = ("l1",)
+
+
+@dataclass(frozen=True, eq=False, init=False, repr=False)
+class ClassBalanced(SelectionProblem):
+    r"""Choose b informative rows that balance the classes (thesis ch. 4).
+
+    .. math:: \min_z\; -\sum_i u_i z_i + \lambda\,\|\Omega - P^\top z\|_1
+        \quad\text{s.t.}\quad \sum_i z_i = b,\; z \in \{0,1\}^N
+
+    This is eq. 4.8, with any utility u in the place of the entropy of eq. 4.6 and 4.7: BALD, or the
+    discriminator's certainty of eq. 4.9 with its sign turned.
+
+    Parameters
+    ----------
+    probs
+        P ``(N, C)`` (eq. 4.1), softmax outputs; rows sum to 1 within 1e-3 and are renormalized.
+        NumPy, memory-mapped, torch on any device, or a list of shards; kept, never copied, so do
+        not change it afterwards.
+    utility
+        u ``(N,)``, higher is better; see `labelcut.entropy`.
+    budget
+        b, how many rows to choose.
+    balance
+        λ ≥ 0, the price of one expected label too many or too few.
+    target
+        Ω ``(C,)``, the labels wanted of each class, or the rule that makes it from the labeled
+        rows' classes: ``"paper"`` (`paper_target`, eq. 4.4) or ``"fill"`` (`fill_target`). b/C for
+        each class when nothing is labeled.
+    labeled_classes
+        Classes ``0..C-1`` of the labeled rows, for the rules.
+    labeled_counts
+        n ``(C,)``, the same counted, instead of `labeled_classes`.
+    distance
+        ``"l1"`` (eq. 4.2).
+    labeled, candidates
+        Rows that are labeled already; rows that may be chosen (default: all others).
+    constraints
+        Such as ``[Include(rows), Forbid(rows)]``.
+    ids, table
+        Names of the rows ``(N,)``, and further columns; they come back with the selection.
+
+    Raises
+    ------
+    InvalidInput
+        Naming the argument, the rule, what came and the way out.
+
+    Examples
+    --------
+    >>> problem = ClassBalanced([[0.9, 0.1], [0.8, 0.2], [0.1, 0.9]], [0.3, 0.5, 0.2], budget=2)
+    >>> evaluation = problem.evaluate([1, 2])
+    >>> round(evaluation.objective, 6), round(evaluation.terms["imbalance"], 6)
+    (-0.5, 0.2)
+    """
+
+    kind: ClassVar[str] = "class-balanced"
+    sense: ClassVar[Sense] = Sense.MIN
+    probs: Probabilities
+    utility: Floats
+    balance: float
+    target: Floats
+    distance: str
+
+    def __init__(
+        self,
+        probs: Any,
+        utility: Any,
+        budget: int,
+        *,
+        balance: float = 1.0,
+        target: Any = "paper",
+        labeled_classes: Any = None,
+        labeled_counts: Any = None,
+        distance: str = "l1",
+        labeled: Any = None,
+        candidates: Any = None,
+        constraints: Iterable[Constraint] = (),
+        ids: Any = None,
+        table: Mapping[str, Any] | None = None,
+    ) -> None:
+        matrix = probs.matrix if isinstance(probs, Probabilities) else as_matrix(probs, "probs")
+        size = matrix.shape[0]
+        values = as_vector(utility, "utility", size)
+        self._set_rows(size, budget, labeled, candidates, constraints, ids, table)
+        _refuse_non_finite_utility(values, self)
+        self._set(
+            utility=values,
+            balance=_as_balance(balance),
+            distance=_as_distance(distance),
+            probs=as_probabilities(probs, self.dataset),
+        )
+        self._set(target=self._as_target(target, labeled_classes, labeled_counts))
+
+    @property
+    def n_classes(self) -> int:
+        """C, the number of classes."""
+        return self.probs.shape[1]
+
+    def evaluate(self, answer: Any) -> Evaluation:
+        r"""Return objective and terms of a selection in float64.
+
+        The terms are ``utility`` :math:`\sum u_i z_i`, ``imbalance``
+        :math:`\|\Omega - P^\top z\|_1`, and ``unreachable`` :math:`|\sum\Omega - b|`, the part of
+        the imbalance that no choice can remove.
+        """
+        rows = self.rows_of(answer)
+        utility = fsum(self.utility[rows])
+        imbalance = fsum(np.abs(self.target - self.probs.total(rows)))
+        terms = {
+            "utility": utility,
+            "imbalance": imbalance,
+            "unreachable": self.unreachable,
+        }
+        return Evaluation(-utility + self.balance * imbalance, terms)
+
+    @property
+    def unreachable(self) -> float:
+        r"""Imbalance of every selection, :math:`|\sum\Omega - b|`, since rows of P sum to 1."""
+        excess = abs(fsum(self.target) - self.budget)
+        return excess if excess > 1e-9 * self.budget else 0.0
+
+    def lower_bound(self, multipliers: Floats) -> float:
+        """Return the bound that multipliers ``(C,)`` prove; see `lagrangian_bound`."""
+        return lagrangian_bound(
+            self.probs,
+            self.utility,
+            self.target,
+            self.balance,
+            self.budget,
+            included=self.included,
+            selectable=self.selectable,
+            multipliers=multipliers,
+        )
+
+    def prove(self, certificate: Certificate) -> float | None:
+        """Return the bound that a certificate's multipliers prove by themselves."""
+        values = certificate.values.get("multipliers")
+        if values is None:
+            return None
+        multipliers = as_vector(values, "certificate multipliers", self.n_classes)
+        return self.lower_bound(multipliers)
+
+    def baseline(self) -> float | None:
+        """Return the objective of the included rows and the most useful others."""
+        if self.why_infeasible():
+            return None
+        return self.evaluate(self.top_rows()).objective
+
+    def top_rows(self) -> Ints:
+        """Return the included rows and the most useful others, lowest rows first on ties."""
+        rest = np.setdiff1d(self.selectable, self.included, assume_unique=True)
+        best = rest[np.argsort(-self.utility[rest], kind="stable")]
+        return np.concatenate([self.included, best[: self.budget - len(self.included)]])
+
+    def to_cvxpy(self) -> cvxpy.Problem:
+        """Return eq. 4.8 as a plain CVXPY model, to solve or to extend.
+
+        The model has one boolean variable ``z`` ``(N,)``; labeled rows and others that are no
+        candidates are fixed to 0.
+
+        Raises
+        ------
+        NotEnoughMemory
+            If P as float64, which CVXPY needs whole and copies, does not fit.
+
+        Examples
+        --------
+        >>> model = ClassBalanced([[0.9, 0.1], [0.2, 0.8]], [0.3, 0.5], budget=1).to_cvxpy()
+        >>> round(model.solve(solver="HIGHS"), 6)
+        0.1
+        """
+        from .cvxpy_model import class_balanced_model
+
+        return class_balanced_model(self)
+
+    def parameters(self) -> Mapping[str, Any]:
+        """Return the problem's own numbers and strings by their names in problem files."""
+        return {"balance": self.balance, "distance": self.distance}
+
+    def arrays(self) -> Mapping[str, Any]:
+        """Return the problem's own arrays by their names in problem files."""
+        return {"probs": self.probs.matrix, "utility": self.utility, "target": self.target}
+
+    def hashes(self) -> list[bytes]:
+        """Return the hash of each of the problem's own arrays."""
+        return [
+            self.probs.digest,
+            hash_array("utility", self.utility),
+            hash_array("target", self.target),
+        ]
+
+    def _as_target(self, target: Any, classes: Any, counts: Any) -> Floats:
+        if isinstance(target, str):
+            if target not in TARGETS:
+                raise InvalidInput(
+                    f"target: must be 'paper', 'fill' or an array (C,); got {target!r}"
+                )
+            made = TARGETS[target](self._labeled_counts(target, classes, counts), self.budget)
+            return freeze(made)
+        wanted = as_vector(target, "target", self.n_classes)
+        if not (np.isfinite(wanted).all() and (wanted >= 0).all()):
+            raise InvalidInput(
+                f"target: must be finite and not negative; got {wanted.min():.4g}; "
+                "pass the number of labels wanted of each class"
+            )
+        return wanted
+
+    def _labeled_counts(self, rule: str, classes: Any, counts: Any) -> Floats:
+        if classes is not None and counts is not None:
+            raise InvalidInput("labeled_counts: give either counts or labeled_classes, not both")
+        if counts is not None:
+            numbers = as_vector(counts, "labeled_counts", self.n_classes)
+            if not (np.isfinite(numbers).all() and (numbers >= 0).all()):
+                raise InvalidInput(
+                    f"labeled_counts: must not be negative; got {numbers.min():.4g}; count labels"
+                )
+            return numbers
+        if classes is None:
+            if len(self.labeled):
+                raise InvalidInput(
+                    f"target: {rule!r} needs the classes of the {len(self.labeled)} labeled rows; "
+                    "pass labeled_classes or labeled_counts, or the target as an array"
+                )
+            return np.zeros(self.n_classes)
+        return count_classes(classes, self.n_classes, len(self.labeled))
+
+
+def count_classes(classes: Any, n_classes: int, n_labeled: int) -> Floats:
+    """Count the labels of each class ``(C,)``; labels from outside the dataset are welcome.
+
+    Raises
+    ------
+    InvalidInput
+        If a class lies outside ``0..C-1``, or fewer classes come than rows are labeled.
+    """
+    labels = as_integers(classes, "labeled_classes")
+    wrong = np.flatnonzero((labels < 0) | (labels >= n_classes))
+    if len(wrong):
+        raise InvalidInput(
+            f"labeled_classes: classes must lie in 0..{n_classes - 1}; got {labels[wrong[0]]} at "
+            f"position {wrong[0]}; number classes as the columns of probs"
+        )
+    if n_labeled and len(labels) != n_labeled:
+        raise InvalidInput(
+            f"labeled_classes: must name the class of each of {n_labeled} labeled rows; "
+            f"got {len(labels)}; pass one for each"
+        )
+    return np.bincount(labels, minlength=n_classes).astype(np.float64)
+
+
+def _as_balance(balance: Any) -> float:
+    value = float(to_numpy(balance))
+    if not (np.isfinite(value) and value >= 0):
+        raise InvalidInput(f"balance: must be a finite number ≥ 0; got {value}; 1.0 is a start")
+    return value
+
+
+def _as_distance(distance: str) -> str:
+    if distance not in DISTANCES:
+        raise InvalidInput(f"distance: must be one of {', '.join(DISTANCES)}; got {distance!r}")
+    return distance
+
+
+def _refuse_non_finite_utility(utility: Floats, problem: ClassBalanced) -> None:
+    rows = problem.candidates
+    wrong = rows[~np.isfinite(utility[rows])]
+    if len(wrong):
+        raise InvalidInput(
+            f"utility: {problem.dataset.name(int(wrong[0]))} holds {utility[wrong[0]]}; "
+            "candidates need finite numbers; score the row again or leave it out of candidates"
+        )

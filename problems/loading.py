@@ -1,0 +1,26 @@
+"""Read what labelcut wrote: problem files and solutions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .errors import InvalidInput
+from .problem_files import read_problem
+from .selection import Selection, SelectionProblem
+from .solution_files import load_solution
+
+
+def load(path: str | Path) -> SelectionProblem | Selection:
+    """Read a problem from a ``.toml`` file or a solution from a ``.json`` file.
+
+    Raises
+    ------
+    InvalidInput
+        If the file is missing, of another kind, or breaks a rule.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix == ".toml":
+        return read_problem(path).problem
+    if suffix == ".json":
+        return load_solution(path)
+    raise InvalidInput(f"{path}: must be a problem (.toml) or a solution (.json); name one")

@@ -1,0 +1,241 @@
+"""Problems that choose rows, and the answer to them."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from .arrays import Ints, Mask, as_integers, as_rows, freeze, to_numpy
+from .base import Problem, Solution
+from .constraints import Constraint
+from .dataset import Dataset, make_dataset
+from .errors import InfeasibleSelection, InvalidInput
+from .fingerprint import fingerprint, hash_array
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Selection(Solution):
+    """Chosen rows with their objective, bound and certificate.
+
+    Parameters
+    ----------
+    indices
+        Chosen dataset rows, ascending; empty without an answer.
+    order
+        The same rows in the order of choice, where the solver has one.
+    ids
+        The problem's ids of `indices`, or None if it has none.
+    table
+        The problem's further columns at `indices`.
+    """
+
+    kind: ClassVar[str] = "selection"
+    indices: Ints
+    order: Ints | None = None
+    ids: npt.NDArray[Any] | None = None
+    table: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
+
+    def summary(self) -> str:
+        """Return the answer in a few lines of text."""
+        lines = [f"{len(self.indices)} rows by {self.method}: {self.status}"]
+        if self.reason:
+            lines.append(f"reason     {self.reason}")
+        if self.objective is not None:
+            lines.append(f"objective  {self.objective:.6g} ({self.sense})")
+        if self.gap is not None:
+            lines.append(f"bound      {self.bound:.6g} (gap {self.gap:.2g})")
+        lines += [f"{name:<10} {value:.6g}" for name, value in self.terms.items()]
+        lines.append(f"seconds    {self.runtime:.2f} (stopped by {self.stopped_by})")
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True, eq=False, init=False, repr=False)
+class SelectionProblem(Problem):
+    """A problem whose answer is exactly `budget` of the candidates.
+
+    Subclasses add the objective. Everything here is validated and read-only; all rows are rows of
+    the dataset.
+
+    Parameters
+    ----------
+    budget
+        b, the number of rows to choose.
+    labeled, candidates, ids, table
+        See `Dataset`.
+    constraints
+        Hard constraints; every one holds in every selection that a solver returns.
+    """
+
+    budget: int
+    labeled: Ints
+    candidates: Ints
+    constraints: tuple[Constraint, ...]
+    ids: npt.NDArray[Any] | None
+    table: Mapping[str, npt.NDArray[Any]]
+    dataset: Dataset = field(init=False)
+
+    def _set_rows(
+        self,
+        size: int,
+        budget: int,
+        labeled: Any,
+        candidates: Any,
+        constraints: Iterable[Constraint],
+        ids: Any,
+        table: Mapping[str, Any] | None,
+    ) -> None:
+        dataset = make_dataset(size, labeled, candidates, ids, table)
+        bound = tuple(_bind(constraint, dataset) for constraint in constraints)
+        self._set(
+            dataset=dataset,
+            labeled=dataset.labeled,
+            candidates=dataset.candidates,
+            ids=dataset.ids,
+            table=dataset.table,
+            constraints=bound,
+        )
+        self._set(budget=self._as_budget(budget))
+
+    def _set(self, **values: Any) -> None:
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+
+    def _as_budget(self, budget: Any) -> int:
+        if isinstance(budget, bool) or int(as_integers([budget], "budget")[0]) < 1:
+            raise InvalidInput(f"budget: must be at least 1; got {budget}; ask for rows to label")
+        count, free = int(budget), len(self.selectable)
+        if count > free:
+            taken = len(self.candidates) - free
+            because = (
+                f"{taken} of {len(self.candidates)} candidates are forbidden"
+                if taken
+                else f"{self.dataset.size} rows, {len(self.labeled)} of them labeled"
+            )
+            raise InvalidInput(
+                f"budget: {count} rows asked for, {free} can be chosen ({because}); "
+                "lower the budget or free some rows"
+            )
+        return count
+
+    @cached_property
+    def included(self) -> Ints:
+        """Rows that every feasible selection holds, ascending."""
+        rows = [constraint.included(self.dataset) for constraint in self.constraints]
+        return freeze(np.unique(np.concatenate([np.empty(0, dtype=np.int64), *rows])))
+
+    @cached_property
+    def is_selectable(self) -> Mask:
+        """Mask ``(N,)`` of the candidates that no constraint forbids outright."""
+        mask = self.dataset.is_candidate.copy()
+        for constraint in self.constraints:
+            mask[constraint.forbidden(self.dataset)] = False
+        return mask
+
+    @cached_property
+    def selectable(self) -> Ints:
+        """Candidates that no constraint forbids outright, ascending."""
+        return freeze(np.flatnonzero(self.is_selectable))
+
+    def rows_of(self, answer: Selection | Any) -> Ints:
+        """Return the distinct, ascending dataset rows of a selection or an array of rows."""
+        return as_rows(_indices(answer), "indices", self.dataset.size)
+
+    def check(self, answer: Selection | Any) -> None:
+        """Raise `InfeasibleSelection` naming the first constraint broken and by how much."""
+        try:
+            rows = self.rows_of(answer)
+        except InvalidInput as error:
+            raise InfeasibleSelection(str(error)) from None
+        if len(rows) != self.budget:
+            raise InfeasibleSelection(
+                f"budget: {len(rows)} rows are chosen, exactly {self.budget} are asked for"
+            )
+        outside = rows[~self.dataset.is_candidate[rows]]
+        if len(outside):
+            why = "labeled already" if outside[0] in self.labeled else "not a candidate"
+            raise InfeasibleSelection(
+                f"candidates: {len(outside)} chosen rows may not be chosen; "
+                f"{self.dataset.name(int(outside[0]))} is {why}"
+            )
+        for constraint in self.constraints:
+            constraint.check(rows, self.dataset)
+
+    def why_infeasible(self) -> str | None:
+        """Return why no selection satisfies all constraints, or None if one does."""
+        clash = self.included[~self.is_selectable[self.included]]
+        if len(clash):
+            return (
+                f"Include and Forbid contradict each other: {self.dataset.names(clash)} must be "
+                "chosen and must not"
+            )
+        if len(self.included) > self.budget:
+            return (
+                f"budget {self.budget} cannot be met: Include asks for {len(self.included)} rows; "
+                f"raise the budget to {len(self.included)} or shorten the list"
+            )
+        return None
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hex blake2b over kind, parameters, constraints and values; not over paths or ids."""
+        rows = [
+            hash_array("labeled", self.labeled),
+            hash_array("candidates", self.candidates),
+        ]
+        rules = [
+            fingerprint(
+                constraint.kind,
+                constraint.parameters(),
+                [hash_array(name, values) for name, values in constraint.arrays().items()],
+            )
+            for constraint in self.constraints
+        ]
+        parameters = {"budget": self.budget, **self.parameters(), "constraints": sorted(rules)}
+        return fingerprint(self.kind, parameters, [*self.hashes(), *rows])
+
+    @abstractmethod
+    def parameters(self) -> Mapping[str, Any]:
+        """Return the problem's own numbers and strings by their names in problem files."""
+
+    @abstractmethod
+    def arrays(self) -> Mapping[str, Any]:
+        """Return the problem's own arrays by their names in problem files."""
+
+    @abstractmethod
+    def hashes(self) -> list[bytes]:
+        """Return the hash of each of the problem's own arrays."""
+
+    def save(self, path: str | Path) -> None:
+        """Write a problem file, with its arrays in a folder beside it."""
+        from .problem_files import save_problem
+
+        save_problem(self, path)
+
+    def __repr__(self) -> str:
+        """Return kind and sizes, not the arrays."""
+        return (
+            f"{type(self).__name__}({self.dataset.size} rows, {len(self.labeled)} labeled, "
+            f"{len(self.candidates)} candidates, budget {self.budget})"
+        )
+
+
+def _bind(constraint: Any, dataset: Dataset) -> Constraint:
+    if not isinstance(constraint, Constraint):
+        raise InvalidInput(
+            f"constraints: must be labelcut constraints; got {type(constraint).__name__}; "
+            "pass a list such as [Include(rows)]"
+        )
+    return constraint.bind(dataset)
+
+
+def _indices(answer: Any) -> npt.NDArray[Any]:
+    return to_numpy(answer.indices if isinstance(answer, Selection) else answer)

@@ -1,0 +1,105 @@
+"""Solutions as JSON: one object that anyone can read, check and solve from again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .array_files import require_file
+from .arrays import as_integers, freeze
+from .atomic import atomic_file
+from .base import Certificate, Sense, Solution, Status, StoppedBy, plain
+from .errors import InvalidInput
+from .selection import Selection
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+FORMAT = 1
+
+
+def solution_to_dict(solution: Solution) -> dict[str, Any]:
+    """Return a solution as JSON's own types, with its gaps."""
+    fields = {name: plain(getattr(solution, name)) for name in solution.__dataclass_fields__}
+    certificate = solution.certificate
+    fields["certificate"] = None if certificate is None else plain(vars(certificate))
+    head = {"labelcut": FORMAT, "kind": solution.kind, "fingerprint": fields.pop("fingerprint")}
+    return {**head, **fields, "gap": solution.gap, "abs_gap": solution.abs_gap}
+
+
+def save_solution(solution: Solution, path: str | Path) -> None:
+    """Write a solution as JSON, whole or not at all."""
+    text = json.dumps(solution_to_dict(solution), indent=1, allow_nan=False)
+    with atomic_file(Path(path)) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def load_solution(path: str | Path) -> Selection:
+    """Read a solution that `save_solution` wrote.
+
+    Raises
+    ------
+    InvalidInput
+        If the file is missing, is no JSON, or holds something else than a selection.
+    """
+    path = Path(path)
+    require_file(path, "solution")
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InvalidInput(f"solution: {path.name} is no JSON ({error}); save it again") from None
+    if not isinstance(fields, dict) or fields.get("kind") != Selection.kind:
+        raise InvalidInput(f"solution: {path.name} holds no selection; give one that solve wrote")
+    if fields.get("labelcut") != FORMAT:
+        raise InvalidInput(
+            f"solution: {path.name} has format {fields.get('labelcut')!r}, this version reads "
+            f"{FORMAT}; solve again or upgrade labelcut"
+        )
+    try:
+        return _selection(fields)
+    except (KeyError, TypeError, ValueError) as error:
+        what = f"lacks {error}" if isinstance(error, KeyError) else str(error)
+        raise InvalidInput(f"solution: {path.name}: {what}; save it again") from None
+
+
+def _selection(fields: dict[str, Any]) -> Selection:
+    known = {"labelcut", "kind", "gap", "abs_gap", *Selection.__dataclass_fields__}
+    unknown = sorted(set(fields) - known)
+    if unknown:
+        raise ValueError(f"unknown field {unknown[0]!r}")
+    certificate = fields["certificate"]
+    return Selection(
+        sense=Sense(fields["sense"]),
+        objective=_number(fields["objective"]),
+        bound=_number(fields["bound"]),
+        status=Status(fields["status"]),
+        stopped_by=StoppedBy(fields["stopped_by"]),
+        terms={name: float(value) for name, value in fields["terms"].items()},
+        certificate=None if certificate is None else _certificate(certificate),
+        reason=fields["reason"],
+        method=str(fields["method"]),
+        seed=int(fields["seed"]),
+        runtime=float(fields["runtime"]),
+        info=dict(fields["info"]),
+        fingerprint=str(fields["fingerprint"]),
+        indices=freeze(as_integers(fields["indices"], "indices")),
+        order=None if fields["order"] is None else freeze(as_integers(fields["order"], "order")),
+        ids=None if fields["ids"] is None else freeze(np.array(fields["ids"])),
+        table={name: freeze(np.array(column)) for name, column in fields["table"].items()},
+    )
+
+
+def _certificate(fields: Mapping[str, Any]) -> Certificate:
+    return Certificate(
+        kind=str(fields["kind"]),
+        recheckable=bool(fields["recheckable"]),
+        bound=_number(fields["bound"]),
+        values=dict(fields["values"]),
+    )
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None else float(value)

@@ -1,0 +1,112 @@
+"""Greedy class balancing: the paper's algorithm 2, with a utility in place of the distance."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .._clock import OutOfTime
+
+if TYPE_CHECKING:
+    from ...problems.arrays import Floats, Ints
+    from ...problems.class_balanced import ClassBalanced
+    from ..search import Search
+
+POOL = 2048
+"""Rows whose cost is kept up to date; picks come from here while that is safe."""
+
+
+def solve_greedy(search: Search[ClassBalanced]) -> None:
+    r"""Choose one row at a time, each the best next one (thesis algorithm 2).
+
+    .. math:: \psi = \arg\min_i\; -u_i + \lambda\,\|\Omega - P^\top z - p_i\|_1
+
+    Without a bound. While no class is full, every row lowers the :math:`\ell_1` term by the same
+    amount, since rows of P sum to 1: until then this is plain top utility.
+    """
+    try:
+        rows = grow(search, search.problem.included)
+    except OutOfTime:
+        search.offer(search.problem.top_rows())
+        raise
+    search.offer(rows, ordered=True)
+
+
+def grow(search: Search[ClassBalanced], start: Ints) -> Ints:
+    r"""Extend a partial selection greedily to the whole budget.
+
+    With the room left in each class, :math:`r = \max(\Omega - P^\top z, 0)`, the cost of row i is,
+    up to a constant, :math:`f_i = -u_i + 2\lambda \sum_k \max(p_{ik} - r_k, 0)`. Room only
+    shrinks, so costs only grow, in floating point too, and an old cost is a lower bound on the
+    present one. Hence the lazy evaluation: costs are kept up to date in a pool of the cheapest
+    rows, and picks are made there while none outside can be cheaper. Same picks as evaluating
+    every row at every step, ties to the lowest row.
+
+    Parameters
+    ----------
+    search
+        The run; its clock is looked at before every pick.
+    start
+        Rows that are chosen already; included rows must be among them.
+
+    Returns
+    -------
+    Ints
+        b rows, `start` first, then in the order of choice.
+
+    Raises
+    ------
+    OutOfTime
+        When the clock runs out.
+    """
+    problem = search.problem
+    guards = [constraint.guard(problem.dataset) for constraint in problem.constraints]
+    is_open = problem.is_selectable.copy()
+    is_open[start] = False
+    for guard in guards:
+        is_open &= ~guard.closed
+    room = problem.target - problem.probs.total(start)
+    costs = np.full(problem.dataset.size, np.inf)
+    for first, values in problem.probs.chunks():
+        here = np.flatnonzero(is_open[first : first + len(values)])
+        costs[first + here] = _costs(problem, first + here, values[here], room)
+    chosen = list(start)
+    while len(chosen) < problem.budget:
+        pool, next_cost, next_row = _cheapest(costs)
+        probs = problem.probs.take(pool)
+        while len(chosen) < problem.budget:
+            search.clock.check()
+            fresh = _costs(problem, pool, probs, room)
+            fresh[~is_open[pool]] = np.inf
+            at = int(fresh.argmin())
+            row, cost = int(pool[at]), fresh[at]
+            if (cost, row) >= (next_cost, next_row):
+                costs[pool] = fresh
+                break
+            if cost == np.inf:
+                return np.array(chosen, dtype=np.int64)
+            chosen.append(row)
+            room -= probs[at]
+            is_open[row] = False
+            for guard in guards:
+                shut = guard.add(row)
+                is_open[shut] = False
+                costs[shut] = np.inf
+    return np.array(chosen, dtype=np.int64)
+
+
+def _costs(problem: ClassBalanced, rows: Ints, probs: Floats, room: Floats) -> Floats:
+    overshoot = np.maximum(probs - np.maximum(room, 0.0), 0.0).sum(axis=1)
+    return np.asarray(2.0 * problem.balance * overshoot - problem.utility[rows])
+
+
+def _cheapest(costs: Floats) -> tuple[Ints, float, int]:
+    """Return the cheapest rows, ascending, and cost and number of the first row left out."""
+    if len(costs) <= POOL:
+        return np.arange(len(costs)), np.inf, len(costs)
+    level = np.partition(costs, POOL)[POOL]
+    below, level_rows = np.flatnonzero(costs < level), np.flatnonzero(costs == level)
+    fill = POOL - len(below)
+    pool = np.sort(np.concatenate([below, level_rows[:fill]]))
+    return pool, float(level), int(level_rows[fill])

@@ -1,0 +1,124 @@
+"""Which methods there are for each kind of problem, and what each of them can."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from ..problems.errors import InvalidInput, UnsupportedProblem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from ..problems.selection import SelectionProblem
+    from .search import Search
+
+
+@dataclass(frozen=True)
+class Method:
+    """One way to solve one kind of problem.
+
+    Parameters
+    ----------
+    name
+        What users call it.
+    about
+        What it does, in a few words.
+    run
+        ``"module:function"`` below `labelcut.solvers`, imported when first used. The function takes
+        a `Search`, offers answers and bounds to it, and returns once it has nothing left to do.
+    memory
+        Forecast of the peak bytes it adds.
+    proves
+        Whether it proves a bound.
+    random
+        Whether its answer depends on the seed.
+    constraints
+        Kinds of constraints it takes.
+    options
+        Its options with their defaults.
+    """
+
+    name: str
+    about: str
+    run: str
+    memory: Callable[[Any], int]
+    proves: bool = False
+    random: bool = False
+    constraints: frozenset[str] = frozenset({"include", "forbid"})
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def solver(self) -> Callable[[Search[Any]], None]:
+        """Import the function that runs the method."""
+        module, function = self.run.split(":")
+        solver: Callable[[Search[Any]], None] = getattr(
+            import_module(f"..{module}", __name__), function
+        )
+        return solver
+
+    def refusal(self, problem: SelectionProblem) -> str | None:
+        """Return which part of a problem the method cannot take, or None."""
+        for constraint in problem.constraints:
+            if constraint.kind not in self.constraints:
+                return f"cannot take the constraint {constraint.kind!r}"
+        return None
+
+
+@dataclass(frozen=True)
+class MethodInfo:
+    """What `labelcut.methods` tells of a method on a problem.
+
+    Parameters
+    ----------
+    name, about
+        The method.
+    proves_bound
+        Whether it proves a bound.
+    memory
+        Forecast of the peak bytes it adds.
+    refusal
+        Why it does not apply, or None if it does.
+    """
+
+    name: str
+    about: str
+    proves_bound: bool
+    memory: int
+    refusal: str | None
+
+
+def table(problem: SelectionProblem) -> Mapping[str, Method]:
+    """Return the methods for a problem's kind, by name."""
+    package = problem.kind.replace("-", "_")
+    methods: Mapping[str, Method] = import_module(f".{package}", __package__).METHODS
+    return methods
+
+
+def choose(problem: SelectionProblem, name: str) -> tuple[Method, str]:
+    """Return the method of a name and why it was taken.
+
+    Raises
+    ------
+    InvalidInput
+        If there is no such method.
+    UnsupportedProblem
+        If it cannot take the problem; the message names the part and who can.
+    """
+    methods = table(problem)
+    if name == "auto":
+        package = problem.kind.replace("-", "_")
+        name, why = import_module(f".{package}", __package__).choose_auto(problem)
+        return methods[name], why
+    if name not in methods:
+        near = get_close_matches(name, methods, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(methods)} and auto"
+        raise InvalidInput(f"method: {name!r} is unknown for {problem.kind} problems; {hint}")
+    refusal = methods[name].refusal(problem)
+    if refusal is not None:
+        able = [other.name for other in methods.values() if other.refusal(problem) is None]
+        raise UnsupportedProblem(
+            f"method: {name!r} {refusal}; {', '.join(able) or 'no method'} can"
+        )
+    return methods[name], "asked for"

@@ -1,0 +1,546 @@
+"""Scoring a dataset: order, batches and outputs of all kinds, embeddings, and a model left as is."""
+
+import dataclasses
+import math
+from collections import OrderedDict, UserDict, namedtuple
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import scipy.special
+import torch
+from torch import nn
+from torch.utils.data import (
+    BatchSampler,
+    DataLoader,
+    Dataset,
+    IterableDataset,
+    RandomSampler,
+    Sampler,
+    SequentialSampler,
+    StackDataset,
+    SubsetRandomSampler,
+    TensorDataset,
+    WeightedRandomSampler,
+)
+
+from labelcut.models import Scores, score
+
+X = torch.randn(23, 6, generator=torch.Generator().manual_seed(0))
+Y = torch.arange(23)
+WEIGHTS = torch.randn(4, 6, generator=torch.Generator().manual_seed(1))
+TRUTH = scipy.special.softmax(X.double().numpy() @ WEIGHTS.double().numpy().T, axis=1)
+
+needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+
+
+class Wrapped(nn.Module):
+    """A known linear classifier (4 classes) whose output is wrapped by a function."""
+
+    def __init__(self, wrap=lambda logits: logits):
+        super().__init__()
+        self.fc = nn.Linear(6, 4, bias=False)
+        self.fc.weight.data = WEIGHTS.clone()
+        self.wrap = wrap
+
+    def forward(self, x):
+        """Classify, then wrap."""
+        return self.wrap(self.fc(x))
+
+
+def loader(*tensors, **options):
+    """Load the rows of X (or other tensors) in batches of five, the last one of three."""
+    return DataLoader(TensorDataset(*(tensors or (X,))), **{"batch_size": 5, **options})
+
+
+def deep_model():
+    """Build a network with dropout and batch norm: wrong in training mode."""
+    torch.manual_seed(0)
+    return nn.Sequential(
+        OrderedDict(
+            hidden=nn.Linear(6, 16),
+            norm=nn.BatchNorm1d(16),
+            act=nn.ReLU(inplace=True),
+            drop=nn.Dropout(0.5),
+            fc=nn.Linear(16, 4),
+        )
+    )
+
+
+def hooks(model):
+    """Count the forward pre-hooks that hang on a model."""
+    return sum(len(module._forward_pre_hooks) for module in model.modules())
+
+
+def test_probs_are_the_softmax_in_dataset_order():
+    """Scores would belong to other rows than their index says, or not be a softmax."""
+    scores = score(Wrapped(), loader())
+    np.testing.assert_allclose(scores.probs, TRUTH, atol=1e-6)
+    np.testing.assert_array_equal(scores.embeddings, X)
+    assert scores.probs.dtype == scores.embeddings.dtype == np.float32
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 23, 100])
+def test_batch_size_does_not_show(batch_size):
+    """Rows of the first or last batch would be lost or misplaced."""
+    np.testing.assert_allclose(
+        score(Wrapped(), loader(batch_size=batch_size)).probs, TRUTH, atol=1e-6
+    )
+
+
+@pytest.mark.parametrize(
+    "batch",
+    [
+        lambda x, y: x,
+        lambda x, y: (x, y),
+        lambda x, y: [x, y, y],
+        lambda x, y: namedtuple("Batch", "image label")(x, y),  # noqa: PYI024
+        lambda x, y: {"label": y, "x": x},
+        lambda x, y: {"label": y, "image": x},
+        lambda x, y: UserDict(label=y, pixel_values=x),
+        lambda x, y: {"id": "17", "scan": x, "label": y},
+        lambda x, y: ({"label": y, "image": x}, y),
+    ],
+)
+def test_batches_of_all_kinds(batch):
+    """A common dataset layout would be refused, or its labels fed to the model."""
+    batches = [batch(X[i : i + 5], Y[i : i + 5]) for i in range(0, 23, 5)]
+    np.testing.assert_allclose(score(Wrapped(), batches).probs, TRUTH, atol=1e-6)
+
+
+def test_datasets_that_give_pairs_or_dicts():
+    """What DataLoader's own collation makes would not be understood."""
+    for data in (TensorDataset(X, Y), StackDataset(label=Y, image=X)):
+        np.testing.assert_allclose(
+            score(Wrapped(), DataLoader(data, batch_size=5)).probs, TRUTH, atol=1e-6
+        )
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda z: (z, z.sum()),
+        lambda z: [z],
+        lambda z: {"features": -z, "logits": z},
+        lambda z: OrderedDict(out=z, aux=-z),
+        lambda z: SimpleNamespace(loss=None, logits=z),
+        lambda z: namedtuple("Output", "loss logits")(z.sum(), z),  # noqa: PYI024
+    ],
+)
+def test_outputs_of_all_kinds(wrap):
+    """Models of torchvision or transformers would need a wrapper, or give another output."""
+    np.testing.assert_allclose(score(Wrapped(wrap), loader()).probs, TRUTH, atol=1e-6)
+
+
+@pytest.mark.parametrize("output", [None, "logits", {"prediction": 1}, {"z": torch.ones(5, 2)}])
+def test_outputs_without_logits_are_refused(output):
+    """A wrong tensor would be taken for logits, or the error would not say what came."""
+    with pytest.raises(TypeError, match=r"model: must return a tensor.* came; wrap"):
+        score(Wrapped(lambda _: output), loader())
+
+
+@pytest.mark.parametrize("batch", [None, {"id": ["a"]}, np.ones((5, 6)), []])
+def test_batches_without_a_tensor_are_refused(batch):
+    """The user would meet an AttributeError from deep inside."""
+    with pytest.raises(TypeError, match=r"loader: a batch must be or hold a tensor; .* came"):
+        score(Wrapped(), [batch])
+
+
+def test_embeddings_times_the_last_layer_are_the_logits():
+    """Embeddings would be those of another layer, or overwritten by an in-place one."""
+    model = deep_model()
+    scores = score(model, loader())
+    logits = scores.embeddings @ model.fc.weight.detach().numpy().T + model.fc.bias.detach().numpy()
+    np.testing.assert_allclose(scores.probs, scipy.special.softmax(logits, axis=1), atol=1e-6)
+    assert scores.embeddings.shape == (23, 16)
+
+
+def test_the_layer_that_runs_last_counts_not_the_one_registered_last():
+    """A projection head or an unused layer would pass for the classifier."""
+
+    class Reversed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc = nn.Linear(3, 4)
+            self.trunk = nn.Linear(6, 3)
+            self.same_width = nn.Linear(3, 4)
+            self.projection = nn.Linear(3, 2)
+
+        def forward(self, x):
+            features = self.trunk(x)
+            self.same_width(features + 1)
+            logits = self.fc(input=features)
+            return logits, self.projection(features)
+
+    model = Reversed()
+    expected = model.trunk(X).detach()
+    np.testing.assert_allclose(score(model, loader()).embeddings, expected, atol=1e-6)
+
+
+def test_a_convolution_can_be_the_classifier():
+    """Fully convolutional classifiers would have no embeddings."""
+    model = nn.Sequential(
+        nn.Conv2d(1, 3, 3), nn.Conv2d(3, 4, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+    )
+    images = torch.randn(7, 1, 5, 5)
+    scores = score(model, loader(images))
+    np.testing.assert_allclose(scores.embeddings, model[0](images).flatten(1).detach(), atol=1e-6)
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_chosen_layer_gives_its_input(named):
+    """The user could not say where embeddings come from, or an in-place layer would spoil them."""
+    model = deep_model().eval()
+    expected = model.norm(model.hidden(X)).detach()
+    assert (expected < 0).any()
+    scores = score(model, loader(), layer="act" if named else model.act)
+    np.testing.assert_allclose(scores.embeddings, expected, atol=1e-6)
+
+
+def test_images_are_flattened():
+    """Embeddings of a convolutional layer would not be vectors."""
+    model = nn.Sequential(nn.Conv2d(1, 2, 1), nn.Flatten(), nn.Linear(18, 3))
+    images = torch.randn(7, 1, 3, 3)
+    scores = score(model, loader(images), layer="0")
+    np.testing.assert_array_equal(scores.embeddings, images.flatten(1))
+
+
+class Cosine(nn.Module):
+    """A classifier without any linear layer."""
+
+    def forward(self, x):
+        """Compare with fixed prototypes."""
+        return nn.functional.normalize(x) @ WEIGHTS.T
+
+
+class Unused(Wrapped):
+    """A classifier with a layer that never runs."""
+
+    def __init__(self):
+        super().__init__()
+        self.spare = nn.Linear(6, 6)
+
+
+class PerToken(nn.Module):
+    """A classifier whose head runs on more rows than the batch has."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(3, 4)
+
+    def forward(self, x):
+        """Classify halves of a row and average."""
+        return self.fc(x.reshape(-1, 3)).reshape(-1, 2, 4).mean(1)
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "message"),
+    [
+        (Cosine(), {}, r"no linear or convolution layer with 4 outputs ran; pass layer="),
+        (
+            nn.Sequential(nn.Linear(6, 5), Cosine()),
+            {"layer": "1.fc"},
+            r"layer: no module of the model is called '1.fc'",
+        ),
+        (Unused(), {"layer": "spare"}, r"the chosen layer did not run, or took no tensor"),
+        (Wrapped(), {"layer": nn.Linear(6, 4)}, r"layer: must be a module of the model"),
+        (Wrapped(), {"layer": "fc", "embeddings": False}, r"layer: .* embeddings=False"),
+        (PerToken(), {}, r"one row for each of the 5 rows of logits; shape \(10, 3\) came"),
+    ],
+)
+def test_where_no_layer_gives_embeddings(model, options, message):
+    """Embeddings would silently be something else, or the way out would stay unsaid."""
+    with pytest.raises(ValueError, match=message):
+        score(model, loader(), **options)
+    assert hooks(model) == 0
+
+
+def test_without_embeddings_any_model_goes():
+    """A model without a linear layer could not be scored at all."""
+    scores = score(Cosine(), loader(), embeddings=False)
+    assert scores.embeddings is None
+    assert scores.probs.shape == (23, 4)
+
+
+def mixed_modes():
+    """Build a model whose submodules are in different modes: a frozen batch norm in training."""
+    model = deep_model().train()
+    model.norm.eval()
+    return model
+
+
+def modes(model):
+    """List the training mode of every submodule."""
+    return {name: module.training for name, module in model.named_modules()}
+
+
+def test_the_model_runs_in_evaluation_mode():
+    """Dropout would make the scores random, and batch norm would learn from the pool."""
+    model = deep_model().train()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    first, second = score(model, loader()), score(model, loader(batch_size=23))
+    np.testing.assert_allclose(first.probs, second.probs, atol=1e-6)
+    torch.testing.assert_close(dict(model.state_dict()), before)
+    with torch.no_grad():
+        expected = model.eval()(X).softmax(1)
+    np.testing.assert_allclose(first.probs, expected, atol=1e-6)
+
+
+def test_modes_and_hooks_come_back():
+    """Training would go on with batch norm unfrozen, and every forward would keep activations."""
+    model = mixed_modes()
+    before = modes(model)
+    score(model, loader())
+    assert modes(model) == before
+    assert len(set(before.values())) == 2
+    assert hooks(model) == 0
+
+
+@pytest.mark.parametrize("bad_row", [0, 12])
+def test_modes_and_hooks_come_back_after_an_exception(bad_row):
+    """One unreadable image would leave the user's model in evaluation mode."""
+
+    class Broken(Dataset):
+        def __len__(self):
+            return 23
+
+        def __getitem__(self, row):
+            if row == bad_row:
+                raise OSError("unreadable")
+            return X[row]
+
+    model = mixed_modes()
+    before = modes(model)
+    with pytest.raises(OSError, match="unreadable"):
+        score(model, DataLoader(Broken(), batch_size=5))
+    assert modes(model) == before
+    assert hooks(model) == 0
+
+
+def test_training_goes_on_after_scoring():
+    """Parameters, or tensors a dataset caches, would come back unfit for autograd."""
+
+    class Caching(Dataset):
+        def __init__(self):
+            self.cache = {}
+
+        def __len__(self):
+            return 23
+
+        def __getitem__(self, row):
+            return self.cache.setdefault(row, X[row] * 2)
+
+    model, data = deep_model(), Caching()
+    score(model, DataLoader(data, batch_size=5))
+    model(torch.stack([data[row] for row in range(23)])).sum().backward()
+    assert not any(value.is_inference() for value in data.cache.values())
+    assert model.hidden.weight.grad is not None
+
+
+class Backwards(Sampler):
+    """A sampler that scoring knows nothing about."""
+
+    def __iter__(self):
+        """Yield the rows from the last to the first."""
+        return iter(reversed(range(23)))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"shuffle": True}, r"loader: rows must come in dataset order; a RandomSampler came"),
+        ({"sampler": SubsetRandomSampler(range(23))}, r"a SubsetRandomSampler came"),
+        ({"sampler": WeightedRandomSampler([1.0] * 23, 23)}, r"a WeightedRandomSampler came"),
+        (
+            {"batch_sampler": BatchSampler(RandomSampler(X), 5, False), "batch_size": 1},
+            r"a RandomSampler came",
+        ),
+        ({"drop_last": True}, r"loader: every row must come; drop_last=True"),
+        (
+            {"batch_sampler": BatchSampler(SequentialSampler(X), 5, True), "batch_size": 1},
+            r"drop_last=True",
+        ),
+    ],
+)
+def test_loaders_that_lose_the_order_are_refused(options, message):
+    """Row i of the scores would not be row i of the dataset."""
+    with pytest.raises(ValueError, match=message):
+        score(Wrapped(), loader(**options))
+
+
+def test_other_samplers_and_iterables_are_taken_as_they_come():
+    """A custom order, a stream or a plain list of batches could not be scored."""
+
+    class Stream(IterableDataset):
+        def __iter__(self):
+            return iter(X)
+
+    np.testing.assert_allclose(
+        score(Wrapped(), loader(sampler=Backwards())).probs, TRUTH[::-1], atol=1e-6
+    )
+    np.testing.assert_allclose(
+        score(Wrapped(), DataLoader(Stream(), batch_size=5)).probs, TRUTH, atol=1e-6
+    )
+    np.testing.assert_allclose(
+        score(Wrapped(), (batch for batch in X.split(5))).probs, TRUTH, atol=1e-6
+    )
+    np.testing.assert_allclose(
+        score(Wrapped(), DataLoader(X.split(5), batch_size=None)).probs, TRUTH, atol=1e-6
+    )
+
+
+def test_outputs_that_share_one_buffer():
+    """Earlier rows would be overwritten by later ones where the number of rows is unknown."""
+    buffer = torch.empty(1, 4)
+    model = Wrapped(lambda z: buffer.copy_(z.softmax(1)))
+    scores = score(model, X.split(1), apply="none")
+    np.testing.assert_allclose(scores.probs, TRUTH, atol=1e-6)
+
+
+def test_outputs_that_are_probabilities_are_kept():
+    """A second softmax would flatten every distribution."""
+    scores = score(Wrapped(lambda z: z.softmax(1)), loader(), apply="none")
+    np.testing.assert_allclose(scores.probs, TRUTH, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "empty", [[], loader(torch.empty(0, 6)), iter(())], ids=["list", "dataset", "iterator"]
+)
+def test_an_empty_loader_is_an_error(empty):
+    """An exhausted generator would give a pool of no rows."""
+    with pytest.raises(ValueError, match=r"loader: must give at least one batch; none came"):
+        score(Wrapped(), empty)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("row", [0, 13, 22])
+def test_logits_that_are_not_finite_name_the_row(bad, row):
+    """NaN would spread into the problem, and the user would not find the broken image."""
+    x = X.clone()
+    x[row] = bad
+    with pytest.raises(ValueError, match=rf"model: logits must be finite; row {row} of the"):
+        score(Wrapped(), loader(x))
+
+
+@pytest.mark.parametrize(
+    "wrap", [lambda z: z[:, :1], lambda z: z[:, 0], lambda z: z[:, :, None], lambda z: z.sum()]
+)
+def test_logits_of_another_shape_are_refused(wrap):
+    """A sigmoid output or a segmentation map would be scored as if it were a classifier."""
+    with pytest.raises(ValueError, match=r"model: logits must have shape \(batch, C\)"):
+        score(Wrapped(wrap), loader())
+
+
+@pytest.mark.parametrize("wrap", [lambda z: z[1:], lambda z: torch.cat([z, z])])
+def test_a_model_that_loses_or_adds_rows_is_refused(wrap):
+    """Rows would shift against the dataset."""
+    with pytest.raises(ValueError, match=r"model: must give one row for each row of the dataset"):
+        score(Wrapped(wrap), loader(), embeddings=False)
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_changing_number_of_classes_is_refused(known):
+    """Columns of different batches would be mixed up."""
+    model = Wrapped(lambda z: z[:, : 4 if len(z) == 5 else 3])
+    batches = loader() if known else X.split(5)
+    with pytest.raises(ValueError, match=r"4 columns came for the first rows, 3 from row 20 on"):
+        score(model, batches, embeddings=False)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+def test_weights_of_another_precision(dtype):
+    """Float32 inputs would not fit half-precision weights, or softmax would be rounded to half."""
+    scores = score(Wrapped().to(dtype), loader())
+    assert scores.probs.dtype == scores.embeddings.dtype == np.float32
+    np.testing.assert_allclose(scores.probs.sum(axis=1), 1, atol=1e-6)
+    logits = (X.to(dtype) @ WEIGHTS.to(dtype).T).double()
+    np.testing.assert_allclose(scores.probs, scipy.special.softmax(logits, axis=1), atol=1e-6)
+
+
+def test_integer_inputs_stay_integers():
+    """Token ids would reach an embedding table as floats."""
+    model = nn.Sequential(nn.EmbeddingBag(23, 6), nn.Linear(6, 4))
+    assert score(model, loader(Y[:, None])).probs.shape == (23, 4)
+
+
+def test_autocast_is_off_on_the_cpu_unless_asked_for():
+    """Scores on a CPU would lose precision without being asked."""
+    seen = []
+    model = Wrapped(lambda z: seen.append(z.dtype) or z)
+    score(model, loader())
+    score(model, loader(), amp="off")
+    assert set(seen) == {torch.float32}
+    seen.clear()
+    scores = score(model, loader(), amp=torch.bfloat16)
+    assert set(seen) == {torch.bfloat16}
+    np.testing.assert_allclose(scores.probs, TRUTH, atol=0.05)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"amp": torch.float16}, r"amp: must be .* torch.float16 came for cpu"),
+        ({"amp": "fast"}, r"amp: must be"),
+        ({"apply": "sigmoid"}, r'apply: must be "softmax" or "none"; \'sigmoid\' came'),
+        ({"device": "abacus"}, r"device: "),
+    ],
+)
+def test_unknown_options_are_refused(options, message):
+    """A misspelt option would be ignored."""
+    with pytest.raises(ValueError, match=message):
+        score(Wrapped(), loader(), **options)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
+def test_a_missing_gpu_is_said_plainly():
+    """The user would meet torch's lazy-init error."""
+    with pytest.raises(ValueError, match=r"device: cuda was asked for, torch sees no GPU"):
+        score(Wrapped(), loader(), device="cuda")
+
+
+def test_what_is_no_module_is_refused():
+    """A plain function would fail without a hint."""
+    with pytest.raises(TypeError, match=r"model: must be a torch.nn.Module; function came"):
+        score(lambda x: x, loader())
+
+
+@needs_cuda
+@pytest.mark.parametrize("amp", ["auto", "off", torch.float16, torch.bfloat16])
+def test_a_gpu_run_brings_the_model_back(amp):
+    """Scores of the GPU would differ, or the model would stay on it."""
+    model = Wrapped()
+    scores = score(model, loader(), device="cuda", amp=amp)
+    np.testing.assert_allclose(scores.probs, TRUTH, atol=1e-5 if amp == "off" else 0.05)
+    assert model.fc.weight.device.type == "cpu"
+    assert not model.fc.weight.is_inference()
+
+
+@needs_cuda
+def test_the_model_stays_where_it_is():
+    """A model on the GPU would be scored on the CPU."""
+    model = Wrapped().cuda()
+    np.testing.assert_allclose(score(model, loader(), amp="off").probs, TRUTH, atol=1e-5)
+    assert model.fc.weight.is_cuda
+
+
+@pytest.mark.parametrize("batches", [loader(), X.split(5), iter(X.split(5))])
+def test_progress_goes_to_stderr(batches, capsys):
+    """A progress bar would spoil the JSON on stdout."""
+    scores = score(Wrapped(), batches, progress=True)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "scoring" in err
+    np.testing.assert_allclose(scores.probs, TRUTH, atol=1e-6)
+
+
+def test_no_progress_means_silence(capsys):
+    """A library call would print."""
+    score(Wrapped(), loader())
+    assert capsys.readouterr() == ("", "")
+
+
+def test_scores_cannot_be_reassigned():
+    """Probabilities and embeddings of different runs could be mixed by accident."""
+    scores = Scores(np.ones((1, 2), np.float32), None)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        scores.probs = None

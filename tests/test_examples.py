@@ -1,0 +1,87 @@
+"""Every example runs, and makes what it says."""
+
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory):
+    """Run the digits example in an empty folder; return its folder and what it printed."""
+    folder = tmp_path_factory.mktemp("digits")
+    run = subprocess.run(
+        [sys.executable, "-W", "error", EXAMPLES / "digits" / "make.py", "--out", "problem"],
+        cwd=folder,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return folder / "problem", run.stdout
+
+
+def load(folder):
+    """Read the arrays a problem file names, by their key in it."""
+    data = tomllib.loads((folder / "digits.toml").read_text())["data"]
+    return {key: np.load(folder / name) for key, name in data.items() if name.endswith(".npy")}
+
+
+def test_digits_writes_arrays_that_fit_together(digits):
+    """The problem file would not load, or utilities and rows would not belong together."""
+    folder, _ = digits
+    data = load(folder)
+    rows = len(data["truth"])
+    assert data["probs"].shape == (rows, 10)
+    assert data["probs"].dtype == np.float32
+    assert np.load(folder / "embeddings.npy").shape == (rows, 64)
+    np.testing.assert_allclose(data["probs"].sum(axis=1), 1, atol=1e-5)
+    probs = data["probs"].astype(float)
+    entropy = -(probs * np.log(np.maximum(probs, 1e-300))).sum(axis=1)
+    assert data["utility"].dtype == np.float64
+    np.testing.assert_allclose(data["utility"], entropy, atol=1e-12)
+
+
+def test_digits_labels_are_uniform_and_the_pool_has_a_long_tail(digits):
+    """The example would not show the paper's setting: a uniform start and half the classes rare."""
+    folder, _ = digits
+    data = load(folder)
+    np.testing.assert_array_equal(data["labeled_classes"], data["truth"][data["labeled"]])
+    np.testing.assert_array_equal(np.bincount(data["labeled_classes"]), [10] * 10)
+    pool = np.delete(data["truth"], data["labeled"])
+    counts = np.sort(np.bincount(pool, minlength=10))
+    # load_digits has 174 to 183 scans of each class; 30 are held out and 10 are labeled.
+    assert set(counts[:5]) <= {13, 14}
+    assert (counts[5:] >= 134).all()
+    assert (counts[5:] <= 143).all()
+
+
+def test_digits_ids_are_numbers_of_load_digits(digits):
+    """A reader could not find the scan that an answer names."""
+    from sklearn.datasets import load_digits
+
+    folder, _ = digits
+    ids = (folder / "ids.txt").read_text().split()
+    numbers = [int(name.removeprefix("digit-")) for name in ids]
+    assert len(set(numbers)) == len(numbers)
+    np.testing.assert_array_equal(load_digits().target[numbers], load(folder)["truth"])
+
+
+def test_digits_predicts_well_and_says_what_comes_next(digits):
+    """The network would be untrained, or the reader left without the next command."""
+    folder, printed = digits
+    data = load(folder)
+    pool = np.delete(np.arange(len(data["truth"])), data["labeled"])
+    assert (data["probs"][pool].argmax(axis=1) == data["truth"][pool]).mean() > 0.8
+    assert "labelcut compare problem/digits.toml" in printed
+    assert float(printed.split("right on ")[1].split("%")[0]) > 80
+
+
+def test_digits_keeps_its_files_out_of_git(digits):
+    """Running the example in a checkout would leave files to commit."""
+    folder, _ = digits
+    assert (folder / ".gitignore").read_text() == "*\n"
