@@ -101,7 +101,7 @@ def serve() -> None:
     channel = FileIO(os.dup(1), "wb")
     os.dup2(2, 1)
     request, arrays = read_frame(FileIO(0, "rb", closefd=False))
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=end_with_parent, daemon=True).start()
 
     lock = threading.Lock()
 
@@ -210,7 +210,8 @@ def _finish(highs: Any, request: Mapping[str, Any], send: Callable[..., None]) -
     send({**end, "nodes": nodes}, arrays)
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
+    """Wait until stdin closes, because the parent is gone, and end the process at once."""
     os.read(0, 1)
     os._exit(1)
 

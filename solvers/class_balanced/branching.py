@@ -66,8 +66,8 @@ def _branch_and_bound(search: Search[ClassBalanced], multipliers: Floats | None)
         start=None if search.rows is None else model_point(problem, search.rows),
         options={
             "random_seed": search.seed % (1 << 31),
-            "mip_rel_gap": search.gap_tol,
-            "mip_abs_gap": search.abs_gap_tol,
+            # Tighter than asked for, so that the lowered bound closes the gap as well.
+            "mip_rel_gap": max(search.gap_tol - 2 * SAFETY, 0.0),
         },
         on_update=take,
     )
@@ -75,6 +75,7 @@ def _branch_and_bound(search: Search[ClassBalanced], multipliers: Floats | None)
     search.info["nodes"] = result.nodes
     if result.bound is not None:
         _prove_by_search(search, result.bound - SAFETY * abs(result.bound), multipliers)
+    search.stop_if_closed()
     if result.status is MipStatus.OPTIMAL:
         search.complete = True
     elif result.status is MipStatus.STOPPED:

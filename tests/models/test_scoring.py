@@ -1,4 +1,4 @@
-"""Scoring a dataset: order, batches and outputs of all kinds, embeddings, and a model left as is."""
+"""Scoring a dataset: order, batches and outputs of all kinds, embeddings, the model left as is."""
 
 import dataclasses
 import math
@@ -94,7 +94,7 @@ def test_batch_size_does_not_show(batch_size):
         lambda x, y: x,
         lambda x, y: (x, y),
         lambda x, y: [x, y, y],
-        lambda x, y: namedtuple("Batch", "image label")(x, y),  # noqa: PYI024
+        lambda x, y: namedtuple("Batch", "image label")(x, y),
         lambda x, y: {"label": y, "x": x},
         lambda x, y: {"label": y, "image": x},
         lambda x, y: UserDict(label=y, pixel_values=x),
@@ -124,7 +124,7 @@ def test_datasets_that_give_pairs_or_dicts():
         lambda z: {"features": -z, "logits": z},
         lambda z: OrderedDict(out=z, aux=-z),
         lambda z: SimpleNamespace(loss=None, logits=z),
-        lambda z: namedtuple("Output", "loss logits")(z.sum(), z),  # noqa: PYI024
+        lambda z: namedtuple("Output", "loss logits")(z.sum(), z),
     ],
 )
 def test_outputs_of_all_kinds(wrap):

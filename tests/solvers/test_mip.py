@@ -1,5 +1,6 @@
 """The killable HiGHS worker: right answers, kept limits, and no process left behind."""
 
+import contextlib
 import itertools
 import math
 import os
@@ -31,18 +32,21 @@ from labelcut.solvers._mip import LinearModel, solve_model
 rng = np.random.default_rng(0)
 m, n = {size}
 a = rng.integers(0, 100, (m, n))
-side = a.sum(axis=1) // 2
+half = np.arange(n) % 2 == 0
+slack = np.arange(2 * m) == 0
+side = a[:, half].sum(axis=1) + slack[:m]
 model = LinearModel(
     np.r_[np.zeros(n), np.ones(2 * m)], sp.csr_array(np.hstack([a, np.eye(m), -np.eye(m)])),
     side, side, np.zeros(n + 2 * m), np.r_[np.ones(n), np.full(2 * m, np.inf)],
-    np.arange(n + 2 * m) < n,
+    np.ones(n + 2 * m, bool),
 )
 found = []
 def on_update(update):
     found.append(update)
     print("update", flush=True)
 try:
-    result = solve_model(model, time_limit=60, on_update=on_update)
+    start = np.r_[half, slack].astype(float)
+    result = solve_model(model, time_limit=60, start=start, on_update=on_update)
     print(result.status.name, result.objective)
 except KeyboardInterrupt:
     print("interrupted after", len(found))
@@ -332,25 +336,34 @@ def test_nothing_is_left_behind(how):
     assert set(os.listdir("/proc/self/fd")) == before
 
 
-def start_script(folder):
-    """Start a script that solves a hard model and wait for its first incumbent."""
+@contextlib.contextmanager
+def running_script(folder):
+    """Start a script on a hard model and wait until HiGHS is at work.
+
+    The start is so good that the child then has nothing more to report: a child that writes would
+    notice the broken pipe by itself.
+    """
     script = folder / "study.py"
     script.write_text(SCRIPT.replace("{size}", "5, 40"))
     process = subprocess.Popen(
         [sys.executable, script], stdout=subprocess.PIPE, text=True, start_new_session=True
     )
-    assert process.stdout.readline() == "update\n"
-    children = children_of(process.pid)
-    assert len(children) == 1
-    assert "_mip_worker" in Path(f"/proc/{children[0]}/cmdline").read_text()
-    return process, children
+    with process:
+        try:
+            assert [process.stdout.readline() for _ in range(2)] == ["update\n"] * 2
+            children = children_of(process.pid)
+            assert len(children) == 1
+            assert "_mip_worker" in Path(f"/proc/{children[0]}/cmdline").read_text()
+            yield process, children
+        finally:
+            process.kill()
 
 
 @needs_proc
 def test_ctrl_c_ends_the_child_and_keeps_the_incumbents(tmp_path):
     """A terminal sends Ctrl-C to the whole group; only the parent may act on it."""
-    process, children = start_script(tmp_path)
-    with process:
+    with running_script(tmp_path) as (process, children):
+        assert os.getpgid(children[0]) != process.pid
         os.killpg(process.pid, signal.SIGINT)
         out = process.communicate(timeout=10)[0]
     assert "interrupted after" in out
@@ -361,8 +374,7 @@ def test_ctrl_c_ends_the_child_and_keeps_the_incumbents(tmp_path):
 @needs_proc
 def test_a_killed_parent_leaves_no_orphan(tmp_path):
     """An orphan would keep a core and its memory until the machine restarts."""
-    process, children = start_script(tmp_path)
-    with process:
+    with running_script(tmp_path) as (process, children):
         process.kill()
     assert wait_until_gone(children) == []
 

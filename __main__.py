@@ -1,0 +1,5 @@
+"""``python -m labelcut``."""
+
+from .cli import main
+
+main()

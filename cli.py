@@ -1,0 +1,278 @@
+"""The command line: parses, calls, prints.
+
+Tables and progress go to stderr; with ``--json`` one object goes to stdout. Exit codes: 0 an
+answer, 1 infeasible or a failed check, 2 bad input, 3 stopped without an answer, 130 Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from .problems import ProblemFile, Selection
+
+SCHEMA = 1
+
+app = typer.Typer(
+    help="What to label next, with a proof.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+File = Annotated[Path, typer.Argument(metavar="FILE", help="Problem file (TOML).")]
+SolutionFile = Annotated[
+    Path, typer.Argument(metavar="SOLUTION", help="Solution that solve wrote.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+TimeLimit = Annotated[float | None, typer.Option(help="Seconds for a run. [60]")]
+GapTol = Annotated[float | None, typer.Option(help="Relative gap that counts as optimal. [1e-4]")]
+Plot = Annotated[Path | None, typer.Option(help="Draw a picture here (.png, .svg, .pdf).")]
+
+
+def main() -> None:
+    """Run the command line; errors of the user's making are one line and exit code 2."""
+    from .problems.errors import CheckFailed, InfeasibleSelection, LabelcutError
+
+    try:
+        app(standalone_mode=True)
+    except (CheckFailed, InfeasibleSelection) as error:
+        _fail(f"check failed: {error}", 1)
+    except LabelcutError as error:
+        _fail(f"error: {error}", 2)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(1)
+
+
+@app.callback()
+def _options(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        from importlib.metadata import version as installed
+
+        typer.echo(f"labelcut {installed('labelcut')}")
+        raise typer.Exit
+
+
+@app.command()
+def solve(
+    file: File,
+    method: Annotated[str | None, typer.Option(help="Method; show lists them. [auto]")] = None,
+    time_limit: TimeLimit = None,
+    gap_tol: GapTol = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of everything random. [0]")] = None,
+    option: Annotated[
+        list[str] | None, typer.Option(help="The method's own option, NAME=VALUE; repeatable.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Solution file. [FILE with .selection.json]")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Choose the rows to label next and save them with their certificate."""
+    from .problems import Status, StoppedBy, read_problem
+    from .problems.atomic import require_writable
+    from .problems.solution_files import solution_to_dict
+    from .solvers import solve as run
+    from .studies.tables import solution_table
+
+    content = read_problem(file)
+    out = out or file.with_suffix(".selection.json")
+    require_writable(out)
+    asked = {"method": method, "time_limit": time_limit, "gap_tol": gap_tol, "seed": seed}
+    arguments = {**content.solve, **{k: v for k, v in asked.items() if v is not None}}
+    if option:
+        arguments["options"] = {**arguments.get("options", {}), **_parsed(option)}
+    solution = run(content.problem, **arguments, progress=sys.stderr.isatty())
+    solution.save(out)
+    if as_json:
+        _print_json("solution", str(out), solution_to_dict(solution))
+    else:
+        console = _console()
+        console.print(solution_table(content.problem, solution, content.truth))
+        console.print(f"saved in {out}")
+    if solution.stopped_by is StoppedBy.INTERRUPT:
+        raise typer.Exit(130)
+    codes = {Status.INFEASIBLE: 1, Status.UNKNOWN: 3}
+    raise typer.Exit(codes.get(solution.status, 0))
+
+
+@app.command()
+def compare(
+    file: File,
+    method: Annotated[
+        list[str] | None, typer.Option(help="Method; repeatable. [all that apply]")
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Seeds 0, 1, … for methods that draw.")] = 1,
+    time_limit: TimeLimit = None,
+    gap_tol: GapTol = None,
+    plot: Plot = None,
+    as_json: Json = False,
+) -> None:
+    """Run methods side by side, each in its own process, against the best proven bound."""
+    from .problems import read_problem
+    from .problems.atomic import require_writable
+    from .studies import compare as run
+    from .studies import plot_choices
+    from .studies.tables import comparison_table
+
+    content = read_problem(file)
+    if plot is not None:
+        require_writable(plot)
+    asked = {"time_limit": time_limit, "gap_tol": gap_tol}
+    limits = {k: content.solve[k] for k in (*asked, "abs_gap_tol") if k in content.solve}
+    limits |= {k: v for k, v in asked.items() if v is not None}
+    console = _console()
+    with console.status("starting") as status:
+        comparison = run(
+            content.problem,
+            method,
+            range(seeds),
+            truth=content.truth,
+            progress=status.update,
+            **limits,
+        )
+    if plot is not None:
+        names = dict.fromkeys(found.method for found in comparison.runs)
+        choices = {name: comparison.best(name) for name in names}
+        drawn = {name: choice for name, choice in choices.items() if choice is not None}
+        plot_choices(content.problem, drawn, plot, truth=content.truth)
+    if as_json:
+        _print_json("comparison", None, comparison.to_dict())
+    else:
+        console.print(comparison_table(comparison, file.name))
+        for found in comparison.runs:
+            if found.refusal:
+                console.print(f"{found.method}: {found.refusal}")
+        if plot is not None:
+            console.print(f"picture in {plot}")
+    if comparison.interrupted:
+        raise typer.Exit(130)
+    answered = any(row["objective"] is not None for row in comparison.rows())
+    raise typer.Exit(0 if answered else _exit_without_answer(content))
+
+
+@app.command()
+def check(file: File, solution: SolutionFile, as_json: Json = False) -> None:
+    """Re-verify somebody's solution: feasibility, objective and bound, without solving."""
+    from .problems import check as verify
+    from .problems import load_solution, read_problem
+
+    report = verify(read_problem(file).problem, load_solution(solution))
+    if as_json:
+        _print_json("check", None, vars(report))
+        return
+    console = _console()
+    if report.objective is None:
+        console.print("no rows to check: the solution is without an answer")
+        return
+    console.print(f"{report.rows:,} rows are feasible, objective {report.objective:.6g} is right")
+    if report.bound is None:
+        console.print("no bound was claimed")
+    elif report.bound_rechecked:
+        console.print(f"bound {report.bound:.6g} is proven by the certificate")
+    else:
+        console.print(f"bound {report.bound:.6g} came from branch and bound: not re-checkable")
+        if report.proven is not None:
+            console.print(f"the certificate by itself proves {report.proven:.6g}")
+
+
+@app.command()
+def show(
+    file: File,
+    solution: Annotated[
+        Path | None, typer.Argument(metavar="[SOLUTION]", help="Solution that solve wrote.")
+    ] = None,
+    plot: Plot = None,
+    as_json: Json = False,
+) -> None:
+    """Show a problem, what its constraints leave, which methods apply, and a solution."""
+    from .problems import load_solution, read_problem
+    from .problems.solution_files import solution_to_dict
+    from .solvers import methods
+    from .studies import plot_choices
+    from .studies.tables import classes_table, methods_table, problem_table, solution_table
+
+    content = read_problem(file)
+    problem = content.problem
+    answer = None if solution is None else _answer_of(content, load_solution(solution))
+    if plot is not None:
+        if answer is None:
+            _fail("error: plot: needs a solution to draw; name one after the problem file", 2)
+        plot_choices(problem, {answer.method: answer}, plot, truth=content.truth)
+    if as_json:
+        description = {
+            "kind": problem.kind,
+            "rows": problem.dataset.size,
+            "labeled": len(problem.labeled),
+            "candidates": len(problem.candidates),
+            "selectable": len(problem.selectable),
+            "budget": problem.budget,
+            "target": problem.target.tolist(),
+            "fingerprint": problem.fingerprint,
+            "methods": [vars(info) for info in methods(problem)],
+            "solution": None if answer is None else solution_to_dict(answer),
+        }
+        _print_json("problem", None, description)
+        return
+    console = _console()
+    console.print(problem_table(problem), "")
+    if answer is None:
+        console.print(methods_table(problem))
+        return
+    console.print(solution_table(problem, answer, content.truth), "")
+    if answer.objective is not None:
+        console.print(classes_table(problem, answer, content.truth))
+
+
+def _answer_of(content: ProblemFile, solution: Selection) -> Selection:
+    from .problems import check as verify
+
+    verify(content.problem, solution)
+    return solution
+
+
+def _exit_without_answer(content: ProblemFile) -> int:
+    return 3 if content.problem.why_infeasible() is None else 1
+
+
+def _parsed(pairs: list[str]) -> dict[str, Any]:
+    """Read ``NAME=VALUE`` options; values are JSON where they can be, else strings."""
+    parsed: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            _fail(f"error: --option: must be NAME=VALUE; got {pair!r}", 2)
+        try:
+            parsed[name] = json.loads(value)
+        except ValueError:
+            parsed[name] = value
+    return parsed
+
+
+def _print_json(what: str, path: str | None, content: Any) -> None:
+    head = {"schema": SCHEMA, "kind": what} | ({} if path is None else {"path": path})
+    typer.echo(json.dumps({**head, what: content}, allow_nan=False))
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    console = Console(stderr=True, highlight=False, markup=False)
+    if not console.is_terminal:
+        console = Console(stderr=True, highlight=False, markup=False, width=160)
+    return console
+
+
+def _fail(message: str, code: int) -> Any:
+    typer.echo(message, err=True)
+    sys.exit(code)

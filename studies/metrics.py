@@ -1,0 +1,83 @@
+"""How balanced a choice is: of the labels that came, and of the classes that were predicted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..problems.arrays import Floats, as_integers, as_matrix, as_rows
+from ..problems.errors import InvalidInput
+from ..problems.probabilities import Probabilities
+
+
+def l1_score(labels: Any, n_classes: int) -> float:
+    r"""Return how far true labels are from balance: 0 is balanced, 1 is all in one class.
+
+    .. math:: \frac{\sum_k |n_k - b/C|}{2b(C-1)/C}
+
+    Parameters
+    ----------
+    labels
+        True classes ``0..C-1`` of the b chosen rows.
+    n_classes
+        C; with one class every choice is balanced.
+
+    Returns
+    -------
+    float
+        The L1 score of thesis eq. 4.10, between 0 and 1.
+
+    Raises
+    ------
+    InvalidInput
+        No labels, or a class out of range.
+
+    Examples
+    --------
+    >>> l1_score([0, 0, 1, 1], n_classes=2)
+    0.0
+    >>> l1_score([1, 1, 1], n_classes=2)
+    1.0
+    """
+    classes = as_integers(labels, "labels")
+    wrong = classes[(classes < 0) | (classes >= n_classes)]
+    if len(wrong):
+        raise InvalidInput(
+            f"labels: classes must lie in 0..{n_classes - 1}; got {wrong[0]}; check n_classes"
+        )
+    return _score(np.bincount(classes, minlength=n_classes).astype(np.float64))
+
+
+def predicted_l1(probs: Any, rows: Any) -> float:
+    r"""Return the same score of the expected class counts :math:`P^\top z`.
+
+    What a model predicts is not what will be labeled: this says how balanced the model believes a
+    choice to be, `l1_score` says how balanced it is.
+
+    Parameters
+    ----------
+    probs
+        P ``(N, C)``, or a problem's ``probs``.
+    rows
+        Chosen rows.
+
+    Examples
+    --------
+    >>> predicted_l1([[1.0, 0.0], [0.5, 0.5], [0.0, 1.0]], rows=[0, 2])
+    0.0
+    """
+    if not isinstance(probs, Probabilities):
+        matrix = as_matrix(probs, "probs")
+        return _score(matrix.take(as_rows(rows, "rows", matrix.shape[0])).sum(axis=0))
+    return _score(probs.total(as_rows(rows, "rows", probs.shape[0])))
+
+
+def _score(counts: Floats) -> float:
+    total, classes = counts.sum(), len(counts)
+    if not total > 0:
+        raise InvalidInput("labels: there must be at least one; got none; pass the chosen rows'")
+    if classes == 1:
+        return 0.0
+    worst = 2 * total * (classes - 1) / classes
+    return float(np.abs(counts - total / classes).sum() / worst)

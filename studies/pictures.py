@@ -1,0 +1,107 @@
+"""Pictures of choices: which classes they hold, and utility against imbalance."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..problems.atomic import atomic_file
+from ..problems.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from matplotlib.axes import Axes
+
+    from ..problems.arrays import Floats, Ints
+    from ..problems.class_balanced import ClassBalanced
+    from ..problems.selection import Selection
+
+FEW_CLASSES = 30
+"""Up to this many classes get a bar each; more are drawn as lines."""
+
+
+def plot_choices(
+    problem: ClassBalanced,
+    choices: Mapping[str, Selection],
+    path: str | Path,
+    *,
+    truth: Ints | None = None,
+) -> None:
+    """Draw the classes of each choice beside the target, and utility against imbalance.
+
+    Parameters
+    ----------
+    problem
+        What was solved.
+    choices
+        Answers by the name to show.
+    path
+        Picture file; its suffix says the format (``.png``, ``.svg``, ``.pdf``).
+    truth
+        True class of every row ``(N,)``, -1 where it is not known; adds a panel of true classes.
+
+    Raises
+    ------
+    InvalidInput
+        If there is nothing to draw, the format is unknown or the place cannot be written.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    drawn = {name: choice for name, choice in choices.items() if len(choice.indices)}
+    if not drawn:
+        raise InvalidInput("plot: no method found an answer; there is nothing to draw")
+    path = Path(path)
+    if path.suffix.lstrip(".").lower() not in FigureCanvasAgg.filetypes:
+        raise InvalidInput(f"plot: {path.name} has no picture suffix; use .png, .svg or .pdf")
+    panels = [("predicted classes (Pᵀz)", _predicted(problem, drawn))]
+    if truth is not None and all((truth[choice.indices] >= 0).all() for choice in drawn.values()):
+        panels.append(("true classes", _true(problem, drawn, truth)))
+    figure = Figure(figsize=(5.5 * (len(panels) + 1), 4.6), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(1, len(panels) + 1)
+    for axis, (title, counts) in zip(axes, panels, strict=False):
+        _draw_classes(axis, problem.target, counts, title)
+    _draw_terms(axes[-1], drawn)
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
+    with atomic_file(path) as temporary:
+        figure.savefig(temporary, dpi=110)
+
+
+def _predicted(problem: ClassBalanced, choices: Mapping[str, Selection]) -> dict[str, Floats]:
+    return {name: problem.probs.total(choice.indices) for name, choice in choices.items()}
+
+
+def _true(
+    problem: ClassBalanced, choices: Mapping[str, Selection], truth: Ints
+) -> dict[str, Floats]:
+    return {
+        name: np.bincount(truth[choice.indices], minlength=problem.n_classes).astype(np.float64)
+        for name, choice in choices.items()
+    }
+
+
+def _draw_classes(axis: Axes, target: Floats, counts: Mapping[str, Floats], title: str) -> None:
+    places = np.arange(len(target))
+    width = 0.8 / len(counts)
+    for at, (name, values) in enumerate(counts.items()):
+        if len(target) <= FEW_CLASSES:
+            axis.bar(places - 0.4 + (at + 0.5) * width, values, width, label=name)
+        else:
+            axis.plot(places, values, linewidth=1, label=name)
+    edges = np.arange(len(target) + 1) - 0.5
+    axis.stairs(target, edges, color="black", linewidth=1.2, label="target Ω")
+    axis.set(title=title, xlabel="class", ylabel="rows")
+    if len(target) <= FEW_CLASSES:
+        axis.set_xticks(places)
+
+
+def _draw_terms(axis: Axes, choices: Mapping[str, Selection]) -> None:
+    for choice in choices.values():
+        axis.plot(choice.terms["imbalance"], choice.terms["utility"], "o")
+    axis.margins(0.15)
+    axis.set(title="upper left is better", xlabel="predicted imbalance", ylabel="utility")

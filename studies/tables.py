@@ -1,0 +1,153 @@
+"""Tables for people: a problem, its methods, a solution, a comparison."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+
+from ..solvers import methods
+from .comparing import true_l1
+from .metrics import predicted_l1
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ..problems.arrays import Floats, Ints
+    from ..problems.class_balanced import ClassBalanced
+    from ..problems.selection import Selection
+    from .comparing import Comparison
+
+MANY_CLASSES = 20
+"""Class tables list this many classes, the ones farthest from their target."""
+
+
+def comparison_table(comparison: Comparison, name: str) -> Table:
+    """Return one row a method, measured against the best proven bound."""
+    problem = comparison.problem
+    bound = "no proven bound"
+    if comparison.bound is not None:
+        bound = f"best bound {comparison.bound:.6g} ({comparison.bound_from})"
+    title = (
+        f"{name}   {problem.kind} ({problem.sense})   {len(problem.candidates):,} candidates   "
+        f"budget {problem.budget:,}   {bound}"
+    )
+    table = Table(title=title, title_justify="left", title_style="", box=None, pad_edge=False)
+    table.add_column("method")
+    columns = {
+        "objective": ("objective", "{:.4f}"),
+        "to bound": ("to_bound", "{:.2%}"),
+        "of top's gap": ("of_top", "{:.1%}"),
+        "utility": ("utility", "{:.3f}"),
+        "imbalance": ("imbalance", "{:.3f}"),
+        "L1 predicted": ("l1_predicted", "{:.3f}"),
+        "L1 true": ("l1_true", "{:.3f}"),
+        "s": ("seconds", "{:.2f}"),
+        "MB": ("megabytes", "{:.0f}"),
+    }
+    for column in columns:
+        table.add_column(column, justify="right")
+    table.add_column("status")
+    for row in comparison.rows():
+        label = f"{row['method']} x{row['seeds']}" if row["seeds"] > 1 else row["method"]
+        numbers = [_number(row[key], form) for key, form in columns.values()]
+        table.add_row(label, *numbers, row["status"])
+    return table
+
+
+def problem_table(problem: ClassBalanced) -> Table:
+    """Return what a problem is: its sizes, and what each constraint leaves selectable."""
+    table = _pairs()
+    labeled = f"{len(problem.labeled):,} labeled, {len(problem.candidates):,} candidates"
+    table.add_row("rows", f"{problem.dataset.size:,} ({labeled})")
+    table.add_row("budget", f"{problem.budget:,}")
+    table.add_row("balance λ", f"{problem.balance:g} ({problem.distance})")
+    table.add_row("classes", f"{problem.n_classes:,}")
+    unreachable = f", {problem.unreachable:.4g} of it unreachable" if problem.unreachable else ""
+    table.add_row("target Ω", f"sums to {problem.target.sum():.6g}{unreachable}")
+    for constraint in problem.constraints:
+        forced = len(constraint.included(problem.dataset))
+        shut = constraint.forbidden(problem.dataset)
+        left = len(problem.candidates) - int(problem.dataset.is_candidate[shut].sum())
+        table.add_row(constraint.kind, f"leaves {left:,} selectable, {forced:,} forced in")
+    table.add_row("selectable", f"{len(problem.selectable):,}")
+    table.add_row("fingerprint", problem.fingerprint)
+    return table
+
+
+def methods_table(problem: ClassBalanced) -> Table:
+    """Return which methods apply, what they prove, and their forecast of memory."""
+    table = Table(box=None, pad_edge=False)
+    for column in ("method", "what it does", "bound", "forecast", "applies"):
+        table.add_column(column)
+    for info in methods(problem):
+        proves = "proves one" if info.proves_bound else "none"
+        applies = info.refusal or "yes"
+        table.add_row(info.name, info.about, proves, f"{info.memory / 1e6:,.0f} MB", applies)
+    return table
+
+
+def solution_table(problem: ClassBalanced, solution: Selection, truth: Ints | None) -> Table:
+    """Return an answer in a few lines, balance of predictions and of true labels apart."""
+    table = _pairs()
+    table.add_row("method", f"{solution.method} (seed {solution.seed})")
+    table.add_row("status", f"{solution.status}, stopped by {solution.stopped_by}")
+    if solution.reason:
+        table.add_row("reason", solution.reason)
+    if solution.objective is not None:
+        table.add_row("rows", f"{len(solution.indices):,}")
+        table.add_row("objective", f"{solution.objective:.6g} ({solution.sense})")
+        bound = "none proven"
+        if solution.bound is not None and solution.gap is not None:
+            bound = f"{solution.bound:.6g}, gap {solution.gap:.3%}"
+        table.add_row("bound", bound)
+        for name, value in solution.terms.items():
+            table.add_row(name, f"{value:.6g}")
+        table.add_row("L1 predicted", f"{predicted_l1(problem.probs, solution.indices):.4f}")
+        true = true_l1(problem, solution, truth)
+        if true is not None:
+            table.add_row("L1 true", f"{true:.4f}")
+    table.add_row("seconds", f"{solution.runtime:.2f}")
+    if "auto" in solution.info:
+        table.add_row("auto", str(solution.info["auto"]))
+    return table
+
+
+def classes_table(problem: ClassBalanced, solution: Selection, truth: Ints | None) -> Table:
+    """Return each class: wanted, expected of the choice, and true where it is known."""
+    table = Table(box=None, pad_edge=False)
+    expected = problem.probs.total(solution.indices)
+    counts = (
+        None if true_l1(problem, solution, truth) is None else _counts(problem, solution, truth)
+    )
+    for column in ("class", "target Ω", "predicted", *(["true"] if counts is not None else [])):
+        table.add_column(column, justify="right")
+    for k in _farthest(problem.target, expected):
+        known = [f"{counts[k]}"] if counts is not None else []
+        table.add_row(str(k), f"{problem.target[k]:.2f}", f"{expected[k]:.2f}", *known)
+    return table
+
+
+def _counts(problem: ClassBalanced, solution: Selection, truth: Ints | None) -> Any:
+    from numpy import bincount
+
+    assert truth is not None
+    return bincount(truth[solution.indices], minlength=problem.n_classes)
+
+
+def _farthest(target: Floats, expected: Floats) -> Iterable[int]:
+    if len(target) <= MANY_CLASSES:
+        return range(len(target))
+    farthest = abs(target - expected).argsort()[::-1][:MANY_CLASSES]
+    return sorted(int(k) for k in farthest)
+
+
+def _pairs() -> Table:
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(style="dim")
+    table.add_column(overflow="fold")
+    return table
+
+
+def _number(value: float | None, form: str) -> str:
+    return "-" if value is None else form.format(value)
