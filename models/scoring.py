@@ -325,7 +325,7 @@ def _borrowed(model: nn.Module, home: torch.device, target: torch.device) -> Ite
         model.eval()
         yield
     finally:
-        # Not by train(): models that freeze layers override it.
+        # Not by train(), which recurses into shared layers and which models may override.
         for module, training in modes:
             module.training = training
         if target != home:

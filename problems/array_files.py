@@ -8,15 +8,17 @@ file's own name holds a ``#``. Pickles are never loaded.
 from __future__ import annotations
 
 import csv
+import tokenize
 import zipfile
-from collections.abc import Callable, Mapping
+import zlib
+from collections.abc import Callable, Collection, Mapping
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from .arrays import Matrix
+from .arrays import Matrix, to_numpy
 from .atomic import atomic_file
 from .errors import InvalidInput
 
@@ -24,6 +26,19 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SUFFIXES = (".npy", ".npz", ".csv", ".parquet", ".txt")
+
+UNREADABLE = (
+    ArithmeticError,
+    EOFError,
+    OSError,
+    RuntimeError,
+    ValueError,
+    csv.Error,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+"""What numpy, zipfile and csv raise over a damaged file."""
 
 
 def read_array(source: Any, folder: Path, name: str, *, text: bool = False) -> Any:
@@ -44,6 +59,7 @@ def read_array(source: Any, folder: Path, name: str, *, text: bool = False) -> A
     -------
     ndarray or list of ndarray
         ``.npy`` memory-mapped; ``.txt`` and ``.csv`` columns as numbers where all are, else str.
+        One-dimensional shards are joined, others stay a list.
 
     Raises
     ------
@@ -52,8 +68,9 @@ def read_array(source: Any, folder: Path, name: str, *, text: bool = False) -> A
     """
     if isinstance(source, list):
         if source and all(isinstance(item, str | Mapping) for item in source):
-            return [read_array(item, folder, name, text=text) for item in source]
-        return np.asarray(source)
+            shards = [read_array(item, folder, name, text=text) for item in source]
+            return np.concatenate(shards) if all(s.ndim == 1 for s in shards) else shards
+        return to_numpy(source, name)
     path, key = _split(source, folder, name)
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
@@ -68,10 +85,19 @@ def read_array(source: Any, folder: Path, name: str, *, text: bool = False) -> A
         if isinstance(values, np.ndarray):
             return values
         return np.array(values, dtype=str) if text else _numbers_or_text(values)
-    except (ValueError, EOFError, zipfile.BadZipFile, OSError, UnicodeDecodeError) as error:
-        if isinstance(error, InvalidInput):
-            raise
+    except InvalidInput:
+        raise
+    except UNREADABLE as error:
         raise InvalidInput(_unreadable(path, name, error)) from None
+
+
+def require_known(table: Mapping[str, Any], keys: Collection[str], where: str) -> None:
+    """Raise `InvalidInput` at a key that a problem file's table may not have."""
+    unknown = [key for key in table if key not in keys]
+    if unknown:
+        near = get_close_matches(unknown[0], keys, n=1)
+        hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(sorted(keys))}"
+        raise InvalidInput(f"{where}: unknown key '{unknown[0]}'; {hint}")
 
 
 def require_file(path: Path, name: str) -> None:
@@ -88,8 +114,9 @@ def write_array(path: Path, values: npt.NDArray[Any] | Matrix) -> None:
     """Write one array as ``.npy``, a chunk at a time, whole or not at all."""
     with atomic_file(path) as temporary:
         if isinstance(values, Matrix):
-            dtype = str(values.parts[0].dtype).removeprefix("torch.")
-            stored = np.float32 if dtype in ("float32", "bfloat16", "float16") else np.float64
+            dtypes = {str(part.dtype).removeprefix("torch.") for part in values.parts}
+            fits = dtypes <= {"float32", "bfloat16", "float16"}
+            stored = np.float32 if fits else np.float64
             out = np.lib.format.open_memmap(temporary, mode="w+", dtype=stored, shape=values.shape)
             for first, chunk in values.chunks():
                 out[first : first + len(chunk)] = chunk
@@ -103,24 +130,33 @@ def _split(source: Any, folder: Path, name: str) -> tuple[Path, str | None]:
     if isinstance(source, str):
         file, _, key = source.partition("#")
         return folder / file, key or None
-    if isinstance(source, Mapping) and set(source) <= {"file", "key"} and "file" in source:
-        return folder / str(source["file"]), source.get("key")
+    if isinstance(source, Mapping):
+        require_known(source, {"file", "key"}, name)
+        if "file" in source and all(isinstance(value, str) for value in source.values()):
+            return folder / source["file"], source.get("key")
     raise InvalidInput(
-        f"{name}: must name an array file such as 'scores.npz#entropy'; got {source!r}"
+        f"{name}: must name an array file such as 'scores.npz#entropy', or "
+        f"{{ file = 'a#b.npz', key = 'entropy' }}; got {source!r}"
     )
 
 
 def _read_npy(path: Path, key: str | None, name: str) -> npt.NDArray[Any]:
     del key, name
-    return np.asanyarray(np.load(path, mmap_mode="r", allow_pickle=False))
+    array = np.load(path, mmap_mode="r", allow_pickle=False)
+    if isinstance(array, np.lib.npyio.NpzFile):
+        array.close()
+        raise InvalidInput(f"{name}: {path.name} is an npz archive; rename it to .npz")
+    return np.asanyarray(array)
 
 
 def _read_npz(path: Path, key: str | None, name: str) -> npt.NDArray[Any]:
-    with np.load(path, allow_pickle=False) as archive:
+    with path.open("rb") as file:
+        archive = np.load(file, allow_pickle=False)
         if not isinstance(archive, np.lib.npyio.NpzFile):
             raise InvalidInput(f"{name}: {path.name} is no npz archive; save it with np.savez")
-        key = _pick(key, list(archive.files), path, name, "array")
-        return np.asarray(archive[key])
+        with archive:
+            key = _pick(key, list(archive.files), path, name, "array")
+            return np.asarray(archive[key])
 
 
 def _read_csv(path: Path, key: str | None, name: str) -> list[str]:
@@ -185,13 +221,15 @@ def _pick(key: str | None, names: list[str], path: Path, name: str, what: str) -
     if key in names:
         return str(key)
     near = get_close_matches(key or "", names, n=1)
-    hint = f"did you mean '{near[0]}'?" if near else f"it has: {', '.join(names) or 'none'}"
+    if not names:
+        raise InvalidInput(f"{name}: {path.name} is empty; write it again with a {what}")
+    hint = f"did you mean '{near[0]}'?" if near else f"it has: {', '.join(names)}"
     asked = f"has no {what} '{key}'" if key else f"holds several; name one as {path.name}#{what}"
     raise InvalidInput(f"{name}: {path.name} {asked}; {hint}")
 
 
 def _unreadable(path: Path, name: str, error: Exception) -> str:
-    if "pickle" in str(error) or "Object arrays" in str(error):
+    if any(words in str(error) for words in ("pickle", "Object arrays", "Python objects")):
         return (
             f"{name}: {path.name} holds Python objects (a pickle), which are never loaded; "
             "save plain numbers or strings"

@@ -23,7 +23,7 @@ CHUNK_VALUES = 1 << 20
 """Values in one chunk: 8 MB in float64."""
 
 
-def to_numpy(values: Any) -> npt.NDArray[Any]:
+def to_numpy(values: Any, name: str = "array") -> npt.NDArray[Any]:
     """Return any array-like as a NumPy array, without a copy where the backend allows it."""
     if is_torch_array(values):
         tensor = values.detach().cpu()
@@ -31,9 +31,10 @@ def to_numpy(values: Any) -> npt.NDArray[Any]:
         return np.asarray((tensor.float() if is_bfloat16 else tensor).numpy())
     try:
         return np.asarray(values)
-    except ValueError as error:
+    except ValueError:
         raise InvalidInput(
-            f"array: every row must have the same length; {error}; pass a rectangular array"
+            f"{name}: every row must have the same length; got rows of several lengths; "
+            "pass a rectangular array"
         ) from None
 
 
@@ -44,9 +45,17 @@ def freeze(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return view
 
 
+def as_number(value: Any, name: str) -> float:
+    """Return one real number as a float; bools are none."""
+    number = to_numpy(value, name)
+    if number.shape != () or number.dtype.kind not in "fiu":
+        raise InvalidInput(f"{name}: must be one number; got {value!r}; pass a float or an int")
+    return float(number)
+
+
 def as_vector(values: Any, name: str, size: int | None = None) -> Floats:
     """Return a read-only float64 vector of `size` values; finiteness is the caller's to check."""
-    vector = to_numpy(values)
+    vector = to_numpy(values, name)
     if vector.dtype.kind not in "fiub":
         raise InvalidInput(f"{name}: must be real numbers; got {vector.dtype}; convert to float")
     if vector.ndim != 1:
@@ -63,7 +72,7 @@ def as_vector(values: Any, name: str, size: int | None = None) -> Floats:
 
 def as_rows(values: Any, name: str, size: int) -> Ints:
     """Return distinct dataset rows, ascending and read-only, from row numbers or a bool mask."""
-    rows = to_numpy(values)
+    rows = to_numpy(values, name)
     if rows.ndim != 1:
         raise InvalidInput(
             f"{name}: must be a one-dimensional list of rows; got shape {rows.shape}; flatten it"
@@ -89,13 +98,13 @@ def as_rows(values: Any, name: str, size: int) -> Ints:
 
 def as_integers(values: Any, name: str) -> Ints:
     """Return whole numbers as int64; floats are taken when they are whole."""
-    array = to_numpy(values)
+    array = to_numpy(values, name)
     if array.size == 0:
         return array.astype(np.int64)
     if array.dtype.kind not in "iuf":
         raise InvalidInput(f"{name}: must be whole numbers; got {array.dtype}; pass integers")
     if array.dtype.kind == "f":
-        wrong = array[~(np.isfinite(array) & (array == np.floor(array)))]
+        wrong = array[~((np.abs(array) < 2.0**63) & (array == np.floor(array)))]
         if len(wrong):
             raise InvalidInput(f"{name}: must be whole numbers; got {wrong[0]}; pass integers")
     return array.astype(np.int64)
@@ -153,7 +162,7 @@ def as_matrix(values: Any, name: str) -> Matrix:
         return values
     sharded = isinstance(values, Sequence) and all(getattr(v, "ndim", 0) == 2 for v in values)
     parts = tuple(values) if sharded else (values,)
-    parts = tuple(part if is_torch_array(part) else to_numpy(part) for part in parts)
+    parts = tuple(part if is_torch_array(part) else to_numpy(part, name) for part in parts)
     if not parts:
         raise InvalidInput(f"{name}: must have rows; got an empty list; pass an array (N, columns)")
     for part in parts:
@@ -180,11 +189,14 @@ def _as_float64(values: Any) -> Floats:
 
 
 def _forget_pages(part: Any) -> None:
-    """Give back the pages of a shared memory map, which would count as ours once read."""
-    base = part
+    """Give back the pages of a shared memory map, which would count as ours once read.
+
+    A private map holds the caller's changes in those very pages, so only maps that are known to
+    be shared are touched: a bare `mmap.mmap` does not tell.
+    """
+    base, shared = part, False
     while isinstance(base, np.ndarray):
-        if isinstance(base, np.memmap) and base.mode == "c":
-            return  # a private map holds the caller's changes in those very pages
+        shared = shared or (isinstance(base, np.memmap) and base.mode in ("r", "r+", "w+"))
         base = base.base
-    if isinstance(base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+    if shared and isinstance(base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
         base.madvise(mmap.MADV_DONTNEED)

@@ -45,7 +45,10 @@ def staged_folder(path: Path) -> Iterator[Path]:
     require_writable(path.with_name(f"{path.name}.probe"))
     if path.exists() and not path.is_dir():
         raise InvalidInput(f"{path}: is a file where a folder is needed; choose another name")
-    temporary = Path(mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    try:
+        temporary = Path(mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    except OSError:
+        raise _unwritable(path.parent) from None
     try:
         yield temporary
         path.mkdir(exist_ok=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from .arrays import Floats, Ints, as_integers, as_matrix, as_vector, freeze, to_numpy
+from .arrays import Floats, Ints, as_integers, as_matrix, as_number, as_vector, freeze
 from .base import Certificate, Evaluation, Sense
 from .errors import InvalidInput
 from .fingerprint import hash_array
@@ -276,10 +276,10 @@ def count_classes(classes: Any, n_classes: int, n_labeled: int) -> Floats:
 
 
 def _as_balance(balance: Any) -> float:
-    value = float(to_numpy(balance))
+    value = as_number(balance, "balance")
     if not (np.isfinite(value) and value >= 0):
         raise InvalidInput(f"balance: must be a finite number ≥ 0; got {value}; 1.0 is a start")
-    return value
+    return value + 0.0  # -0.0 and 0.0 are one problem
 
 
 def _as_distance(distance: str) -> str:

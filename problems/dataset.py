@@ -101,7 +101,7 @@ def make_dataset(
 
 def _as_column(values: Any, name: str, size: int) -> npt.NDArray[Any]:
     column = to_numpy(values)
-    if column.dtype.kind == "O":
+    if column.dtype.kind not in "biufU":  # dates too: what JSON cannot hold becomes text
         column = column.astype(str)
     if column.ndim != 1 or len(column) != size:
         raise InvalidInput(

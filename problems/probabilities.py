@@ -61,8 +61,9 @@ class Probabilities:
     def dot(self, weights: Floats) -> Floats:
         """Return ``P @ weights`` ``(N,)``; NaN where not validated."""
         product = np.empty(self.shape[0])
-        for first, values in self.matrix.chunks():
-            product[first : first + len(values)] = values @ weights
+        with np.errstate(invalid="ignore", over="ignore"):  # rows that were not validated
+            for first, values in self.matrix.chunks():
+                product[first : first + len(values)] = values @ weights
         product *= self.scale
         return product
 
@@ -105,7 +106,7 @@ def as_probabilities(probs: Any, dataset: Dataset) -> Probabilities:
     for first, values in matrix.chunks():
         running.update(values)
         used = dataset.is_candidate[first : first + len(values)]
-        with np.errstate(invalid="ignore"):  # inf - inf, refused below where it matters
+        with np.errstate(invalid="ignore", over="ignore"):  # refused below where it matters
             sums = values.sum(axis=1)
         _refuse_bad_rows(values, sums, used, first, dataset)
         scale[first : first + len(values)][used] = 1.0 / sums[used]

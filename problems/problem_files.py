@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 import tomli_w
 
-from .array_files import read_array, require_file, write_array
+from .array_files import read_array, require_file, require_known, write_array
 from .arrays import Ints, as_integers
-from .atomic import atomic_file, require_writable, staged_folder
+from .atomic import atomic_file, staged_folder
 from .base import plain
 from .class_balanced import ClassBalanced
 from .constraints import CONSTRAINTS, Constraint
@@ -94,6 +94,8 @@ def read_problem(path: str | Path) -> ProblemFile:
     try:
         with path.open("rb") as file:
             content = tomllib.load(file)
+    except OSError as error:
+        raise InvalidInput(f"{path.name}: cannot be read ({error.strerror})") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InvalidInput(f"{path.name}: is no TOML: {error}; mend the line") from None
     try:
@@ -114,12 +116,17 @@ class _Reader:
                 f"labelcut: this version reads format {FORMAT}; got {content.get('labelcut')!r}; "
                 f"write 'labelcut = {FORMAT}' at the top, or upgrade labelcut"
             )
-        _known(content, {"labelcut", "problem", "data", "constraint", "solve"}, "top level")
+        require_known(content, {"labelcut", "problem", "data", "constraint", "solve"}, "top level")
         stated, data = _table(content, "problem"), _table(content, "data")
         kind = stated.get("kind")
-        if kind not in LAYOUTS:
+        if not (isinstance(kind, str) and kind in LAYOUTS):
             raise InvalidInput(f"[problem] kind: must be one of {', '.join(LAYOUTS)}; got {kind!r}")
         layout = LAYOUTS[kind]
+        twice = sorted(set(stated) & set(data))
+        if twice:
+            raise InvalidInput(
+                f"{twice[0]}: stands in [problem] and in [data]; take one of them out"
+            )
         problem = layout.problem(
             **self._parameters(stated, layout),
             **self._arrays(data, layout),
@@ -137,7 +144,7 @@ class _Reader:
         return own
 
     def _arrays(self, data: Mapping[str, Any], layout: Layout) -> dict[str, Any]:
-        _known(data, {*layout.arrays, *ROWS, "ids", "table", "truth"}, "[data]")
+        require_known(data, {*layout.arrays, *ROWS, "ids", "table", "truth"}, "[data]")
         arrays = {key: self._array(data[key], key) for key in layout.arrays if key in data}
         missing = [key for key in ("probs", "utility") if key not in arrays]
         if missing:
@@ -157,6 +164,8 @@ class _Reader:
 
     def _rows(self, data: Mapping[str, Any], source: Any, name: str) -> Any:
         """Read rows by number, or by id where the source says ``{ ids = ... }``."""
+        if isinstance(source, Mapping):
+            require_known(source, {"ids", "file", "key"}, name)
         if not (isinstance(source, Mapping) and set(source) == {"ids"}):
             return self._array(source, name)
         ids = self._ids(data)
@@ -174,7 +183,7 @@ class _Reader:
 
     def _constraints(self, data: Mapping[str, Any]) -> list[Constraint]:
         tables = self.content.get("constraint", [])
-        if not isinstance(tables, list):
+        if not (isinstance(tables, list) and all(isinstance(table, dict) for table in tables)):
             raise InvalidInput("[[constraint]]: needs two brackets, one table for each constraint")
         return [self._constraint(data, table) for table in tables]
 
@@ -184,7 +193,7 @@ class _Reader:
             near = get_close_matches(kind, CONSTRAINTS, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"one of {', '.join(CONSTRAINTS)}"
             raise InvalidInput(f"[[constraint]] kind: {kind!r} is unknown; {hint}")
-        _known(table, {"kind", "rows"}, f"[[constraint]] {kind}")
+        require_known(table, {"kind", "rows"}, f"[[constraint]] {kind}")
         if "rows" not in table:
             raise InvalidInput(f"[[constraint]] {kind}: rows are missing; list them")
         return CONSTRAINTS[kind](self._rows(data, table["rows"], f"{kind} rows"))
@@ -220,9 +229,8 @@ def save_problem(
     path = Path(path)
     if path.suffix != ".toml":
         raise InvalidInput(f"path: a problem file ends in .toml; got {path.name}; rename it")
-    require_writable(path)
     folder = path.with_name(f"{path.stem}.data")
-    with staged_folder(folder) as staging:
+    with atomic_file(path) as temporary, staged_folder(folder) as staging:
         writer = _Writer(staging, folder.name)
         content: dict[str, Any] = {
             "labelcut": FORMAT,
@@ -234,7 +242,6 @@ def save_problem(
             content["constraint"] = rules
         if solve:
             content["solve"] = plain(solve)
-    with atomic_file(path) as temporary:
         temporary.write_text(tomli_w.dumps(content), encoding="utf-8")
 
 
@@ -283,16 +290,8 @@ def _table(content: Mapping[str, Any], name: str, *, needed: bool = True) -> dic
     return dict(content[name])
 
 
-def _known(table: Mapping[str, Any], keys: set[str], where: str) -> None:
-    unknown = [key for key in table if key not in keys]
-    if unknown:
-        near = get_close_matches(unknown[0], keys, n=1)
-        hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(sorted(keys))}"
-        raise InvalidInput(f"{where}: unknown key '{unknown[0]}'; {hint}")
-
-
 def _typed(table: Mapping[str, Any], types: Mapping[str, tuple[type, ...]], where: str) -> None:
-    _known(table, set(types), where)
+    require_known(table, types, where)
     for key, value in table.items():
         if not isinstance(value, types[key]) or isinstance(value, bool):
             names = " or ".join(kind.__name__ for kind in types[key])

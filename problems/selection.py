@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from .arrays import Ints, Mask, as_integers, as_rows, freeze, to_numpy
+from .arrays import Ints, Mask, as_number, as_rows, freeze, to_numpy
 from .base import Problem, Solution
 from .constraints import Constraint
 from .dataset import Dataset, make_dataset
@@ -94,6 +94,11 @@ class SelectionProblem(Problem):
         table: Mapping[str, Any] | None,
     ) -> None:
         dataset = make_dataset(size, labeled, candidates, ids, table)
+        if isinstance(constraints, Constraint):
+            raise InvalidInput(
+                f"constraints: must be a list; got one {type(constraints).__name__}; "
+                "put it into brackets"
+            )
         bound = tuple(_bind(constraint, dataset) for constraint in constraints)
         self._set(
             dataset=dataset,
@@ -110,15 +115,19 @@ class SelectionProblem(Problem):
             object.__setattr__(self, name, value)
 
     def _as_budget(self, budget: Any) -> int:
-        if isinstance(budget, bool) or int(as_integers([budget], "budget")[0]) < 1:
-            raise InvalidInput(f"budget: must be at least 1; got {budget}; ask for rows to label")
-        count, free = int(budget), len(self.selectable)
+        number = as_number(budget, "budget")
+        if not (number >= 1 and number.is_integer()):
+            raise InvalidInput(
+                f"budget: must be a whole number, at least 1; got {budget}; say how many rows"
+            )
+        count, free = int(number), len(self.selectable)
         if count > free:
             taken = len(self.candidates) - free
             because = (
                 f"{taken} of {len(self.candidates)} candidates are forbidden"
                 if taken
-                else f"{self.dataset.size} rows, {len(self.labeled)} of them labeled"
+                else f"{free} candidates among {self.dataset.size} rows, "
+                f"{len(self.labeled)} of them labeled"
             )
             raise InvalidInput(
                 f"budget: {count} rows asked for, {free} can be chosen ({because}); "

@@ -60,7 +60,7 @@ def load_solution(path: str | Path) -> Selection:
         )
     try:
         return _selection(fields)
-    except (KeyError, TypeError, ValueError) as error:
+    except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
         what = f"lacks {error}" if isinstance(error, KeyError) else str(error)
         raise InvalidInput(f"solution: {path.name}: {what}; save it again") from None
 

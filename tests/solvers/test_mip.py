@@ -17,7 +17,7 @@ import scipy.sparse as sp
 from scipy.optimize import Bounds, LinearConstraint, linprog, milp
 
 from labelcut.problems.errors import InvalidInput
-from labelcut.solvers import _mip
+from labelcut.solvers import _mip_child
 from labelcut.solvers._mip import LinearModel, MipStatus, SolverError, solve_model
 
 INF = math.inf
@@ -278,7 +278,7 @@ def test_peak_memory_is_reported_even_when_the_child_is_killed():
 @pytest.mark.parametrize("code", ["import time; time.sleep(60)", "while True: pass"])
 def test_the_time_limit_holds_when_the_child_never_reads(monkeypatch, code):
     """A pipe that nobody empties must not hold the parent."""
-    monkeypatch.setattr(_mip, "_command", lambda: [sys.executable, "-c", code])
+    monkeypatch.setattr(_mip_child, "_command", lambda: [sys.executable, "-c", code])
     n = 1_000_000
     matrix = sp.csr_array((1, n))
     bits = np.ones(n, bool)
@@ -406,7 +406,7 @@ def test_packages_found_only_through_sys_path_reach_the_child(tmp_path):
     """An interpreter without NumPy works once the user has put the folders on sys.path."""
     venv.create(tmp_path / "bare", with_pip=False, symlinks=True)
     python = tmp_path / "bare" / ("Scripts" if os.name == "nt" else "bin") / "python"
-    folders = {str(Path(np.__file__).parent.parent), str(Path(_mip.__file__).parents[2])}
+    folders = {str(Path(np.__file__).parent.parent), str(Path(_mip_child.__file__).parents[2])}
     head = f"import sys\nsys.path += {sorted(folders)!r}\n"
     done = run_script(tmp_path, python, head)
     assert done.returncode == 0, done.stderr
@@ -481,7 +481,7 @@ def test_options_that_highs_refuses_are_named(options, text):
 def test_a_crash_says_how_the_child_ended_and_what_it_wrote(monkeypatch):
     """Without the child's last words nobody can tell a bug from a lack of memory."""
     code = "import sys; sys.exit('no luck today')"
-    monkeypatch.setattr(_mip, "_command", lambda: [sys.executable, "-c", code])
+    monkeypatch.setattr(_mip_child, "_command", lambda: [sys.executable, "-c", code])
     with pytest.raises(SolverError, match=r"exit code 1.*no luck today"):
         solve_model(random_model(0, integer=True), time_limit=20)
 
