@@ -516,6 +516,15 @@ def test_a_missing_gpu_is_said_plainly():
         score(Wrapped(), loader(), device="cuda")
 
 
+def test_a_model_spread_over_devices_is_not_moved():
+    """It would come back with everything on its first device."""
+    model = Wrapped()
+    model.register_buffer("elsewhere", torch.empty(1, device="meta"))
+    with pytest.raises(ValueError, match=r"device: a model spread over cpu, meta cannot be moved"):
+        score(model, loader(), device="cpu")
+    np.testing.assert_allclose(score(model, loader()).probs, TRUTH, atol=1e-6)
+
+
 def test_what_is_no_module_is_refused():
     """A plain function would fail without a hint."""
     with pytest.raises(TypeError, match=r"model: must be a torch.nn.Module; function came"):

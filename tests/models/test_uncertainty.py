@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from labelcut import models
 from labelcut.models import entropy, least_confidence, margin, uncertainty
 
 MEASURES = [entropy, margin, least_confidence]
@@ -269,3 +270,9 @@ def test_uncertainty_does_not_import_torch():
         "assert 'score' in dir(m); sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    """A misspelt name would be reported as something stranger."""
+    with pytest.raises(AttributeError, match="has no attribute 'entrpy'"):
+        models.entrpy
