@@ -141,7 +141,7 @@ def _split(source: Any, folder: Path, name: str) -> tuple[Path, str | None]:
 
 
 def _read_npy(path: Path, key: str | None, name: str) -> npt.NDArray[Any]:
-    del key, name
+    del key
     array = np.load(path, mmap_mode="r", allow_pickle=False)
     if isinstance(array, np.lib.npyio.NpzFile):
         array.close()

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from math import isnan
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -190,7 +191,7 @@ class Problem(ABC):
 
 
 def plain(value: Any) -> Any:
-    """Return a value made of JSON's own types: arrays become lists, enums their values.
+    """Return a value made of JSON's own types: arrays become lists, NaN becomes None.
 
     Examples
     --------
@@ -199,10 +200,8 @@ def plain(value: Any) -> Any:
     """
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, np.ndarray):
-        return value.tolist()
-    if isinstance(value, np.generic):
-        return value.item()
+    if isinstance(value, np.ndarray | np.generic):
+        return plain(value.tolist())
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
-    return value
+    return None if isinstance(value, float) and isnan(value) else value

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
-from .base import Sense
+from .base import Sense, Status
 from .errors import CheckFailed
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def check(problem: SelectionProblem, solution: Selection) -> CheckReport:
     Raises
     ------
     CheckFailed
-        Another problem's solution, another objective, ids or bound than claimed.
+        Another problem's solution, another status, objective, ids, table or bound than claimed.
     InfeasibleSelection
         A broken constraint, by name and amount.
 
@@ -77,17 +78,18 @@ def check(problem: SelectionProblem, solution: Selection) -> CheckReport:
             f"fingerprint: the solution answers problem {solution.fingerprint[:12]}, this is "
             f"{problem.fingerprint[:12]}; give the problem it was solved for"
         )
+    _check_status(problem, solution)
     if solution.objective is None:
-        _require(len(solution.indices) == 0, "indices: rows without an objective")
         return CheckReport(0, None, solution.bound, None, False)
     problem.check(solution)
     _check_names(problem, solution)
     evaluation = problem.evaluate(solution)
-    claims = {"objective": solution.objective, **solution.terms}
-    for name, value in {"objective": evaluation.objective, **evaluation.terms}.items():
-        claimed = claims.get(name)
+    values = {**evaluation.terms, "objective": evaluation.objective}
+    claims = {**solution.terms, "objective": solution.objective}
+    for name in {**values, **claims}:
+        claimed, value = claims.get(name), values.get(name)
         _require(
-            claimed is not None and _close(claimed, value),
+            claimed is not None and value is not None and _close(claimed, value),
             f"{name}: {claimed} is claimed, the rows give {value}",
         )
     proven = _check_bound(problem, solution)
@@ -100,11 +102,33 @@ def check(problem: SelectionProblem, solution: Selection) -> CheckReport:
     )
 
 
+def _check_status(problem: SelectionProblem, solution: Selection) -> None:
+    status, answered = solution.status, solution.objective is not None
+    _require(
+        solution.sense is problem.sense,
+        f"sense: {solution.sense} is claimed, the problem's is {problem.sense}",
+    )
+    _require(
+        answered == (status in (Status.OPTIMAL, Status.FEASIBLE)),
+        f"status: {status} is claimed {'with' if answered else 'without'} an objective",
+    )
+    _require(answered or len(solution.indices) == 0, "indices: rows without an objective")
+    _require(
+        status is not Status.INFEASIBLE or problem.why_infeasible() is not None,
+        "status: infeasible is claimed, the constraints do not contradict each other",
+    )
+
+
 def _check_names(problem: SelectionProblem, solution: Selection) -> None:
     if problem.ids is not None and solution.ids is not None:
         _require(
             np.array_equal(problem.ids[solution.indices], solution.ids),
             "ids: they are not the ids of the chosen rows",
+        )
+    for name in problem.table.keys() & solution.table.keys():
+        _require(
+            _same(problem.table[name][solution.indices], solution.table[name]),
+            f"table: column {name!r} is not that of the chosen rows",
         )
     if solution.order is not None:
         _require(
@@ -126,12 +150,17 @@ def _check_bound(problem: Problem, solution: Selection) -> float | None:
     if certificate is None:
         return None
     proven = problem.prove(certificate)
-    if certificate.recheckable:
+    for claimed in (certificate.bound, bound if certificate.recheckable else None):
         _require(
-            proven is not None and _reaches(problem.sense, proven, bound),
-            f"bound: {bound} is claimed, the certificate proves {proven}",
+            claimed is None or (proven is not None and _reaches(problem.sense, proven, claimed)),
+            f"bound: {claimed} is claimed, the certificate proves {proven}",
         )
     return proven
+
+
+def _same(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> bool:
+    numbers = one.dtype.kind == other.dtype.kind == "f"
+    return np.array_equal(one, other, equal_nan=numbers)
 
 
 def _reaches(sense: Sense, proven: float, claimed: float) -> bool:

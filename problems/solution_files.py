@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from .array_files import require_file
 from .arrays import as_integers, freeze
@@ -88,8 +89,12 @@ def _selection(fields: dict[str, Any]) -> Selection:
         indices=freeze(as_integers(fields["indices"], "indices")),
         order=None if fields["order"] is None else freeze(as_integers(fields["order"], "order")),
         ids=None if fields["ids"] is None else freeze(np.array(fields["ids"])),
-        table={name: freeze(np.array(column)) for name, column in fields["table"].items()},
+        table={name: _column(values) for name, values in fields["table"].items()},
     )
+
+
+def _column(values: list[Any]) -> npt.NDArray[Any]:
+    return freeze(np.array([np.nan if value is None else value for value in values]))
 
 
 def _certificate(fields: Mapping[str, Any]) -> Certificate:
