@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from .arrays import Matrix, to_numpy
+from .arrays import Matrix, dtype_name, to_numpy
 from .atomic import atomic_file
 from .errors import InvalidInput
 
@@ -112,18 +112,16 @@ def require_file(path: Path, name: str) -> None:
 
 def write_array(path: Path, values: npt.NDArray[Any] | Matrix) -> None:
     """Write one array as ``.npy``, a chunk at a time, whole or not at all."""
-    with atomic_file(path) as temporary:
-        if isinstance(values, Matrix):
-            dtypes = {str(part.dtype).removeprefix("torch.") for part in values.parts}
-            fits = dtypes <= {"float32", "bfloat16", "float16"}
-            stored = np.float32 if fits else np.float64
-            out = np.lib.format.open_memmap(temporary, mode="w+", dtype=stored, shape=values.shape)
-            for first, chunk in values.chunks():
-                out[first : first + len(chunk)] = chunk
-            out.flush()
-        else:
-            with temporary.open("wb") as file:
-                np.save(file, values, allow_pickle=False)
+    with atomic_file(path) as temporary, temporary.open("wb") as file:
+        if not isinstance(values, Matrix):
+            np.save(file, values, allow_pickle=False)
+            return
+        fits = {dtype_name(part) for part in values.parts} <= {"float32", "bfloat16", "float16"}
+        stored = np.dtype("<f4" if fits else "<f8")
+        head = {"descr": stored.str, "fortran_order": False, "shape": values.shape}
+        np.lib.format.write_array_header_1_0(file, head)
+        for _, chunk in values.chunks():  # written, not mapped: a full disk kills who maps
+            file.write(chunk.astype(stored).tobytes())
 
 
 def _split(source: Any, folder: Path, name: str) -> tuple[Path, str | None]:
@@ -210,7 +208,7 @@ def _numbers_or_text(values: list[str]) -> npt.NDArray[Any]:
     for dtype in (np.int64, np.float64):
         try:
             return np.array(values, dtype=dtype)
-        except ValueError:
+        except (ValueError, OverflowError):
             continue
     return np.array(values)
 

@@ -38,6 +38,11 @@ def to_numpy(values: Any, name: str = "array") -> npt.NDArray[Any]:
         ) from None
 
 
+def dtype_name(array: Any) -> str:
+    """Return the type of an array's values, such as ``float32``, whatever backend or byte order."""
+    return getattr(array.dtype, "name", str(array.dtype)).removeprefix("torch.")
+
+
 def freeze(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Return a read-only view of an array."""
     view = array.view()
@@ -166,7 +171,7 @@ def as_matrix(values: Any, name: str) -> Matrix:
     if not parts:
         raise InvalidInput(f"{name}: must have rows; got an empty list; pass an array (N, columns)")
     for part in parts:
-        dtype = str(part.dtype).removeprefix("torch.")
+        dtype = dtype_name(part)
         if not dtype.startswith(("float", "int", "uint", "bool", "bfloat")):
             raise InvalidInput(f"{name}: must be real numbers; got {dtype}; convert to float32")
         if part.ndim != 2:

@@ -35,6 +35,8 @@ def atomic_file(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         temporary.replace(path)
+    except OSError as error:
+        raise _unwritten(path, error) from None
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -54,12 +56,21 @@ def staged_folder(path: Path) -> Iterator[Path]:
         path.mkdir(exist_ok=True)
         for file in temporary.iterdir():
             file.replace(path / file.name)
+    except OSError as error:
+        raise _unwritten(path, error) from None
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _unwritable(folder: Path) -> InvalidInput:
     return InvalidInput(f"{folder}: the folder cannot be written; choose another output folder")
+
+
+def _unwritten(path: Path, error: OSError) -> InvalidInput:
+    return InvalidInput(
+        f"{path}: cannot be written ({error.strerror or error}); free space there or choose "
+        "another place"
+    )
 
 
 def _umask() -> int:

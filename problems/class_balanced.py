@@ -193,7 +193,7 @@ class ClassBalanced(SelectionProblem):
         Examples
         --------
         >>> model = ClassBalanced([[0.9, 0.1], [0.2, 0.8]], [0.3, 0.5], budget=1).to_cvxpy()
-        >>> round(model.solve(solver="HIGHS"), 6)
+        >>> round(float(model.solve(solver="HIGHS")), 6)
         0.1
         """
         from .cvxpy_model import class_balanced_model

@@ -35,7 +35,8 @@ class ArrayHash:
         if values.dtype.kind in "iub":
             numbers = np.ascontiguousarray(values, dtype="<i8")
         else:
-            numbers = np.add(values, 0.0, dtype="<f8", order="C")
+            with np.errstate(invalid="ignore"):  # signalling NaNs, in memory nobody filled
+                numbers = np.add(values, 0.0, dtype="<f8", order="C")
             missing = np.isnan(numbers)
             if missing.any():
                 numbers[missing] = np.nan

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .errors import InvalidInput
 from .problem_files import read_problem
-from .selection import Selection, SelectionProblem
 from .solution_files import load_solution
+
+if TYPE_CHECKING:
+    from .selection import Selection, SelectionProblem
 
 
 def load(path: str | Path) -> SelectionProblem | Selection:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import Floats, Ints, Mask, Matrix, as_matrix, freeze
+from .arrays import Floats, Ints, Mask, Matrix, as_matrix, dtype_name, freeze
 from .dataset import Dataset
 from .errors import InvalidInput
 from .fingerprint import ArrayHash
@@ -96,10 +96,10 @@ def as_probabilities(probs: Any, dataset: Dataset) -> Probabilities:
         probs = probs.matrix
     matrix = as_matrix(probs, "probs")
     for part in matrix.parts:
-        if part.dtype.itemsize < 4 and "float" in str(part.dtype):
+        if part.dtype.itemsize < 4 and "float" in dtype_name(part):
             raise InvalidInput(
-                f"probs: {str(part.dtype).removeprefix('torch.')} is too coarse for "
-                "probabilities; compute softmax in float32 and pass float32 or float64"
+                f"probs: {dtype_name(part)} is too coarse for probabilities; "
+                "compute softmax in float32 and pass float32 or float64"
             )
     scale = np.full(matrix.shape[0], np.nan)
     running = ArrayHash("probs", matrix.shape)
