@@ -9,16 +9,18 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, cast
 
 import typer
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from .problems import ProblemFile, Selection
+    from .problems import ClassBalanced, ProblemFile
 
 SCHEMA = 1
+WIDTH = 120
+"""Columns that tables may take at least; narrower terminals wrap lines, but no number is cut."""
 
 app = typer.Typer(
     help="What to label next, with a proof.",
@@ -32,9 +34,13 @@ SolutionFile = Annotated[
     Path, typer.Argument(metavar="SOLUTION", help="Solution that solve wrote.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
-TimeLimit = Annotated[float | None, typer.Option(help="Seconds for a run. [60]")]
+TimeLimit = Annotated[
+    float | None, typer.Option(metavar="SECONDS", help="Wall-clock seconds for a run. [60]")
+]
 GapTol = Annotated[float | None, typer.Option(help="Relative gap that counts as optimal. [1e-4]")]
-Plot = Annotated[Path | None, typer.Option(help="Draw a picture here (.png, .svg, .pdf).")]
+Plot = Annotated[
+    Path | None, typer.Option(metavar="PICTURE", help="Draw a picture here (.png, .svg, .pdf).")
+]
 
 
 def main() -> None:
@@ -45,11 +51,8 @@ def main() -> None:
         app(standalone_mode=True)
     except (CheckFailed, InfeasibleSelection) as error:
         _fail(f"check failed: {error}", 1)
-    except LabelcutError as error:
+    except (LabelcutError, OSError) as error:
         _fail(f"error: {error}", 2)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(1)
 
 
 @app.callback()
@@ -71,34 +74,43 @@ def solve(
     gap_tol: GapTol = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random. [0]")] = None,
     option: Annotated[
-        list[str] | None, typer.Option(help="The method's own option, NAME=VALUE; repeatable.")
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="The method's own option; repeatable."),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Solution file. [FILE with .selection.json]")
+        Path | None,
+        typer.Option(metavar="SOLUTION", help="Solution file. [FILE with .selection.json]"),
     ] = None,
     as_json: Json = False,
 ) -> None:
     """Choose the rows to label next and save them with their certificate."""
-    from .problems import Status, StoppedBy, read_problem
+    from .problems import Status, StoppedBy
     from .problems.atomic import require_writable
     from .problems.solution_files import solution_to_dict
     from .solvers import solve as run
     from .studies.tables import solution_table
 
-    content = read_problem(file)
+    problem, content = _read(file)
     out = out or file.with_suffix(".selection.json")
     require_writable(out)
+    if out.exists() and out.samefile(file):
+        _fail(f"error: --out: {out} is the problem file; name another file", 2)
     asked = {"method": method, "time_limit": time_limit, "gap_tol": gap_tol, "seed": seed}
     arguments = {**content.solve, **{k: v for k, v in asked.items() if v is not None}}
+    if arguments.get("method") != content.solve.get("method", arguments.get("method")):
+        arguments.pop("options", None)  # they are the file's own method's
     if option:
         arguments["options"] = {**arguments.get("options", {}), **_parsed(option)}
-    solution = run(content.problem, **arguments, progress=sys.stderr.isatty())
+    try:
+        solution = run(problem, **arguments, progress=sys.stderr.isatty())
+    except KeyboardInterrupt:
+        _fail("interrupted before there was an answer; nothing is saved", 130)
     solution.save(out)
     if as_json:
         _print_json("solution", str(out), solution_to_dict(solution))
     else:
         console = _console()
-        console.print(solution_table(content.problem, solution, content.truth))
+        console.print(solution_table(problem, solution, content.truth))
         console.print(f"saved in {out}")
     if solution.stopped_by is StoppedBy.INTERRUPT:
         raise typer.Exit(130)
@@ -119,61 +131,64 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Run methods side by side, each in its own process, against the best proven bound."""
-    from .problems import read_problem
-    from .problems.atomic import require_writable
     from .studies import compare as run
     from .studies import plot_choices
-    from .studies.tables import comparison_table
+    from .studies.pictures import require_picture
+    from .studies.tables import comparison_notes, comparison_table
 
-    content = read_problem(file)
+    problem, content = _read(file)
     if plot is not None:
-        require_writable(plot)
+        require_picture(plot)
     asked = {"time_limit": time_limit, "gap_tol": gap_tol}
     limits = {k: content.solve[k] for k in (*asked, "abs_gap_tol") if k in content.solve}
     limits |= {k: v for k, v in asked.items() if v is not None}
     console = _console()
-    with console.status("starting") as status:
-        comparison = run(
-            content.problem,
-            method,
-            range(seeds),
-            truth=content.truth,
-            progress=status.update,
-            **limits,
-        )
-    if plot is not None:
-        names = dict.fromkeys(found.method for found in comparison.runs)
-        choices = {name: comparison.best(name) for name in names}
-        drawn = {name: choice for name, choice in choices.items() if choice is not None}
-        plot_choices(content.problem, drawn, plot, truth=content.truth)
+    try:
+        with console.status("starting") as status:
+            comparison = run(
+                problem,
+                method,
+                range(seeds),
+                truth=content.truth,
+                progress=status.update,
+                **limits,
+            )
+    except KeyboardInterrupt:
+        _fail("interrupted before the first method had finished", 130)
+    choices = {row["method"]: comparison.best(row["method"]) for row in comparison.rows()}
+    answers = {name: choice for name, choice in choices.items() if choice is not None}
+    if plot is not None and answers:
+        plot_choices(problem, answers, plot, truth=content.truth)
     if as_json:
         _print_json("comparison", None, comparison.to_dict())
     else:
         console.print(comparison_table(comparison, file.name))
-        for found in comparison.runs:
-            if found.refusal:
-                console.print(f"{found.method}: {found.refusal}")
+        for note in comparison_notes(comparison):
+            console.print(note)
         if plot is not None:
-            console.print(f"picture in {plot}")
+            console.print(f"picture in {plot}" if answers else "no answer, so no picture")
     if comparison.interrupted:
         raise typer.Exit(130)
-    answered = any(row["objective"] is not None for row in comparison.rows())
-    raise typer.Exit(0 if answered else _exit_without_answer(content))
+    if answers:
+        raise typer.Exit(0)
+    raise typer.Exit(3 if problem.why_infeasible() is None else 1)
 
 
 @app.command()
 def check(file: File, solution: SolutionFile, as_json: Json = False) -> None:
     """Re-verify somebody's solution: feasibility, objective and bound, without solving."""
+    from .problems import Status, load_solution
     from .problems import check as verify
-    from .problems import load_solution, read_problem
 
-    report = verify(read_problem(file).problem, load_solution(solution))
+    answer = load_solution(solution)
+    report = verify(_read(file)[0], answer)
     if as_json:
         _print_json("check", None, vars(report))
         return
     console = _console()
     if report.objective is None:
-        console.print("no rows to check: the solution is without an answer")
+        infeasible = answer.status is Status.INFEASIBLE
+        console.print("infeasible, as claimed" if infeasible else "no answer, so nothing to check")
         return
     console.print(f"{report.rows:,} rows are feasible, objective {report.objective:.6g} is right")
     if report.bound is None:
@@ -196,18 +211,20 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Show a problem, what its constraints leave, which methods apply, and a solution."""
-    from .problems import load_solution, read_problem
+    from .problems import check as verify
+    from .problems import load_solution
     from .problems.solution_files import solution_to_dict
     from .solvers import methods
     from .studies import plot_choices
     from .studies.tables import classes_table, methods_table, problem_table, solution_table
 
-    content = read_problem(file)
-    problem = content.problem
-    answer = None if solution is None else _answer_of(content, load_solution(solution))
+    problem, content = _read(file)
+    answer = None if solution is None else load_solution(solution)
+    if answer is not None:
+        verify(problem, answer)
     if plot is not None:
         if answer is None:
-            _fail("error: plot: needs a solution to draw; name one after the problem file", 2)
+            _fail("error: --plot: needs a solution to draw; name one after the problem file", 2)
         plot_choices(problem, {answer.method: answer}, plot, truth=content.truth)
     if as_json:
         description = {
@@ -232,17 +249,18 @@ def show(
     console.print(solution_table(problem, answer, content.truth), "")
     if answer.objective is not None:
         console.print(classes_table(problem, answer, content.truth))
+    if plot is not None:
+        console.print("", f"picture in {plot}", sep="\n")
 
 
-def _answer_of(content: ProblemFile, solution: Selection) -> Selection:
-    from .problems import check as verify
+def _read(file: Path) -> tuple[ClassBalanced, ProblemFile]:
+    from .problems import read_problem
+    from .studies.metrics import as_truth
 
-    verify(content.problem, solution)
-    return solution
-
-
-def _exit_without_answer(content: ProblemFile) -> int:
-    return 3 if content.problem.why_infeasible() is None else 1
+    content = read_problem(file)
+    problem = cast("ClassBalanced", content.problem)  # the one kind that files can hold
+    as_truth(content.truth, problem)
+    return problem, content
 
 
 def _parsed(pairs: list[str]) -> dict[str, Any]:
@@ -268,11 +286,10 @@ def _console() -> Console:
     from rich.console import Console
 
     console = Console(stderr=True, highlight=False, markup=False)
-    if not console.is_terminal:
-        console = Console(stderr=True, highlight=False, markup=False, width=160)
+    console.width = max(console.width, WIDTH) if console.is_terminal else 160
     return console
 
 
-def _fail(message: str, code: int) -> Any:
-    typer.echo(message, err=True)
+def _fail(message: str, code: int) -> NoReturn:
+    typer.echo(" ".join(message.split()), err=True)
     sys.exit(code)

@@ -1,6 +1,6 @@
 """Start-up, validation and the digits example: the figures of the ground floor.
 
-    python benchmarks/house.py
+python benchmarks/house.py
 """
 
 import statistics
@@ -12,16 +12,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-
 from _results import write_section
 
 ROWS, CLASSES = 1_000_000, 100
 VALIDATE = """
 import sys, time
+import numpy as np
 from labelcut.problems import ClassBalanced
 from labelcut.solvers._mip_worker import peak_bytes
-import numpy as np
-probs, utility = np.load(sys.argv[1], mmap_mode="r"), np.zeros(len(np.load(sys.argv[1], mmap_mode="r")))
+probs = np.load(sys.argv[1], mmap_mode="r")
+utility = np.zeros(len(probs))
 before, start = peak_bytes(), time.perf_counter()
 problem = ClassBalanced(probs, utility, 1000)
 problem.fingerprint
@@ -77,10 +77,14 @@ def _validation(folder: Path) -> list[tuple[str, str, str]]:
 
 def _digits(folder: Path) -> str:
     example = Path(__file__).parents[1] / "examples/digits/make.py"
+    problem = folder / "digits" / "digits.toml"
+    commands = [
+        [sys.executable, example, "--out", problem.parent],
+        [sys.executable, "-m", "labelcut", "compare", problem],
+    ]
     start = time.perf_counter()
-    subprocess.run([sys.executable, example, "--out", folder / "d"], check=True, capture_output=True)
-    command = [sys.executable, "-m", "labelcut", "compare", folder / "d" / "digits.toml"]
-    subprocess.run(command, check=True, capture_output=True)
+    for command in commands:
+        subprocess.run(command, check=True, capture_output=True)
     return f"{time.perf_counter() - start:.0f} s"
 
 

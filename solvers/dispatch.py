@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..problems.arrays import as_number, freeze
 from ..problems.base import Status, StoppedBy
 from ..problems.errors import InvalidInput
 from ..problems.memory import require_memory
@@ -153,12 +154,11 @@ def _solution(
 ) -> Selection:
     problem = search.problem
     rows = np.empty(0, dtype=np.int64) if search.rows is None else search.rows
-    rows.flags.writeable = False
     return Selection(
-        indices=rows,
-        order=search.order,
-        ids=None if problem.ids is None else problem.ids[rows],
-        table={name: column[rows] for name, column in problem.table.items()},
+        indices=freeze(rows),
+        order=None if search.order is None else freeze(search.order),
+        ids=None if problem.ids is None else freeze(problem.ids[rows]),
+        table={name: freeze(column[rows]) for name, column in problem.table.items()},
         sense=problem.sense,
         objective=None if search.best is None else search.best.objective,
         terms={} if search.best is None else search.best.terms,
@@ -194,12 +194,13 @@ def _complete(method: Method, options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _check_limits(time_limit: float, gap_tol: float, abs_gap_tol: float, seed: int) -> None:
-    if not time_limit > 0:
+    if not as_number(time_limit, "time_limit") > 0:
         raise InvalidInput(f"time_limit: must be seconds above 0; got {time_limit}")
     for name, value in (("gap_tol", gap_tol), ("abs_gap_tol", abs_gap_tol)):
-        if not (value >= 0 and math.isfinite(value)):
+        if not (as_number(value, name) >= 0 and math.isfinite(value)):
             raise InvalidInput(f"{name}: must be a finite number ≥ 0; got {value}")
-    if isinstance(seed, bool) or seed != int(seed) or seed < 0:
+    number = as_number(seed, "seed")
+    if not (number >= 0 and number.is_integer()):
         raise InvalidInput(f"seed: must be a whole number ≥ 0; got {seed}")
 
 

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..problems.base import TINY, absolute_gap
-from ..problems.errors import InvalidInput, LabelcutError
+from ..problems.base import TINY, Sense, absolute_gap
+from ..problems.errors import InvalidInput
 from ..problems.problem_files import save_problem
 from ..problems.solution_files import load_solution, solution_to_dict
 from ..solvers import methods as list_methods
 from ..solvers.registry import choose
-from .metrics import l1_score, predicted_l1
+from .metrics import as_truth, predicted_l1, true_l1
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -26,6 +26,21 @@ if TYPE_CHECKING:
     from ..problems.arrays import Ints
     from ..problems.class_balanced import ClassBalanced
     from ..problems.selection import Selection
+
+
+MEASURES = (
+    "objective",
+    "bound",
+    "to_bound",
+    "of_top",
+    "utility",
+    "imbalance",
+    "l1_predicted",
+    "l1_true",
+    "seconds",
+    "megabytes",
+)
+"""What a comparison measures of every method, the names of its numbers in `Comparison.rows`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,18 +52,21 @@ class Run:
     method, seed
         What ran.
     solution
-        Its answer, or None if it refused.
+        Its answer, or None if it refused or failed.
     megabytes
         Peak resident memory of its processes, or None where the system does not tell.
     refusal
-        Why it refused, or None.
+        Why it would not begin, or None.
+    failure
+        Why it ended without an answer, or None; a process that ran out of memory, for example.
     """
 
     method: str
     seed: int
-    solution: Selection | None
-    megabytes: float | None
-    refusal: str | None
+    solution: Selection | None = None
+    megabytes: float | None = None
+    refusal: str | None = None
+    failure: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,17 +93,15 @@ class Comparison:
     @property
     def bound(self) -> float | None:
         """The best bound that any method proved."""
-        bounds = [run.solution.bound for run in self._answered() if run.solution is not None]
-        proven = [bound for bound in bounds if bound is not None]
-        return max(proven, default=None)
+        proven = self._proven()
+        best = max if self.problem.sense is Sense.MIN else min
+        return best(proven.values(), default=None)
 
     @property
     def bound_from(self) -> str | None:
         """The method that proved the best bound."""
-        for run in self._answered():
-            if run.solution is not None and run.solution.bound == self.bound is not None:
-                return run.method
-        return None
+        best = self.bound
+        return next((name for name, bound in self._proven().items() if bound == best), None)
 
     def rows(self) -> list[dict[str, Any]]:
         """Return one row a method, numbers averaged over its seeds.
@@ -109,6 +125,7 @@ class Comparison:
                     "seed": run.seed,
                     "megabytes": run.megabytes,
                     "refusal": run.refusal,
+                    "failure": run.failure,
                     "solution": None if run.solution is None else solution_to_dict(run.solution),
                 }
                 for run in self.runs
@@ -122,6 +139,17 @@ class Comparison:
                 return run.solution
         return None
 
+    def _proven(self) -> dict[str, float]:
+        """Bounds by method; one that found no answer may have proven one all the same."""
+        bounds: dict[str, float] = {}
+        better = self.problem.sense.better
+        for run in self.runs:
+            bound = None if run.solution is None else run.solution.bound
+            known = bounds.get(run.method)
+            if bound is not None and (known is None or better(known, bound)):
+                bounds[run.method] = bound
+        return bounds
+
     def _answered(self) -> list[Run]:
         return [run for run in self.runs if run.solution and run.solution.objective is not None]
 
@@ -129,8 +157,12 @@ class Comparison:
         first = runs[0]
         measured = [self._measures(run) for run in runs]
         mean = {name: _mean([values[name] for values in measured]) for name in measured[0]}
-        status = first.solution.status.value if first.solution is not None else "refused"
-        reason = first.refusal or (first.solution.reason if first.solution else None)
+        if first.solution is not None:
+            status, reason = first.solution.status.value, first.solution.reason
+        elif first.refusal is not None:
+            status, reason = "refused", first.refusal
+        else:
+            status, reason = "failed", first.failure
         return {
             "method": first.method,
             "seeds": len(runs),
@@ -143,8 +175,12 @@ class Comparison:
         solution = run.solution
         objective = None if solution is None else solution.objective
         if solution is None or objective is None:
-            names = ("objective", "bound", "to_bound", "of_top", "utility", "imbalance")
-            return dict.fromkeys((*names, "l1_predicted", "l1_true", "seconds", "megabytes"))
+            return {
+                **dict.fromkeys(MEASURES),
+                "bound": None if solution is None else solution.bound,
+                "seconds": None if solution is None else solution.runtime,
+                "megabytes": run.megabytes,
+            }
         gap = None if self.bound is None else absolute_gap(solution.sense, objective, self.bound)
         baseline = self.problem.baseline()
         way = None
@@ -172,12 +208,13 @@ def compare(
     time_limit: float = 60.0,
     gap_tol: float = 1e-4,
     abs_gap_tol: float = 1e-6,
-    truth: Ints | None = None,
+    truth: Any = None,
     progress: Callable[[str], None] | None = None,
 ) -> Comparison:
     """Run methods side by side and measure them against the best proven bound.
 
-    Each run has a process of its own, so that seconds and peak memory are its own.
+    Each run has a process of its own, so that seconds and peak memory are its own, and so that one
+    that fails leaves the others their rows.
 
     Parameters
     ----------
@@ -202,12 +239,17 @@ def compare(
     Raises
     ------
     InvalidInput
-        An unknown method, or no seeds.
+        An unknown method, no seeds, a limit that is no number, or a truth that does not fit.
+    UnsupportedProblem
+        A method that was asked for cannot take the problem.
     KeyboardInterrupt
         Ctrl-C before the first run was finished.
     """
-    known = {info.name: info for info in list_methods(problem)}
-    names = list(methods or (name for name, info in known.items() if info.refusal is None))
+    if isinstance(methods, str):
+        raise InvalidInput(f"methods: must be a list; got {methods!r}; pass [{methods!r}]")
+    able = [info.name for info in list_methods(problem) if info.refusal is None]
+    names = dict.fromkeys(methods or able)
+    known = as_truth(truth, problem)
     if not len(seeds):
         raise InvalidInput("seeds: at least one is needed; got none; pass (0,)")
     planned = []
@@ -220,23 +262,15 @@ def compare(
         path = Path(folder) / "problem.toml"
         save_problem(problem, path)
         for at, (name, seed) in enumerate(planned):
-            if progress is not None:
-                progress(f"{name} (run {at + 1} of {len(planned)})")
             try:
+                if progress is not None:
+                    progress(f"{name} (run {at + 1} of {len(planned)})")
                 runs.append(_measure(path, name, seed, limits))
             except KeyboardInterrupt:
                 if not runs:
                     raise
-                return Comparison(problem, truth, tuple(runs), interrupted=True)
-    return Comparison(problem, truth, tuple(runs))
-
-
-def true_l1(problem: ClassBalanced, solution: Selection, truth: Ints | None) -> float | None:
-    """Return the L1 score of a choice's true labels, or None where they are not all known."""
-    if truth is None or not len(solution.indices):
-        return None
-    labels = truth[solution.indices]
-    return None if (labels < 0).any() else l1_score(labels, problem.n_classes)
+                return Comparison(problem, known, tuple(runs), interrupted=True)
+    return Comparison(problem, known, tuple(runs))
 
 
 def _measure(path: Path, method: str, seed: int, limits: Mapping[str, float]) -> Run:
@@ -244,31 +278,38 @@ def _measure(path: Path, method: str, seed: int, limits: Mapping[str, float]) ->
     request = {"problem": str(path), "out": str(out), "method": method, "seed": seed, **limits}
     # -P: a folder or file of the user's that is called like a module of ours stays out of it.
     command = [sys.executable, "-P", "-m", "labelcut.studies._measure", json.dumps(request)]
-    with subprocess.Popen(
-        command,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    ) as process:
+    log = path.with_name("stderr.txt")
+    # stdin stays open until the end: the child ends itself when it closes.
+    with (
+        log.open("wb") as stderr,
+        subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            start_new_session=True,
+        ) as process,
+    ):
         try:
             assert process.stdout is not None
             told = process.stdout.read()
-            log = b"" if process.stderr is None else process.stderr.read()
         except BaseException:
             process.kill()
             raise
     if process.returncode != 0:
-        last = log.decode(errors="replace").strip().splitlines()[-1:]
-        raise LabelcutError(f"compare: {method} ended without an answer; {' '.join(last)}")
+        return Run(method, seed, failure=_obituary(process.returncode, log))
     answer = json.loads(told)
-    return Run(
-        method=method,
-        seed=seed,
-        solution=None if answer["refusal"] else load_solution(out),
-        megabytes=answer["megabytes"],
-        refusal=answer["refusal"],
-    )
+    if "invalid" in answer:
+        raise InvalidInput(answer["invalid"])
+    solution = load_solution(out) if "megabytes" in answer else None
+    return Run(method, seed, solution, **answer)
+
+
+def _obituary(code: int, log: Path) -> str:
+    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    how = f"signal {-code}" if code < 0 else f"exit code {code}"
+    hint = "; signal 9 often means that memory ran out" if code == -9 else ""
+    return f"its process ended without an answer ({how}{hint}): {(lines or ['no message'])[-1]}"
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

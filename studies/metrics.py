@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..problems.arrays import Floats, as_integers, as_matrix, as_rows
+from ..problems.arrays import Floats, Ints, as_integers, as_matrix, as_rows
 from ..problems.errors import InvalidInput
 from ..problems.probabilities import Probabilities
+
+if TYPE_CHECKING:
+    from ..problems.class_balanced import ClassBalanced
+    from ..problems.selection import Selection
 
 
 def l1_score(labels: Any, n_classes: int) -> float:
@@ -73,6 +77,41 @@ def predicted_l1(probs: Any, rows: Any) -> float:
     return _score(probs.total(as_rows(rows, "rows", probs.shape[0])))
 
 
+def true_l1(problem: ClassBalanced, solution: Selection, truth: Ints | None) -> float | None:
+    """Return the L1 score of a choice's true labels, or None where they are not all known."""
+    if truth is None or not len(solution.indices):
+        return None
+    labels = truth[solution.indices]
+    return None if (labels < 0).any() else l1_score(labels, problem.n_classes)
+
+
+def as_truth(truth: Any, problem: ClassBalanced) -> Ints | None:
+    """Return the true class of every row ``(N,)``, -1 where it is not known; None stays None.
+
+    Raises
+    ------
+    InvalidInput
+        Another length than the dataset's, or a class out of range.
+    """
+    if truth is None:
+        return None
+    classes = as_integers(truth, "truth")
+    size, n_classes = problem.dataset.size, problem.n_classes
+    if classes.shape != (size,):
+        raise InvalidInput(
+            f"truth: must hold one class for each of {size} rows; got shape {classes.shape}; "
+            "use -1 where it is not known"
+        )
+    wrong = np.flatnonzero((classes < -1) | (classes >= n_classes))
+    if len(wrong):
+        raise InvalidInput(
+            f"truth: classes must lie in 0..{n_classes - 1}, -1 where not known; "
+            f"{problem.dataset.name(int(wrong[0]))} has {classes[wrong[0]]}; "
+            "number classes as the columns of probs"
+        )
+    return classes
+
+
 def _score(counts: Floats) -> float:
     total, classes = counts.sum(), len(counts)
     if not total > 0:
@@ -80,4 +119,4 @@ def _score(counts: Floats) -> float:
     if classes == 1:
         return 0.0
     worst = 2 * total * (classes - 1) / classes
-    return float(np.abs(counts - total / classes).sum() / worst)
+    return min(float(np.abs(counts - total / classes).sum() / worst), 1.0)

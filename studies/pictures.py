@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..problems.atomic import atomic_file
+from ..problems.atomic import atomic_file, require_writable
+from ..problems.base import Sense
 from ..problems.errors import InvalidInput
+from .metrics import as_truth
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Any
 
     from matplotlib.axes import Axes
 
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
 
 FEW_CLASSES = 30
 """Up to this many classes get a bar each; more are drawn as lines."""
+MARKERS = "os^Dv*Xp"
 
 
 def plot_choices(
@@ -28,9 +32,11 @@ def plot_choices(
     choices: Mapping[str, Selection],
     path: str | Path,
     *,
-    truth: Ints | None = None,
+    truth: Any = None,
 ) -> None:
     """Draw the classes of each choice beside the target, and utility against imbalance.
+
+    In the last panel nothing lies above the dotted line, the best bound that the choices prove.
 
     Parameters
     ----------
@@ -46,7 +52,8 @@ def plot_choices(
     Raises
     ------
     InvalidInput
-        If there is nothing to draw, the format is unknown or the place cannot be written.
+        If there is nothing to draw, the format is unknown, the place cannot be written or the truth
+        does not fit.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -55,21 +62,43 @@ def plot_choices(
     if not drawn:
         raise InvalidInput("plot: no method found an answer; there is nothing to draw")
     path = Path(path)
-    if path.suffix.lstrip(".").lower() not in FigureCanvasAgg.filetypes:
-        raise InvalidInput(f"plot: {path.name} has no picture suffix; use .png, .svg or .pdf")
+    require_picture(path)
     panels = [("predicted classes (Pᵀz)", _predicted(problem, drawn))]
-    if truth is not None and all((truth[choice.indices] >= 0).all() for choice in drawn.values()):
-        panels.append(("true classes", _true(problem, drawn, truth)))
+    known = as_truth(truth, problem)
+    if known is not None and all((known[choice.indices] >= 0).all() for choice in drawn.values()):
+        panels.append(("true classes", _true(problem, drawn, known)))
     figure = Figure(figsize=(5.5 * (len(panels) + 1), 4.6), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(1, len(panels) + 1)
     for axis, (title, counts) in zip(axes, panels, strict=False):
         _draw_classes(axis, problem.target, counts, title)
-    _draw_terms(axes[-1], drawn)
-    handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
+    _draw_terms(axes[-1], problem, drawn)
+    entries = {
+        label: handle
+        for axis in axes[[0, -1]]
+        for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(
+        entries.values(),
+        entries.keys(),
+        loc="outside lower center",
+        ncols=min(len(entries), 4 * len(axes)),
+        frameon=False,
+    )
     with atomic_file(path) as temporary:
         figure.savefig(temporary, dpi=110)
+
+
+def require_picture(path: Path) -> None:
+    """Raise `InvalidInput` unless a picture may be written at `path`, in a format it names."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    if path.suffix.lstrip(".").lower() not in FigureCanvasAgg.filetypes:
+        got = f"the suffix {path.suffix!r}" if path.suffix else "no suffix"
+        raise InvalidInput(
+            f"plot: the suffix says the format; {path.name} has {got}; use .png, .svg or .pdf"
+        )
+    require_writable(path)
 
 
 def _predicted(problem: ClassBalanced, choices: Mapping[str, Selection]) -> dict[str, Floats]:
@@ -96,12 +125,31 @@ def _draw_classes(axis: Axes, target: Floats, counts: Mapping[str, Floats], titl
     edges = np.arange(len(target) + 1) - 0.5
     axis.stairs(target, edges, color="black", linewidth=1.2, label="target Ω")
     axis.set(title=title, xlabel="class", ylabel="rows")
+    axis.locator_params(axis="y", steps=[1, 2, 5, 10])
     if len(target) <= FEW_CLASSES:
         axis.set_xticks(places)
 
 
-def _draw_terms(axis: Axes, choices: Mapping[str, Selection]) -> None:
-    for choice in choices.values():
-        axis.plot(choice.terms["imbalance"], choice.terms["utility"], "o")
+def _draw_terms(axis: Axes, problem: ClassBalanced, choices: Mapping[str, Selection]) -> None:
+    for at, choice in enumerate(choices.values()):
+        # Hollow, in a shape of its own: choices that coincide stay visible.
+        axis.plot(
+            choice.terms["imbalance"],
+            choice.terms["utility"],
+            MARKERS[at % len(MARKERS)],
+            fillstyle="none",
+            markersize=8,
+            markeredgewidth=1.8,
+        )
     axis.margins(0.15)
+    bounds = [choice.bound for choice in choices.values() if choice.bound is not None]
+    if bounds and problem.sense is Sense.MIN:
+        axis.set(xlim=axis.get_xlim(), ylim=axis.get_ylim())
+        axis.axline(
+            (0.0, -max(bounds)),
+            slope=problem.balance,
+            color="black",
+            linestyle=":",
+            label="proven bound",
+        )
     axis.set(title="upper left is better", xlabel="predicted imbalance", ylabel="utility")

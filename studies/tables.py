@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from math import floor, log10
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
+from ..problems.base import StoppedBy
 from ..solvers import methods
-from .comparing import true_l1
-from .metrics import predicted_l1
+from .metrics import predicted_l1, true_l1
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from ..problems.arrays import Floats, Ints
     from ..problems.class_balanced import ClassBalanced
@@ -20,6 +21,17 @@ if TYPE_CHECKING:
 
 MANY_CLASSES = 20
 """Class tables list this many classes, the ones farthest from their target."""
+FEW_ROWS = 4
+"""An answer names this many of its rows."""
+WHY = {
+    StoppedBy.GAP: "gap closed",
+    StoppedBy.EXHAUSTED: "nothing left to do",
+    StoppedBy.TIME: "time limit",
+    StoppedBy.INTERRUPT: "Ctrl-C",
+}
+"""Why a run ended, in words."""
+LARGE_SHARE = 100.0
+"""Of shares beyond this, percentages only say that they are."""
 
 
 def comparison_table(comparison: Comparison, name: str) -> Table:
@@ -34,25 +46,38 @@ def comparison_table(comparison: Comparison, name: str) -> Table:
     )
     table = Table(title=title, title_justify="left", title_style="", box=None, pad_edge=False)
     table.add_column("method")
+    rows = comparison.rows()
     columns = {
-        "objective": ("objective", "{:.4f}"),
-        "to bound": ("to_bound", "{:.2%}"),
-        "of top's gap": ("of_top", "{:.1%}"),
-        "utility": ("utility", "{:.3f}"),
-        "imbalance": ("imbalance", "{:.3f}"),
-        "L1 predicted": ("l1_predicted", "{:.3f}"),
-        "L1 true": ("l1_true", "{:.3f}"),
-        "s": ("seconds", "{:.2f}"),
-        "MB": ("megabytes", "{:.0f}"),
+        "objective": ("objective", _decimals([row["objective"] for row in rows], 6)),
+        "to bound": ("to_bound", _percent(2)),
+        "of top's gap": ("of_top", _percent(1)),
+        "utility": ("utility", _decimals([row["utility"] for row in rows], 5)),
+        "imbalance": ("imbalance", _decimals([row["imbalance"] for row in rows], 5)),
+        "L1 predicted": ("l1_predicted", "{:.3f}".format),
+        "L1 true": ("l1_true", "{:.3f}".format),
+        "s": ("seconds", "{:.2f}".format),
+        "MB": ("megabytes", "{:,.0f}".format),
     }
     for column in columns:
         table.add_column(column, justify="right")
     table.add_column("status")
-    for row in comparison.rows():
+    for row in rows:
         label = f"{row['method']} x{row['seeds']}" if row["seeds"] > 1 else row["method"]
-        numbers = [_number(row[key], form) for key, form in columns.values()]
+        numbers = ["-" if row[key] is None else text(row[key]) for key, text in columns.values()]
         table.add_row(label, *numbers, row["status"])
     return table
+
+
+def comparison_notes(comparison: Comparison) -> list[str]:
+    """Return why methods have no answer, each reason once, and whether Ctrl-C cut it short."""
+    methods_by_reason: dict[str, list[str]] = {}
+    for row in comparison.rows():
+        if row["reason"]:
+            methods_by_reason.setdefault(row["reason"], []).append(row["method"])
+    notes = [f"{', '.join(names)}: {reason}" for reason, names in methods_by_reason.items()]
+    if comparison.interrupted:
+        notes.append("Ctrl-C: methods that are not listed had not finished")
+    return notes
 
 
 def problem_table(problem: ClassBalanced) -> Table:
@@ -63,7 +88,11 @@ def problem_table(problem: ClassBalanced) -> Table:
     table.add_row("budget", f"{problem.budget:,}")
     table.add_row("balance λ", f"{problem.balance:g} ({problem.distance})")
     table.add_row("classes", f"{problem.n_classes:,}")
-    unreachable = f", {problem.unreachable:.4g} of it unreachable" if problem.unreachable else ""
+    unreachable = (
+        f", so every choice has an imbalance of {problem.unreachable:.4g} at least"
+        if problem.unreachable
+        else ""
+    )
     table.add_row("target Ω", f"sums to {problem.target.sum():.6g}{unreachable}")
     for constraint in problem.constraints:
         forced = len(constraint.included(problem.dataset))
@@ -71,6 +100,9 @@ def problem_table(problem: ClassBalanced) -> Table:
         left = len(problem.candidates) - int(problem.dataset.is_candidate[shut].sum())
         table.add_row(constraint.kind, f"leaves {left:,} selectable, {forced:,} forced in")
     table.add_row("selectable", f"{len(problem.selectable):,}")
+    reason = problem.why_infeasible()
+    if reason is not None:
+        table.add_row("infeasible", reason)
     table.add_row("fingerprint", problem.fingerprint)
     return table
 
@@ -79,7 +111,7 @@ def methods_table(problem: ClassBalanced) -> Table:
     """Return which methods apply, what they prove, and their forecast of memory."""
     table = Table(box=None, pad_edge=False)
     for column in ("method", "what it does", "bound", "forecast", "applies"):
-        table.add_column(column)
+        table.add_column(column, justify="right" if column == "forecast" else "left")
     for info in methods(problem):
         proves = "proves one" if info.proves_bound else "none"
         applies = info.refusal or "yes"
@@ -91,16 +123,14 @@ def solution_table(problem: ClassBalanced, solution: Selection, truth: Ints | No
     """Return an answer in a few lines, balance of predictions and of true labels apart."""
     table = _pairs()
     table.add_row("method", f"{solution.method} (seed {solution.seed})")
-    table.add_row("status", f"{solution.status}, stopped by {solution.stopped_by}")
+    table.add_row("status", f"{solution.status} ({WHY[solution.stopped_by]})")
     if solution.reason:
         table.add_row("reason", solution.reason)
     if solution.objective is not None:
-        table.add_row("rows", f"{len(solution.indices):,}")
+        table.add_row("rows", _rows(solution))
         table.add_row("objective", f"{solution.objective:.6g} ({solution.sense})")
-        bound = "none proven"
-        if solution.bound is not None and solution.gap is not None:
-            bound = f"{solution.bound:.6g}, gap {solution.gap:.3%}"
-        table.add_row("bound", bound)
+    table.add_row("bound", _bound(solution))
+    if solution.objective is not None:
         for name, value in solution.terms.items():
             table.add_row(name, f"{value:.6g}")
         table.add_row("L1 predicted", f"{predicted_l1(problem.probs, solution.indices):.4f}")
@@ -109,8 +139,21 @@ def solution_table(problem: ClassBalanced, solution: Selection, truth: Ints | No
             table.add_row("L1 true", f"{true:.4f}")
     table.add_row("seconds", f"{solution.runtime:.2f}")
     if "auto" in solution.info:
-        table.add_row("auto", str(solution.info["auto"]))
+        table.add_row("why", str(solution.info["auto"]))
     return table
+
+
+def _bound(solution: Selection) -> str:
+    if solution.bound is None:
+        return "none proven"
+    gap = "" if solution.gap is None else f", gap {_percent(3)(solution.gap)}"
+    return f"{solution.bound:.6g}{gap}"
+
+
+def _rows(solution: Selection) -> str:
+    names = solution.indices if solution.ids is None else solution.ids
+    first = ", ".join(str(name) for name in names[:FEW_ROWS])
+    return f"{len(names):,} ({first}{', …' if len(names) > FEW_ROWS else ''})"
 
 
 def classes_table(problem: ClassBalanced, solution: Selection, truth: Ints | None) -> Table:
@@ -125,6 +168,9 @@ def classes_table(problem: ClassBalanced, solution: Selection, truth: Ints | Non
     for k in _farthest(problem.target, expected):
         known = [f"{counts[k]}"] if counts is not None else []
         table.add_row(str(k), f"{problem.target[k]:.2f}", f"{expected[k]:.2f}", *known)
+    if table.row_count < problem.n_classes:
+        table.title = f"worst {table.row_count} of {problem.n_classes:,} classes"
+        table.title_justify, table.title_style = "left", ""
     return table
 
 
@@ -149,5 +195,17 @@ def _pairs() -> Table:
     return table
 
 
-def _number(value: float | None, form: str) -> str:
-    return "-" if value is None else form.format(value)
+def _decimals(values: Iterable[float | None], digits: int) -> Callable[[float], str]:
+    """Return how to write a column: so many digits for its largest number, the points aligned."""
+    largest = max((abs(value) for value in values if value is not None), default=0.0)
+    places = digits - 1 - floor(log10(largest)) if largest > 0 else 3
+    if -6 <= places <= 9:
+        return f"{{:.{max(places, 0)}f}}".format
+    return f"{{:.{digits}g}}".format
+
+
+def _percent(places: int) -> Callable[[float], str]:
+    def text(share: float) -> str:
+        return f">{LARGE_SHARE:,.0%}" if share > LARGE_SHARE else f"{share:.{places}%}"
+
+    return text

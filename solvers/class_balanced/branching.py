@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...problems.arrays import as_number
 from ...problems.base import Certificate, StoppedBy
+from ...problems.errors import InvalidInput
 from .._mip import MipStatus, MipUpdate, solve_model
 from ..search import Stop
 from .enumeration import enumerate_cheapest
-from .greedily import grow
-from .relaxation import linear_model, model_point, note_peak, relax
+from .greedily import solve_greedy
+from .relaxation import SHORTEST, linear_model, model_point, note_peak, relax, unit
 
 if TYPE_CHECKING:
     from ...problems.arrays import Floats
@@ -19,7 +21,10 @@ if TYPE_CHECKING:
     from ..search import Search
 
 SAFETY = 1e-6
-"""Share of HiGHS' own bound that is taken off for its tolerances."""
+"""Share of HiGHS' own bound, in units of the model at least, taken off for its tolerances."""
+
+DROPPED = 1e-9
+"""Coefficients up to this HiGHS takes for 0."""
 
 
 def solve_exact(search: Search[ClassBalanced]) -> None:
@@ -28,14 +33,16 @@ def solve_exact(search: Search[ClassBalanced]) -> None:
     Greedy gives the first answer and the LP relaxation the first bound. Where few selections have
     a Lagrangian value below the best answer, all of them are looked at (`enumerate_cheapest`),
     which proves the optimum in float64. Else the MIP goes to HiGHS, from the best answer; its bound
-    is lowered by 1e-6 of itself for its tolerances.
+    is lowered for its tolerances and for the coefficients that it drops.
     """
-    problem = search.problem
-    search.offer(grow(search, problem.included))
+    node_limit = as_number(search.options["node_limit"], "options: node_limit")
+    if not node_limit >= 0:
+        raise InvalidInput(f"options: node_limit must be at least 0; got {node_limit}")
+    solve_greedy(search)
     multipliers = relax(search)
     search.stop_if_closed()
     if multipliers is not None:
-        slack = enumerate_cheapest(search, multipliers, int(search.options["node_limit"]))
+        slack = enumerate_cheapest(search, multipliers, node_limit)
         if slack is not None:
             _prove_by_search(search, objective(search) - slack, multipliers)
             search.complete = True
@@ -51,37 +58,54 @@ def objective(search: Search[ClassBalanced]) -> float:
 
 def _branch_and_bound(search: Search[ClassBalanced], multipliers: Floats | None) -> None:
     problem = search.problem
+    scale, dropped = unit(problem), problem.balance * _dropped(problem)
+
+    def prove(bound: float) -> None:
+        safe = scale * (bound - SAFETY * max(abs(bound), 1.0)) - dropped
+        _prove_by_search(search, safe, multipliers)
 
     def take(update: MipUpdate) -> bool:
         if update.values is not None:
             selected = update.values[: len(problem.selectable)] > 0.5
             search.offer(problem.selectable[selected])
         if update.bound is not None:
-            _prove_by_search(search, update.bound - SAFETY * abs(update.bound), multipliers)
+            prove(update.bound)
         return search.closed
 
     result = solve_model(
         linear_model(problem, integer=True),
-        time_limit=search.clock.remaining(),
+        time_limit=max(search.clock.remaining(), SHORTEST),
         start=None if search.rows is None else model_point(problem, search.rows),
         options={
             "random_seed": search.seed % (1 << 31),
             # Tighter than asked for, so that the lowered bound closes the gap as well.
             "mip_rel_gap": max(search.gap_tol - 2 * SAFETY, 0.0),
+            # By default rows may be missed by 1e-6, which λ multiplies.
+            "mip_feasibility_tolerance": 1e-9,
         },
         on_update=take,
     )
     note_peak(search, result.peak_bytes)
     search.info["nodes"] = result.nodes
     if result.bound is not None:
-        _prove_by_search(search, result.bound - SAFETY * abs(result.bound), multipliers)
+        prove(result.bound)
     search.stop_if_closed()
     if result.status is MipStatus.OPTIMAL:
-        search.complete = True
+        best, bound = objective(search), search.bound
+        allowed = (search.gap_tol + 2 * SAFETY) * max(abs(best), scale) + dropped
+        search.complete = bound is not None and best - bound <= allowed
     elif result.status is MipStatus.STOPPED:
         raise Stop(StoppedBy.GAP)
     elif result.status is MipStatus.TIME:
         raise Stop(StoppedBy.TIME)
+
+
+def _dropped(problem: ClassBalanced) -> float:
+    """Return the most that a selection's expected counts lose, all in all, to `DROPPED`."""
+    lost = np.zeros(problem.dataset.size)
+    for first, probs in problem.probs.chunks():
+        lost[first : first + len(probs)] = np.where(probs <= DROPPED, probs, 0.0).sum(axis=1)
+    return float(np.sort(lost[problem.selectable])[-problem.budget :].sum())
 
 
 def _prove_by_search(

@@ -16,7 +16,7 @@ EPS = float(np.finfo(np.float64).eps)
 
 
 def enumerate_cheapest(
-    search: Search[ClassBalanced], multipliers: Floats, node_limit: int
+    search: Search[ClassBalanced], multipliers: Floats, node_limit: float
 ) -> float | None:
     r"""Look at every selection whose Lagrangian value is below the best answer.
 
@@ -41,8 +41,7 @@ def enumerate_cheapest(
         How far rounding may have hidden something better; None if the limit was met.
     """
     problem = search.problem
-    best = search.best
-    assert best is not None
+    assert search.best is not None
     rest = np.setdiff1d(problem.selectable, problem.included, assume_unique=True)
     need = problem.budget - len(problem.included)
     probs = problem.probs
@@ -52,8 +51,9 @@ def enumerate_cheapest(
     base = float(multipliers @ problem.target) + float(reduced[problem.included].sum())
     scale = float(np.abs(reduced[problem.selectable]).max(initial=0.0)) + problem.balance
     reach = min(len(order), need + node_limit)  # sums beyond are never looked at
-    slack = 8 * EPS * (problem.n_classes + reach) * (problem.budget + reach) * scale
-    upper, nodes = best.objective, 0
+    size = (problem.budget + reach) * scale + problem.balance * float(problem.target.sum())
+    slack = 8 * EPS * (problem.n_classes + problem.budget + reach) * size
+    upper, nodes = search.best.objective, 0
     stack: list[tuple[int, int, float, tuple[object, ...]]] = [(0, need, base, ())]
     while stack:
         at, more, value, taken = stack.pop()
@@ -65,8 +65,8 @@ def enumerate_cheapest(
             search.clock.check()
         if more == 0:
             chosen = np.concatenate([problem.included, order[_unlink(taken)]])
-            if search.offer(chosen):
-                upper = min(upper, problem.evaluate(chosen).objective)
+            search.offer(chosen)
+            upper = search.best.objective
             continue
         if at + more < len(order):
             left = value + sums[at + 1 + more] - sums[at + 1]

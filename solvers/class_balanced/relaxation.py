@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import frexp
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 WHOLE = 1e-6
 """How far from 0 or 1 a value may lie that counts as whole."""
 
+SHORTEST = 1e-3
+"""Seconds that HiGHS gets where none are left: it takes no limit of 0."""
+
 
 def solve_relaxed(search: Search[ClassBalanced]) -> None:
     """Solve the LP relaxation, prove its value as the bound, and round its answer.
@@ -28,7 +32,6 @@ def solve_relaxed(search: Search[ClassBalanced]) -> None:
     rows are fractional; the whole ones are kept and `grow` fills up.
     """
     relax(search)
-    search.complete = search.closed
 
 
 def relax(search: Search[ClassBalanced]) -> Floats | None:
@@ -42,20 +45,21 @@ def relax(search: Search[ClassBalanced]) -> Floats | None:
     Raises
     ------
     OutOfTime
-        With the cheapest bounds proven, if the clock runs out.
+        With the cheapest bounds proven and top utility offered, if the clock runs out.
     """
     problem = search.problem
     for multipliers in _without_solving(problem):
         prove(search, multipliers)
     model = linear_model(problem, integer=False)
-    result = solve_model(model, time_limit=search.clock.remaining())
+    result = solve_model(model, time_limit=max(search.clock.remaining(), SHORTEST))
     search.info["lp_seconds"] = round(result.seconds, 3)
     note_peak(search, result.peak_bytes)
     if result.status is MipStatus.TIME:
+        search.offer(problem.top_rows())
         raise OutOfTime
     if result.row_duals is None or result.values is None:
         return None
-    duals = result.row_duals[: problem.n_classes]
+    duals = result.row_duals[: problem.n_classes] * unit(problem)
     multipliers = np.clip(duals, -problem.balance, problem.balance)
     prove(search, multipliers)
     selected = result.values[: len(problem.selectable)]
@@ -72,8 +76,19 @@ def prove(search: Search[ClassBalanced], multipliers: Floats) -> None:
     search.prove(bound, Certificate("multipliers", True, bound, values))
 
 
+def unit(problem: ClassBalanced) -> float:
+    """Return the power of two in which `linear_model` counts costs.
+
+    HiGHS' tolerances are absolute, some 1e-7: costs far below 1 would all count as 0, and at costs
+    above 1e12 it gives up.
+    """
+    largest = float(np.abs(problem.utility[problem.selectable]).max())
+    _, exponent = frexp(max(largest, problem.balance * 1e-6) or 1.0)
+    return 2.0 ** (exponent - 1)
+
+
 def linear_model(problem: ClassBalanced, *, integer: bool) -> LinearModel:
-    r"""Return eq. 4.8 as a linear model.
+    r"""Return eq. 4.8 as a linear model, its objective divided by `unit`.
 
     Its variables are z over the selectable rows, then what each class lacks and what it has too
     much, s and t:
@@ -101,11 +116,11 @@ def linear_model(problem: ClassBalanced, *, integer: bool) -> LinearModel:
             blocks.append([linear.matrix[:, rows], pad, pad])
             lower.append(np.full(count, -np.inf))
             upper.append(linear.limits)
-    slack = np.full(2 * classes, problem.balance)
+    costs = np.concatenate([-problem.utility[rows], np.full(2 * classes, problem.balance)])
     columns = len(rows) + 2 * classes
     must = np.isin(rows, problem.included)
     return LinearModel(
-        cost=np.concatenate([-problem.utility[rows], slack]),
+        cost=costs / unit(problem),
         matrix=sparse.block_array(blocks, format="csc"),
         row_lower=np.concatenate(lower),
         row_upper=np.concatenate(upper),

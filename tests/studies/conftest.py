@@ -1,0 +1,34 @@
+"""Problems small enough to work out by hand, and a look at tables as text."""
+
+import io
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from labelcut import ClassBalanced
+
+
+@pytest.fixture
+def two_classes():
+    """Six rows, the first three of class 0 and more useful.
+
+    The best two are rows 0 and 3: -(0.9 + 0.3) + 0 = -1.2. Top utility takes rows 0 and 1:
+    -(0.9 + 0.8) + |1 - 2| + |1 - 0| = 0.3.
+    """
+    utility = [0.9, 0.8, 0.7, 0.3, 0.2, 0.1]
+    return ClassBalanced(np.repeat(np.eye(2), 3, axis=0), utility, budget=2, target=[1, 1])
+
+
+@pytest.fixture
+def rendered():
+    """Print what tables hold, as a wide terminal without colours does."""
+
+    def text(*renderables):
+        file = io.StringIO()
+        console = Console(file=file, width=200, highlight=False, markup=False)
+        for renderable in renderables:
+            console.print(renderable)
+        return file.getvalue()
+
+    return text

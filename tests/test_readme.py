@@ -1,0 +1,83 @@
+"""The README keeps its promises: its code runs, its files exist, its problem file is read."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from labelcut.problems import read_problem
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language):
+    """Return the README's blocks of code in a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
+
+
+def test_there_is_code_and_the_two_blocks_of_commands():
+    """Nothing below would be tested, or the checks would run the wrong commands."""
+    assert blocks("python")
+    run, develop = blocks("sh")
+    assert "labelcut compare" in run
+    assert "pytest" in develop
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("code", blocks("python"))
+def test_python_runs_as_written(code, tmp_path):
+    """The first thing a reader tries would fail."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={**os.environ, "MPLBACKEND": "agg"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+
+
+def test_links_and_pictures_exist():
+    """A reader would click into nothing."""
+    links = re.findall(r"\]\(([^)\s]+)\)", README)
+    local = [link.partition("#")[0] for link in links if not re.match(r"[a-z]+:|#", link)]
+    assert local
+    assert [link for link in local if not (ROOT / link).exists()] == []
+
+
+def test_paths_in_the_text_exist():
+    """The map from equations to code would lead to files that have moved."""
+    named = re.findall(r"`((?:problems|models|solvers|studies|examples|tests)/[\w/]+\.py)`", README)
+    assert named
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+def test_the_problem_file_is_read_as_written(tmp_path):
+    """The documented format would not be the one that is read."""
+    (text,) = blocks("toml")
+    rows, classes = 200, 4
+    rng = np.random.default_rng(0)
+    probs = rng.dirichlet(np.ones(classes), rows).astype(np.float32)
+    np.save(tmp_path / "p0.npy", probs[:120])
+    np.save(tmp_path / "p1.npy", probs[120:])
+    np.savez(tmp_path / "scores.npz", entropy=rng.random(rows), other=rng.random(rows))
+    np.save(tmp_path / "y.npy", np.array([0, 3]))
+    np.save(tmp_path / "truth.npy", np.full(rows, -1))
+    (tmp_path / "ids.txt").write_text("".join(f"image-{row}\n" for row in range(rows)))
+    (tmp_path / "labeled.txt").write_text("image-100\nimage-101\n")
+    images = "".join(f"{row},{row}.png\n" for row in range(rows))
+    (tmp_path / "regions.csv").write_text("top,image\n" + images)
+    (tmp_path / "digits.toml").write_text(text)
+    read = read_problem(tmp_path / "digits.toml")
+    assert read.problem.labeled.tolist() == [100, 101]
+    assert read.problem.included.tolist() == [17, 42]
+    assert read.problem.table["image"][199] == "199.png"
+    np.testing.assert_allclose(read.problem.probs.take(np.array([150]))[0], probs[150], atol=1e-6)
+    assert read.solve == {"time_limit": 60}
