@@ -55,15 +55,22 @@ def main() -> None:
         _fail(f"error: {error}", 2)
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"labelcut {version('labelcut')}")
+        raise typer.Exit
+
+
 @app.callback()
 def _options(
-    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version."),
+    ] = False,
 ) -> None:
-    if version:
-        from importlib.metadata import version as installed
-
-        typer.echo(f"labelcut {installed('labelcut')}")
-        raise typer.Exit
+    del version  # its callback has printed it
 
 
 @app.command()
