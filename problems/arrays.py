@@ -190,7 +190,8 @@ def as_matrix(values: Any, name: str) -> Matrix:
 
 
 def _as_float64(values: Any) -> Floats:
-    return np.asarray(to_numpy(values), dtype=np.float64)
+    # One memory order, so that sums are taken in one order however the input is laid out.
+    return np.asarray(to_numpy(values), dtype=np.float64, order="C")
 
 
 def _forget_pages(part: Any) -> None:

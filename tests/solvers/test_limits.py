@@ -8,6 +8,9 @@ import pytest
 
 from labelcut import ClassBalanced, NotEnoughMemory, check, methods, solve
 from labelcut.problems.base import Status, StoppedBy
+from labelcut.solvers._clock import Clock
+from labelcut.solvers.class_balanced import branching
+from labelcut.solvers.search import Search, Stop
 
 
 def hard(size, classes, budget, seed=0):
@@ -55,6 +58,16 @@ def test_a_limit_too_short_for_anything_still_brings_an_answer(method, limit):
     check(problem, solution)
     assert solution.objective <= problem.baseline()
     assert solution.bound is not None or method != "relaxed"
+
+
+def test_branch_and_bound_without_a_second_left_is_out_of_time():
+    """The clock may run out between two steps; that is no mistake of the user's."""
+    problem = hard(200, 4, 20)
+    search = Search(problem=problem, clock=Clock(1e-9))
+    search.offer(problem.top_rows())
+    with pytest.raises(Stop) as stop:
+        branching._branch_and_bound(search, None)
+    assert stop.value.stopped_by is StoppedBy.TIME
 
 
 def test_a_refusal_comes_before_anything_is_allocated(monkeypatch):
