@@ -24,7 +24,7 @@ if TYPE_CHECKING:
         load,
     )
     from .solvers import methods, solve
-    from .studies import compare, l1_score, predicted_l1
+    from .studies import compare, frontier, l1_score, predicted_l1
 
 _ROOMS = {
     "models": ("entropy", "least_confidence", "margin", "score"),
@@ -43,7 +43,7 @@ _ROOMS = {
         "load",
     ),
     "solvers": ("methods", "solve"),
-    "studies": ("compare", "l1_score", "predicted_l1"),
+    "studies": ("compare", "frontier", "l1_score", "predicted_l1"),
 }
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
 
@@ -61,6 +61,7 @@ __all__ = [
     "check",
     "compare",
     "entropy",
+    "frontier",
     "l1_score",
     "least_confidence",
     "load",

@@ -262,6 +262,67 @@ def show(
         console.print("", f"picture in {plot}", sep="\n")
 
 
+@app.command()
+def frontier(
+    file: File,
+    balances: Annotated[
+        list[float] | None, typer.Option("--lambda", help="A λ; repeatable. [18 values]")
+    ] = None,
+    time_limit: TimeLimit = None,
+    gap_tol: GapTol = None,
+    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+    plot: Plot = None,
+    as_json: Json = False,
+) -> None:
+    """Trade utility against balance over λ, with bounds, and find where the curve bends."""
+    from .studies import frontier as trace
+    from .studies import plot_frontier
+    from .studies.pictures import require_picture
+    from .studies.tables import frontier_table
+
+    problem, _ = _read(file)
+    if plot is not None:
+        require_picture(plot)
+    limits = {"time_limit": time_limit, "gap_tol": gap_tol}
+    console = _console()
+    try:
+        with console.status("tracing the frontier"):
+            found = trace(
+                problem,
+                balances or None,
+                seed=seed,
+                **{name: value for name, value in limits.items() if value is not None},
+            )
+            knee = found.knee()
+    except KeyboardInterrupt:
+        _fail("interrupted before the frontier was there", 130)
+    if plot is not None:
+        plot_frontier(found, plot, knee=knee)
+    if as_json:
+        _print_json("frontier", None, {"knee": knee, "points": found.rows()})
+        return
+    console.print(frontier_table(found, file.name))
+    console.print(f"knee: λ = {knee:.4g}; beyond it balance gains nothing worth paying for")
+    if plot is not None:
+        console.print(f"picture in {plot}")
+
+
+@app.command()
+def export(
+    file: File,
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Model file (.mps).")],
+    as_json: Json = False,
+) -> None:
+    """Write the binary program as MPS, for any other solver."""
+    from .solvers import export_model
+
+    size = export_model(_read(file)[0], model)
+    if as_json:
+        _print_json("export", str(model), {"bytes": size})
+    else:
+        _console().print(f"saved in {model} ({size / 1e6:,.1f} MB); variable z<i> is row i")
+
+
 def _read(file: Path) -> tuple[ClassBalanced, ProblemFile]:
     from .problems import read_problem
     from .studies.metrics import as_truth

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from array_api_compat import is_torch_array
+from array_api_compat import array_namespace, device, is_torch_array
 
 from .errors import InvalidInput
 
@@ -159,6 +159,37 @@ class Matrix:
                 _forget_pages(part)
             first += len(part)
         return taken
+
+    def price(self, weights: Floats) -> Floats:
+        """Return the matrix times a vector ``(d,)``, computed where and as the parts are stored."""
+        product = np.empty(self.shape[0])
+        for first, block in self._blocks():
+            product[first : first + len(block)] = _as_float64(block @ _like(weights, block))
+        return product
+
+    def weigh(self, weights: Floats) -> Floats:
+        """Return a vector ``(N,)`` times the matrix, computed where and as the parts are stored."""
+        total = np.zeros(self.shape[1])
+        for first, block in self._blocks():
+            total += _as_float64(_like(weights[first : first + len(block)], block) @ block)
+        return total
+
+    def _blocks(self) -> Iterator[tuple[int, Any]]:
+        """Yield ``(first row, rows as stored)`` in floating point; whole on other devices."""
+        first = 0
+        for part in self.parts:
+            on_cpu = str(device(part)) == "cpu"
+            step = max(8 * CHUNK_VALUES // self.shape[1], 1) if on_cpu else len(part)
+            for start in range(0, len(part), step):
+                block = part[start : start + step]
+                yield first + start, block if "float" in dtype_name(part) else _as_float64(block)
+                _forget_pages(part)
+            first += len(part)
+
+
+def _like(vector: Floats, block: Any) -> Any:
+    """Return a vector in the type and on the device of a block."""
+    return array_namespace(block).asarray(vector, dtype=block.dtype, device=device(block))
 
 
 def as_matrix(values: Any, name: str) -> Matrix:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import fsum
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from .arrays import Floats, Ints, as_integers, as_matrix, as_number, as_vector, freeze
 from .base import Certificate, Evaluation, Sense
+from .distances import Distance, Wasserstein, as_distance
 from .errors import InvalidInput
 from .fingerprint import hash_array
 from .lagrangian import lagrangian_bound
@@ -25,14 +26,13 @@ if TYPE_CHECKING:
     from .constraints import Constraint
 
 TARGETS = {"paper": paper_target, "fill": fill_target}
-DISTANCES = ("l1",)
 
 
 @dataclass(frozen=True, eq=False, init=False, repr=False)
 class ClassBalanced(SelectionProblem):
     r"""Choose b informative rows that balance the classes (thesis ch. 4).
 
-    .. math:: \min_z\; -\sum_i u_i z_i + \lambda\,\|\Omega - P^\top z\|_1
+    .. math:: \min_z\; -\sum_i u_i z_i + \lambda\,\text{dist}(\Omega, P^\top z)
         \quad\text{s.t.}\quad \sum_i z_i = b,\; z \in \{0,1\}^N
 
     This is eq. 4.8, with any utility u in the place of the entropy of eq. 4.6 and 4.7: BALD, or the
@@ -59,7 +59,10 @@ class ClassBalanced(SelectionProblem):
     labeled_counts
         n ``(C,)``, the same counted, instead of `labeled_classes`.
     distance
-        ``"l1"`` (eq. 4.2).
+        ``"l1"`` (eq. 4.2), ``"l2"`` (the norm), ``"squared-l2"``, or ``"wasserstein"``: the cost of
+        moving the expected counts onto the target, for which Ω is scaled to sum to b.
+    ground_cost
+        Cost ``(C, C)`` of taking one class for another, a metric; for ``"wasserstein"`` only.
     labeled, candidates
         Rows that are labeled already; rows that may be chosen (default: all others).
     constraints
@@ -87,6 +90,8 @@ class ClassBalanced(SelectionProblem):
     balance: float
     target: Floats
     distance: str
+    ground_cost: Floats | None
+    metric: Distance = field(init=False)
 
     def __init__(
         self,
@@ -99,6 +104,7 @@ class ClassBalanced(SelectionProblem):
         labeled_classes: Any = None,
         labeled_counts: Any = None,
         distance: str = "l1",
+        ground_cost: Any = None,
         labeled: Any = None,
         candidates: Any = None,
         constraints: Iterable[Constraint] = (),
@@ -113,9 +119,12 @@ class ClassBalanced(SelectionProblem):
         self._set(
             utility=values,
             balance=_as_balance(balance),
-            distance=_as_distance(distance),
             probs=as_probabilities(probs, self.dataset),
+            distance=distance,
         )
+        metric = as_distance(distance, ground_cost, self.n_classes)
+        cost = metric.ground_cost if isinstance(metric, Wasserstein) else None
+        self._set(metric=metric, ground_cost=cost)
         self._set(target=self._as_target(target, labeled_classes, labeled_counts))
 
     @property
@@ -127,12 +136,12 @@ class ClassBalanced(SelectionProblem):
         r"""Return objective and terms of a selection in float64.
 
         The terms are ``utility`` :math:`\sum u_i z_i`, ``imbalance``
-        :math:`\|\Omega - P^\top z\|_1`, and ``unreachable`` :math:`|\sum\Omega - b|`, the part of
-        the imbalance that no choice can remove.
+        :math:`\text{dist}(\Omega, P^\top z)`, and ``unreachable``, the part of the imbalance that
+        no choice can remove.
         """
         rows = self.rows_of(answer)
         utility = fsum(self.utility[rows])
-        imbalance = fsum(np.abs(self.target - self.probs.total(rows)))
+        imbalance = self.metric.value(self.target - self.probs.total(rows))
         terms = {
             "utility": utility,
             "imbalance": imbalance,
@@ -142,9 +151,11 @@ class ClassBalanced(SelectionProblem):
 
     @property
     def unreachable(self) -> float:
-        r"""Imbalance of every selection, :math:`|\sum\Omega - b|`, since rows of P sum to 1."""
-        excess = abs(fsum(self.target) - self.budget)
-        return excess if excess > 1e-9 * self.budget else 0.0
+        r"""Imbalance of every selection, since each shortfall sums to :math:`\sum\Omega - b`."""
+        mass = fsum(self.target) - self.budget
+        return (
+            self.metric.unreachable(mass, self.n_classes) if abs(mass) > 1e-9 * self.budget else 0.0
+        )
 
     def lower_bound(self, multipliers: Floats) -> float:
         """Return the bound that multipliers ``(C,)`` prove; see `lagrangian_bound`."""
@@ -154,6 +165,7 @@ class ClassBalanced(SelectionProblem):
             self.target,
             self.balance,
             self.budget,
+            metric=self.metric,
             included=self.included,
             selectable=self.selectable,
             multipliers=multipliers,
@@ -183,7 +195,7 @@ class ClassBalanced(SelectionProblem):
         """Return eq. 4.8 as a plain CVXPY model, to solve or to extend.
 
         The model has one boolean variable ``z`` ``(N,)``; labeled rows and others that are no
-        candidates are fixed to 0.
+        candidates are fixed to 0. With ℓ2 or its square, CVXPY needs a solver for integer cones.
 
         Raises
         ------
@@ -206,15 +218,13 @@ class ClassBalanced(SelectionProblem):
 
     def arrays(self) -> Mapping[str, Any]:
         """Return the problem's own arrays by their names in problem files."""
-        return {"probs": self.probs.matrix, "utility": self.utility, "target": self.target}
+        arrays = {"probs": self.probs.matrix, "utility": self.utility, "target": self.target}
+        return arrays if self.ground_cost is None else {**arrays, "ground_cost": self.ground_cost}
 
     def hashes(self) -> list[bytes]:
         """Return the hash of each of the problem's own arrays."""
-        return [
-            self.probs.digest,
-            hash_array("utility", self.utility),
-            hash_array("target", self.target),
-        ]
+        small = {name: values for name, values in self.arrays().items() if name != "probs"}
+        return [self.probs.digest, *(hash_array(name, values) for name, values in small.items())]
 
     def _as_target(self, target: Any, classes: Any, counts: Any) -> Floats:
         if isinstance(target, str):
@@ -223,14 +233,23 @@ class ClassBalanced(SelectionProblem):
                     f"target: must be 'paper', 'fill' or an array (C,); got {target!r}"
                 )
             made = TARGETS[target](self._labeled_counts(target, classes, counts), self.budget)
-            return freeze(made)
+            return freeze(self._scaled(made))
         wanted = as_vector(target, "target", self.n_classes)
         if not (np.isfinite(wanted).all() and (wanted >= 0).all()):
             raise InvalidInput(
                 f"target: must be finite and not negative; got {wanted.min():.4g}; "
                 "pass the number of labels wanted of each class"
             )
-        return wanted
+        return freeze(self._scaled(wanted))
+
+    def _scaled(self, target: Floats) -> Floats:
+        """Scale Ω to the budget where the distance moves mass: it needs as much as comes."""
+        if self.ground_cost is None:
+            return target
+        total = fsum(target)
+        if not total > 0:
+            raise InvalidInput("target: 'wasserstein' needs a class that is wanted; got all zeros")
+        return np.asarray(target * (self.budget / total))
 
     def _labeled_counts(self, rule: str, classes: Any, counts: Any) -> Floats:
         if classes is not None and counts is not None:
@@ -280,12 +299,6 @@ def _as_balance(balance: Any) -> float:
     if not (np.isfinite(value) and value >= 0):
         raise InvalidInput(f"balance: must be a finite number ≥ 0; got {value}; 1.0 is a start")
     return value + 0.0  # -0.0 and 0.0 are one problem
-
-
-def _as_distance(distance: str) -> str:
-    if distance not in DISTANCES:
-        raise InvalidInput(f"distance: must be one of {', '.join(DISTANCES)}; got {distance!r}")
-    return distance
 
 
 def _refuse_non_finite_utility(utility: Floats, problem: ClassBalanced) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,8 +25,15 @@ def class_balanced_model(problem: ClassBalanced) -> cvxpy.Problem:
     selected = cp.Variable(rows, boolean=True, name="z")
     probs = _dense_or_zero(problem.probs)
     utility = np.where(problem.dataset.is_candidate, problem.utility, 0.0)
-    imbalance = cp.norm1(problem.target - probs.T @ selected)
     rules = [cp.sum(selected) == problem.budget]
+    shortfall = problem.target - probs.T @ selected
+    if problem.ground_cost is not None:
+        flow = cp.Variable(problem.ground_cost.shape, nonneg=True, name="flow")
+        rules.append(cp.sum(flow, axis=1) - cp.sum(flow, axis=0) == shortfall)
+        imbalance = cp.sum(cp.multiply(problem.ground_cost, flow))
+    else:
+        norms: dict[str, Any] = {"l1": cp.norm1, "l2": cp.norm2, "squared-l2": cp.sum_squares}
+        imbalance = norms[problem.distance](shortfall)
     outside = np.flatnonzero(~problem.dataset.is_candidate)
     if len(outside):
         rules.append(selected[outside] == 0)

@@ -8,6 +8,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from .arrays import Floats, Ints
+    from .distances import Distance
     from .probabilities import Probabilities
 
 EPS = float(np.finfo(np.float64).eps)
@@ -20,21 +21,24 @@ def lagrangian_bound(
     balance: float,
     budget: int,
     *,
+    metric: Distance,
     included: Ints,
     selectable: Ints,
     multipliers: Floats,
 ) -> float:
     r"""Prove a lower bound on thesis eq. 4.8 from any multipliers.
 
-    For :math:`\|\mu\|_\infty \le \lambda`, Hölder's inequality gives
-    :math:`\lambda \|\Omega - P^\top z\|_1 \ge \mu^\top (\Omega - P^\top z)`, so every selection
-    costs at least
+    Every distance is bounded from below by lines (see `distances`): for multipliers μ in the dual
+    ball, :math:`\lambda\,\text{dist}(e) \ge \mu^\top e - \text{conj}(\mu)`. With the shortfall
+    :math:`e = \Omega - P^\top z` every selection costs at least
 
-    .. math:: L(\mu) = \mu^\top \Omega + \min_{z} \sum_i (-u_i - \mu^\top p_i)\, z_i,
+    .. math:: L(\mu) = \mu^\top \Omega - \text{conj}(\mu)
+        + \min_{z} \sum_i (-u_i - \mu^\top p_i)\, z_i,
 
     where the minimum takes the included rows and the smallest reduced costs among the other
     selectable rows, b in all. Constraints that do more than fix rows are left out, which can only
-    lower it. With the duals of the LP relaxation, L is the LP's value.
+    lower it. The largest L is the value of the LP relaxation. Multipliers outside the ball lose
+    `excess` for each unit of mass, so that any multipliers prove a bound.
 
     The sum is exact (`math.fsum`); what rounding the reduced costs may have added is taken off, so
     that the bound holds for the numbers as given. One chunked pass over P.
@@ -43,6 +47,8 @@ def lagrangian_bound(
     ----------
     probs, utility, target, balance, budget
         P, u, Ω, λ and b.
+    metric
+        The distance.
     included, selectable
         Rows that must be chosen, rows that may be.
     multipliers
@@ -51,20 +57,24 @@ def lagrangian_bound(
     Returns
     -------
     float
-        L(μ) less its rounding error; minus infinity if a multiplier exceeds λ.
+        L(μ) less its rounding error.
     """
     from math import fsum
 
     largest = float(np.abs(multipliers).max(initial=0.0))
-    if not largest <= balance:
+    if not np.isfinite(largest):
+        return -np.inf
+    mass = float(target.sum()) + budget
+    lost = metric.conjugate(multipliers, balance) + metric.excess(multipliers, balance) * mass
+    if not np.isfinite(lost):
         return -np.inf
     reduced = -utility - probs.dot(multipliers)
     forced = reduced[included]
     free = reduced[np.setdiff1d(selectable, included, assume_unique=True)]
     more = budget - len(included)
     cheapest = np.partition(free, more - 1)[:more] if more else free[:0]
-    value = fsum([*(multipliers * target), *forced, *cheapest])
+    value = fsum([*(multipliers * target), *forced, *cheapest, -lost])
     size = float(np.abs(utility[selectable]).max(initial=0.0)) + largest * 1.01
     terms = len(target) + 4
-    slack = terms * EPS * (budget * size + float(np.abs(multipliers) @ target)) + EPS * abs(value)
+    slack = terms * EPS * (budget * size + (largest + balance) * mass + lost) + EPS * abs(value)
     return value - slack

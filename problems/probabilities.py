@@ -67,6 +67,17 @@ class Probabilities:
         product *= self.scale
         return product
 
+    def price(self, weights: Floats) -> Floats:
+        """Return ``P @ weights`` ``(N,)`` in the precision that P is stored in; see `dot`."""
+        product = self.matrix.price(weights)
+        product *= self.scale
+        return product
+
+    def weigh(self, weights: Floats) -> Floats:
+        r"""Return :math:`P^\top w` ``(C,)`` in the precision that P is stored in; see `total`."""
+        used = np.where(weights == 0.0, 0.0, weights * self.scale)
+        return self.matrix.weigh(used)
+
     def argmax(self) -> Ints:
         """Return each row's most probable class ``(N,)``, the lowest on ties."""
         classes = np.empty(self.shape[0], dtype=np.int64)

@@ -43,7 +43,7 @@ LAYOUTS = {
     ClassBalanced.kind: Layout(
         problem=ClassBalanced,
         parameters={"balance": (float, int), "target": (str, list), "distance": (str,)},
-        arrays=("probs", "utility", "target", "labeled_classes", "labeled_counts"),
+        arrays=("probs", "utility", "target", "labeled_classes", "labeled_counts", "ground_cost"),
     ),
 }
 ROWS = ("labeled", "candidates")

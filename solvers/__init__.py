@@ -1,7 +1,8 @@
 """How rows are chosen: one folder of methods for each kind of problem, behind `solve`."""
 
+from .class_balanced.exporting import export_model
 from .dispatch import methods, solve
 from .registry import MethodInfo
 from .search import Progress
 
-__all__ = ["MethodInfo", "Progress", "methods", "solve"]
+__all__ = ["MethodInfo", "Progress", "export_model", "methods", "solve"]

@@ -39,6 +39,8 @@ class Method:
         Kinds of constraints it takes.
     options
         Its options with their defaults.
+    refuses
+        Which part of a problem it cannot take apart from constraints, or None.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Method:
     random: bool = False
     constraints: frozenset[str] = frozenset({"include", "forbid"})
     options: Mapping[str, Any] = field(default_factory=dict)
+    refuses: Callable[[Any], str | None] = lambda problem: None
 
     def solver(self) -> Callable[[Search[Any]], None]:
         """Import the function that runs the method."""
@@ -63,7 +66,7 @@ class Method:
         for constraint in problem.constraints:
             if constraint.kind not in self.constraints:
                 return f"cannot take the constraint {constraint.kind!r}"
-        return None
+        return self.refuses(problem)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,18 @@
 
 from .comparing import Comparison, Run, compare
 from .metrics import l1_score, predicted_l1
-from .pictures import plot_choices
+from .pictures import plot_choices, plot_frontier
+from .trade_off import Frontier, FrontierPoint, frontier
 
-__all__ = ["Comparison", "Run", "compare", "l1_score", "plot_choices", "predicted_l1"]
+__all__ = [
+    "Comparison",
+    "Frontier",
+    "FrontierPoint",
+    "Run",
+    "compare",
+    "frontier",
+    "l1_score",
+    "plot_choices",
+    "plot_frontier",
+    "predicted_l1",
+]

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ..problems.arrays import Floats, Ints
     from ..problems.class_balanced import ClassBalanced
     from ..problems.selection import Selection
+    from .trade_off import Frontier
 
 FEW_CLASSES = 30
 """Up to this many classes get a bar each; more are drawn as lines."""
@@ -85,6 +86,41 @@ def plot_choices(
         ncols=min(len(entries), 4 * len(axes)),
         frameon=False,
     )
+    with atomic_file(path) as temporary:
+        figure.savefig(temporary, dpi=110)
+
+
+def plot_frontier(frontier: Frontier, path: str | Path, *, knee: float | None = None) -> None:
+    """Draw utility against imbalance over λ, with the most that any selection could reach.
+
+    Parameters
+    ----------
+    frontier
+        From `labelcut.frontier`.
+    path
+        Picture file; its suffix says the format.
+    knee
+        λ of the knee; the first point at or beyond it is marked.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    path = Path(path)
+    require_picture(path)
+    points = sorted(frontier.points, key=lambda point: point.imbalance)
+    imbalances = [point.imbalance for point in points]
+    figure = Figure(figsize=(6.5, 4.6), layout="constrained")
+    FigureCanvasAgg(figure)
+    axis = figure.subplots()
+    bounds = [point.utility_bound for point in points]
+    axis.plot(imbalances, bounds, "k:", label="proven: no selection lies above")
+    axis.plot(imbalances, [point.utility for point in points], "o-", label="found")
+    bent = [point for point in frontier.points if knee is not None and point.balance >= knee]
+    if bent:
+        label = f"knee, λ = {knee:.3g}"
+        axis.plot(bent[0].imbalance, bent[0].utility, "s", ms=11, mfc="none", label=label)
+    axis.set(xlabel="imbalance", ylabel="utility", title="what balance costs")
+    axis.legend(frameon=False)
     with atomic_file(path) as temporary:
         figure.savefig(temporary, dpi=110)
 

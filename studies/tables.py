@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ..problems.class_balanced import ClassBalanced
     from ..problems.selection import Selection
     from .comparing import Comparison
+    from .trade_off import Frontier
 
 MANY_CLASSES = 20
 """Class tables list this many classes, the ones farthest from their target."""
@@ -78,6 +79,24 @@ def comparison_notes(comparison: Comparison) -> list[str]:
     if comparison.interrupted:
         notes.append("Ctrl-C: methods that are not listed had not finished")
     return notes
+
+
+def frontier_table(frontier: Frontier, name: str) -> Table:
+    """Return one row a λ: what it gives, and the most that any selection could."""
+    table = Table(title=name, title_justify="left", title_style="", box=None, pad_edge=False)
+    for column in ("λ", "utility", "at most", "imbalance", "relaxed", "objective", "bound"):
+        table.add_column(column, justify="right")
+    for point in frontier.points:
+        numbers = (
+            point.utility,
+            point.utility_bound,
+            point.imbalance,
+            point.relaxed_imbalance,
+            point.objective,
+            point.bound,
+        )
+        table.add_row(f"{point.balance:.4g}", *(f"{number:.4f}" for number in numbers))
+    return table
 
 
 def problem_table(problem: ClassBalanced) -> Table:

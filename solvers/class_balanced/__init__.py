@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
     from ...problems.class_balanced import ClassBalanced
 
-SMALL = 2_000_000
-"""Probabilities up to which the LP relaxation takes seconds, not minutes."""
+BRANCHED = 20_000
+"""Undecided probabilities up to which `exact` tries branch and bound."""
 
 
 def _vectors(count: int) -> Callable[[ClassBalanced], int]:
@@ -22,9 +22,21 @@ def _vectors(count: int) -> Callable[[ClassBalanced], int]:
     return forecast
 
 
-def _linear_program(problem: ClassBalanced) -> int:
-    # Measured: up to 130 bytes a probability in the HiGHS process, up to 60 here.
-    return 200 * len(problem.selectable) * problem.n_classes + (100 << 20)
+def _dual(problem: ClassBalanced) -> int:
+    # Newton's method holds small pools whole and the rows near the threshold twice.
+    size = len(problem.selectable) * problem.n_classes
+    near = min(len(problem.selectable), 100_000) * problem.n_classes
+    return _vectors(16)(problem) + 16 * near + 8 * min(size, 8_000_000)
+
+
+def _branching(problem: ClassBalanced) -> int:
+    # Measured: up to 200 bytes a probability here and in the HiGHS process.
+    inside = min(len(problem.selectable) * problem.n_classes, BRANCHED)
+    return _dual(problem) + 200 * inside + (150 << 20)
+
+
+def _only_norms(problem: ClassBalanced) -> str | None:
+    return f"cannot take distance {problem.distance!r}" if problem.ground_cost is not None else None
 
 
 METHODS = {
@@ -32,24 +44,25 @@ METHODS = {
     for method in (
         Method(
             name="exact",
-            about="LP relaxation, then branch and bound (thesis eq. 4.8)",
+            about="dual bound, annealed swaps, branch and bound (thesis eq. 4.8)",
             run="class_balanced.branching:solve_exact",
-            memory=_linear_program,
+            memory=_branching,
             proves=True,
             options={"node_limit": 20_000},
         ),
         Method(
             name="relaxed",
-            about="LP relaxation, rounded",
+            about="dual bound and the relaxation, rounded",
             run="class_balanced.relaxation:solve_relaxed",
-            memory=_linear_program,
+            memory=_dual,
             proves=True,
         ),
         Method(
             name="greedy",
             about="one row at a time (thesis algorithm 2)",
             run="class_balanced.greedily:solve_greedy",
-            memory=_vectors(4),
+            memory=_vectors(8),
+            refuses=_only_norms,
         ),
         Method(
             name="pseudo-label",
@@ -77,6 +90,4 @@ METHODS = {
 def choose_auto(problem: ClassBalanced) -> tuple[str, str]:
     """Return the method to take for a problem, and why."""
     size = len(problem.selectable) * problem.n_classes
-    if size <= SMALL:
-        return "exact", f"exact: {size:,} probabilities are few enough for the LP relaxation"
-    return "greedy", f"greedy: {size:,} probabilities would take the LP relaxation minutes"
+    return "exact", f"exact: its dual bound is linear in the {size:,} probabilities"

@@ -48,10 +48,12 @@ def enumerate_cheapest(
     reduced = -problem.utility - probs.dot(multipliers)
     order = rest[np.argsort(reduced[rest], kind="stable")]
     sums = [0.0, *accumulate(reduced[order].tolist())]
-    base = float(multipliers @ problem.target) + float(reduced[problem.included].sum())
+    lost = problem.metric.conjugate(multipliers, problem.balance)
+    base = float(multipliers @ problem.target) - lost + float(reduced[problem.included].sum())
     scale = float(np.abs(reduced[problem.selectable]).max(initial=0.0)) + problem.balance
     reach = min(len(order), need + node_limit)  # sums beyond are never looked at
-    size = (problem.budget + reach) * scale + problem.balance * float(problem.target.sum())
+    steepest = max(problem.balance, float(np.abs(multipliers).max()))
+    size = (problem.budget + reach) * scale + steepest * float(problem.target.sum()) + lost
     slack = 8 * EPS * (problem.n_classes + problem.budget + reach) * size
     upper, nodes = search.best.objective, 0
     stack: list[tuple[int, int, float, tuple[object, ...]]] = [(0, need, base, ())]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...problems.distances import L1, L2
 from .._clock import OutOfTime
 
 if TYPE_CHECKING:
@@ -22,11 +23,20 @@ def solve_greedy(search: Search[ClassBalanced]) -> None:
 
     .. math:: \psi = \arg\min_i\; -u_i + \lambda\,\|\Omega - P^\top z - p_i\|_1
 
-    Without a bound. While no class is full, every row lowers the :math:`\ell_1` term by the same
-    amount, since rows of P sum to 1: until then this is plain top utility.
+    Without a bound. With ℓ1, while no class is full every row lowers the distance by the same
+    amount, since rows of P sum to 1: until then this is plain top utility, and
+    ``info["steered_from"]`` tells how many picks that were. With ℓ2 and its square, the distance
+    steers from the first pick; there each pick takes one pass over P.
     """
+    problem = search.problem
     try:
-        rows = grow(search, search.problem.included)
+        if isinstance(problem.metric, L1):
+            rows = grow(search, problem.included)
+            top = problem.top_rows()
+            differ = np.flatnonzero(rows != top)
+            search.info["steered_from"] = int(differ[0]) if len(differ) else None
+        else:
+            rows = grow_straight(search, problem.included)
     except OutOfTime:
         search.offer(search.problem.top_rows())
         raise
@@ -93,6 +103,45 @@ def grow(search: Search[ClassBalanced], start: Ints) -> Ints:
                 shut = guard.add(row)
                 is_open[shut] = False
                 costs[shut] = np.inf
+    return np.array(chosen, dtype=np.int64)
+
+
+def grow_straight(search: Search[ClassBalanced], start: Ints) -> Ints:
+    r"""Extend a partial selection greedily under ℓ2 or its square, row by row.
+
+    With the shortfall e, :math:`\|e - p_i\|^2 = \|e\|^2 - 2 e^\top p_i + \|p_i\|^2`; the products
+    :math:`e^\top p_i` are kept, and each pick changes them by one product with P.
+
+    Parameters, returns and errors are those of `grow`.
+    """
+    problem = search.problem
+    guards = [constraint.guard(problem.dataset) for constraint in problem.constraints]
+    is_open = problem.is_selectable.copy()
+    is_open[start] = False
+    for guard in guards:
+        is_open &= ~guard.closed
+    squares = np.full(problem.dataset.size, np.inf)
+    for first, values in problem.probs.chunks():
+        squares[first : first + len(values)] = (values**2).sum(axis=1)
+    shortfall = problem.target - problem.probs.total(start)
+    products = problem.probs.dot(shortfall)
+    chosen = list(start)
+    while len(chosen) < problem.budget:
+        search.clock.check()
+        distances = np.maximum(shortfall @ shortfall - 2.0 * products + squares, 0.0)
+        if isinstance(problem.metric, L2):
+            np.sqrt(distances, out=distances)
+        costs = np.where(is_open, problem.balance * distances - problem.utility, np.inf)
+        row = int(costs.argmin())
+        if costs[row] == np.inf:
+            break
+        chosen.append(row)
+        is_open[row] = False
+        picked = problem.probs.take(np.array([row]))[0]
+        shortfall -= picked
+        products -= problem.probs.price(picked)
+        for guard in guards:
+            is_open[guard.add(row)] = False
     return np.array(chosen, dtype=np.int64)
 
 

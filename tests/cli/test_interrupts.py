@@ -15,7 +15,7 @@ import labelcut
 def hard(tmp_path):
     """Write a problem that `exact` works on for minutes, with its first answer at once."""
     rng = np.random.default_rng(0)
-    probs = rng.dirichlet(np.full(20, 0.3), 3000)
+    probs = rng.dirichlet(np.full(20, 0.3), 900)
     labelcut.ClassBalanced(probs, labelcut.entropy(probs), 200).save(tmp_path / "hard.toml")
     return tmp_path / "hard.toml"
 

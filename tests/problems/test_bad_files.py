@@ -122,7 +122,10 @@ TEXTS = [
     ({"data": '[data]\nutility = "u.npy"'}, r"\[data\] probs: is missing; name its array file"),
     ({"data": '[data]\nprobs = "p.npy"'}, r"\[data\] utility: is missing; name its array file"),
     ({"data": data('utlity = "u.npy"')}, r"\[data\]: unknown key 'utlity'; did you mean 'utility'"),
-    ({"data": data("zzz = 1")}, r"\[data\]: unknown key 'zzz'; known are candidates, ids, labeled"),
+    (
+        {"data": data("zzz = 1")},
+        r"\[data\]: unknown key 'zzz'; known are candidates, ground_cost, ids, l",
+    ),
     ({"data": data("truth = [0, 1]")}, "truth: must hold one class for each of 4 rows; got shape"),
     ({"data": data("truth = [0, 1, 0.5, 1]")}, r"truth: must be whole numbers; got 0\.5"),
     ({"data": data("labeled = [4]")}, r"labeled: rows must lie in 0\.\.3; got 4"),

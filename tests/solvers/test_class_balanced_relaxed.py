@@ -120,9 +120,3 @@ def test_the_unreachable_part_is_in_the_bound():
     assert solution.objective == pytest.approx(2.0 * 9, abs=1e-9)
     assert solution.terms["unreachable"] == pytest.approx(9.0)
     assert solution.stopped_by is StoppedBy.EXHAUSTED
-
-
-def test_few_rows_are_fractional(long_tail):
-    """A vertex has at most C + 1 fractional rows; more would mean that rounding has no basis."""
-    solution = solve(long_tail(500, 10, 60, balance=1.0), "relaxed")
-    assert 0 < solution.info["fractional"] <= 11

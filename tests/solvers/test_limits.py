@@ -77,7 +77,7 @@ def test_a_refusal_comes_before_anything_is_allocated(monkeypatch):
     assert problem.fingerprint
     monkeypatch.setattr("labelcut.problems.memory.free_bytes", lambda: whole)
     tracemalloc.start()
-    with pytest.raises(NotEnoughMemory, match="take method 'greedy'"):
+    with pytest.raises(NotEnoughMemory, match="take method 'relaxed'"):
         solve(problem, "exact")
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()

@@ -11,7 +11,7 @@ import pytest
 import labelcut
 from labelcut import ClassBalanced, Forbid, Include, InvalidInput, compare, l1_score, solve
 from labelcut.problems import Certificate, Status, StoppedBy
-from labelcut.studies import Comparison, Run, comparing
+from labelcut.studies import Comparison, Run, _measure, comparing
 
 
 def row_of(comparison, method):
@@ -330,11 +330,20 @@ def test_more_memory_shows_as_more_megabytes():
     assert sizes[1_000] + 24 < sizes[1_000_000] < 1_000
 
 
-def test_megabytes_count_the_solvers_own_process(two_classes):
+def test_megabytes_count_the_solvers_own_process(tmp_path, two_classes, monkeypatch):
     """HiGHS would seem to need no memory."""
-    relaxed, top = compare(two_classes, ["relaxed", "top"]).rows()
-    # Python, NumPy and HiGHS take tens of megabytes before they do anything.
-    assert relaxed["megabytes"] > top["megabytes"] + 15
+    path = tmp_path / "problem.toml"
+    two_classes.save(path)
+    request = {"problem": str(path), "out": str(tmp_path / "a.json"), "method": "top", "seed": 0}
+    answer = solve(two_classes, "top")
+    told = []
+    for worker in (0, 10**9):
+        info = {"worker_peak_bytes": worker}
+        monkeypatch.setattr(
+            _measure, "solve", lambda *_, info=info, **__: replace(answer, info=info)
+        )
+        told.append(_measure.measured(dict(request))["megabytes"])
+    assert told[1] - told[0] == pytest.approx(1000, abs=50)
 
 
 def test_nothing_stays_behind(two_classes, tmp_path, monkeypatch):

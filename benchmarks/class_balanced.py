@@ -1,0 +1,472 @@
+"""Class-balanced selection: time, gap and memory, beside other solvers.
+
+python benchmarks/class_balanced.py [--peer-limit 300] [--skip-peers] [--only NAME]
+"""
+
+import argparse
+import json
+import math
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from _results import RESULTS, write_section
+
+import labelcut
+from labelcut.problems.synthetic import long_tailed_pool
+from labelcut.solvers._mip_worker import peak_bytes
+from labelcut.solvers.search import Progress
+
+TITLE, SCRIPT = "Class-balanced selection", "benchmarks/class_balanced.py"
+REPEATS, SHORT = 3, 20.0
+"""Runs up to this many seconds are repeated."""
+GRACE = 60.0
+"""Seconds over its limit after which a peer is killed."""
+AT_LIMIT = 0.999
+"""A multiplier of this share of λ counts as being at its limit."""
+STRENGTHS = (1, 5, 20, 100)
+
+INTRO = """\
+Each row is measured in a fresh process: the median of {repeats} runs in each column, or one run
+where it takes more than {short:.0f} s. *seconds* are those of the solve, imports of its libraries
+included, reading and validating the arrays not. *gap* is (objective - bound) / |objective|; *of
+top's way* is (objective - bound) / (objective of the `top` method - bound). A \\* marks gaps of
+methods that prove no bound, to the best bound proven in the same table. *peak MB* is the peak
+resident memory of the process, Python and libraries included, and of the HiGHS process that it
+starts.
+
+The annealing loop is compiled by numba at its first use and then kept on disk: a tiny solve with a
+limit of {limit} s took {first:.1f} s the first time ever and {later:.1f} s after that. It was
+compiled before anything below was measured."""
+TINY_LIMIT = 0.5
+
+
+@dataclass(frozen=True)
+class Instance:
+    """A problem to measure on.
+
+    Parameters
+    ----------
+    label
+        Its name in the table.
+    pool
+        Rows and classes of a `long_tailed_pool`, or the name of a file of real softmax outputs.
+    budget, balance
+        b and λ.
+    labeled_share
+        Ω is the paper's after this share of the pool's classes was labeled; b/C each for 0.
+    """
+
+    label: str
+    pool: tuple[int, int] | str
+    budget: int
+    balance: float = 1.0
+    labeled_share: float = 0.0
+
+
+@dataclass(frozen=True)
+class Run:
+    """One row of a table: a runner with its settings on an instance.
+
+    A peer's process is killed at `kill_after`.
+    """
+
+    instance: Instance
+    label: str
+    runner: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    kill_after: float | None = None
+
+
+@dataclass(frozen=True)
+class Topic:
+    """A table: its title, its rows, and what to know about them."""
+
+    title: str
+    runs: Sequence[Run]
+    note: str = ""
+
+
+TEN = Instance("C=10, λ=1", (45_000, 10), 2_500)
+HUNDRED = Instance("C=100, λ=1", (45_000, 100), 2_500)
+CHEAP = Instance("C=100, λ=0.05", (45_000, 100), 2_500, balance=0.05)
+UNREACHABLE = Instance("C=100, λ=1, Ω unreachable", (45_000, 100), 2_500, labeled_share=0.5)
+MILLION = Instance("N=1,000,000, C=100, λ=1", (1_000_000, 100), 50_000)
+CIFAR = Instance("CIFAR-10", "cifar10", 500)
+NEWS = Instance("20 Newsgroups", "20news", 500)
+
+
+def topics(peer_limit: float) -> dict[str, Topic]:
+    """Return the tables by their names on the command line."""
+    return {
+        "sizes": Topic(
+            "45,000 candidates, budget 2,500",
+            [
+                _exact(TEN, 1, 5e-5),
+                *_peers(TEN, peer_limit),
+                _exact(HUNDRED, 5, 2e-4),
+                _exact(HUNDRED, 10, 2e-4),
+                *_peers(HUNDRED, peer_limit),
+            ],
+            "`exact` gets `gap_tol=0`, so that it uses its time. CVXPY is "
+            '`problem.to_cvxpy().solve(solver="HIGHS", time_limit=...)`, its process killed a '
+            "minute after the limit. HiGHS alone solves the same binary program on one thread, "
+            "without a start, and is killed at the limit.",
+        ),
+        "limits": Topic(
+            "Multipliers at their limits, 45,000 candidates, budget 2,500",
+            [_exact(CHEAP, 5), _exact(UNREACHABLE, 5)],
+            "The unreachable Ω is the paper's (eq. 4.4) after half of the pool's classes were "
+            "labeled: it asks for the rare classes only, and for more than the budget. At its "
+            "optimum every multiplier is at its limit, so that the objective is linear.",
+        ),
+        "million": Topic(
+            "A million candidates, budget 50,000, memory-mapped float32",
+            [_exact(MILLION, 60, 2e-5, gap_tol=2e-5)],
+        ),
+        "real": Topic(
+            "Real softmax outputs, budget 500, entropy, λ=1",
+            [_exact(CIFAR, 2, 1e-3), _exact(NEWS, 2, 1e-3)],
+            "Out-of-sample outputs on CIFAR-10's test set (10,000 × 10) and on 20 Newsgroups "
+            "(7,532 × 20), both from cleanlab.",
+        ),
+        "mundig": Topic(
+            "lightly-mundig, 45,000 candidates, budget 2,500",
+            [
+                _exact(TEN, 60, gap_tol=1e-4),
+                Run(TEN, "`greedy`", "solve", {"method": "greedy"}),
+                *(
+                    Run(
+                        TEN,
+                        f"lightly-mundig, strength {strength}",
+                        "mundig",
+                        {"strength": strength},
+                    )
+                    for strength in STRENGTHS
+                ),
+            ],
+            f"lightly-mundig {version('lightly-mundig')} was given the entropy as weights "
+            "(strength 1) and a balancing strategy of the strength in the table: the whole "
+            "probabilities as class distributions and 1/C each as target, all float32. It takes "
+            "no λ; its rows are evaluated by `problem.evaluate`.",
+        ),
+    }
+
+
+def _exact(
+    instance: Instance, limit: float, target_gap: float | None = None, gap_tol: float = 0.0
+) -> Run:
+    label = f"`exact`, to a gap of {gap_tol:.0e}" if gap_tol else f"`exact`, {limit:.0f} s"
+    settings = {"time_limit": limit, "gap_tol": gap_tol, "target_gap": target_gap}
+    return Run(instance, label, "solve", {"method": "exact", **settings})
+
+
+def _peers(instance: Instance, limit: float) -> list[Run]:
+    names = {"cvxpy": "CVXPY with HiGHS", "highs": "HiGHS alone"}
+    return [
+        Run(instance, f"{name}, {limit:.0f} s", runner, {"time_limit": limit}, limit + GRACE)
+        for runner, name in names.items()
+    ]
+
+
+def main() -> None:
+    """Measure and write the section, or one table of it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--peer-limit", type=float, default=300.0, help="seconds for each peer")
+    parser.add_argument("--skip-peers", action="store_true", help="without CVXPY and HiGHS alone")
+    parser.add_argument("--only", choices=topics(0.0), help="measure one table, keep the others")
+    arguments = parser.parse_args()
+    tables = _written() if arguments.only else {}
+    every = topics(arguments.peer_limit)
+    with TemporaryDirectory() as folder:
+        first, later = _first_solve(Path(folder))
+        for name in [arguments.only] if arguments.only else every:
+            runs = every[name].runs
+            if arguments.skip_peers:
+                runs = [run for run in runs if run.kill_after is None]
+            tables[every[name].title] = _table(runs, every[name].note, Path(folder))
+    intro = INTRO.format(repeats=REPEATS, short=SHORT, limit=TINY_LIMIT, first=first, later=later)
+    titles = [topic.title for topic in every.values() if topic.title in tables]
+    body = [intro, *(f"### {title}\n\n{tables[title]}" for title in titles)]
+    write_section(TITLE, SCRIPT, "\n\n".join(body))
+
+
+def _written() -> dict[str, str]:
+    """Return the tables that stand in the section already, by their titles."""
+    text = RESULTS.read_text() if RESULTS.exists() else ""
+    section = text.partition(f"## {TITLE}\n")[2].split("\n## ", 1)[0]
+    parts = [part.partition("\n") for part in section.split("\n### ")[1:]]
+    return {title: body.strip() for title, _, body in parts}
+
+
+def _first_solve(folder: Path) -> tuple[float, float]:
+    """Return the seconds of a tiny solve with nothing compiled yet, and of a later one."""
+    instance = Instance("tiny", (2_000, 10), 100)
+    settings = {"method": "exact", "time_limit": TINY_LIMIT, "gap_tol": 0.0}
+    run = Run(instance, "", "solve", {**settings, "options": {"node_limit": 0}})
+    pool = _pool(instance, folder)
+    first = _in_child(run, pool, {"NUMBA_CACHE_DIR": str(folder / "numba")})["seconds"]
+    _in_child(run, pool)
+    return first, _in_child(run, pool)["seconds"]
+
+
+def _table(runs: Sequence[Run], note: str, folder: Path) -> str:
+    """Measure rows and return them as Markdown."""
+    measured, missing = [], []
+    for run in runs:
+        pool = _pool(run.instance, folder)
+        if pool is None:
+            missing.append(run.instance.label)
+            continue
+        result = _measure(run, pool)
+        measured.append((run, result))
+        print(f"{run.instance.label}: {run.label}: {result}", file=sys.stderr)
+    names = ("instance", "method", "seconds", "objective", "bound", "gap", "of top's way")
+    lines = [
+        f"| {' | '.join((*names, 'peak MB', 'remarks'))} |",
+        "|---|---|" + "---:|" * 6 + "---|",
+    ]
+    for run, result in measured:
+        proven = [
+            other["bound"]
+            for its, other in measured
+            if its.instance == run.instance and other.get("bound") is not None
+        ]
+        lines.append(f"| {' | '.join(_cells(run, result, max(proven, default=None)))} |")
+    notes = [note] if note else []
+    if missing:
+        notes.append(f"Skipped, as LABELCUT_DATA does not hold it: {', '.join(missing)}.")
+    return "\n\n".join(["\n".join(lines), *notes])
+
+
+def _cells(run: Run, result: Mapping[str, Any], best_bound: float | None) -> list[str]:
+    objective, own = result.get("objective"), result.get("bound")
+    bound, mark = (best_bound, r" \*") if own is None else (own, "")
+    gap = share = ""
+    if objective is not None and bound is not None:
+        gap = f"{max(objective - bound, 0.0) / abs(objective):.1e}{mark}"
+        share = f"{(objective - bound) / (result['top'] - bound):.2%}{mark}"
+    peak = result.get("peak")
+    return [
+        run.instance.label,
+        run.label,
+        f"{result['seconds']:.2f}" if result["seconds"] < 100 else f"{result['seconds']:.0f}",
+        "no answer" if objective is None else f"{objective:.4f}",
+        "" if own is None else f"{own:.4f}",
+        gap,
+        share,
+        "" if peak is None else f"{peak / 1e6:.0f}",
+        "; ".join(_remarks(run, result)),
+    ]
+
+
+def _remarks(run: Run, result: Mapping[str, Any]) -> list[str]:
+    remarks = []
+    target_gap = run.settings.get("target_gap")
+    if target_gap is not None:
+        reached = result["reached"]
+        when = "not reached" if reached is None else f"after {reached:.2f} s"
+        remarks.append(f"gap {target_gap:.0e} {when}")
+    if run.instance in (CHEAP, UNREACHABLE):
+        remarks.append(f"Ω sums to {result['wanted']:.0f}")
+        remarks.append(f"{result['at_limit']:.0f} of {run.instance.pool[1]} multipliers at ±λ")
+    if run.instance is MILLION:
+        remarks.append(f"peak {result['peak'] / result['array']:.2f} × the array")
+        remarks.append(f"validated and hashed in {result['reading']:.1f} s before")
+    if "ended" in result:
+        remarks.append(result["ended"])
+    return remarks
+
+
+def _measure(run: Run, pool: Path) -> dict[str, Any]:
+    """Return the medians of several runs, or one run if it is long."""
+    results = [_in_child(run, pool)]
+    while len(results) < REPEATS and results[0]["seconds"] <= SHORT:
+        results.append(_in_child(run, pool))
+    return {name: _median([result.get(name) for result in results]) for name in results[0]}
+
+
+def _median(values: Sequence[Any]) -> Any:
+    """Return the median; None counts as above all numbers, and what is no number is kept."""
+    if any(isinstance(value, str) for value in values):
+        return values[0]
+    ascending = sorted(values, key=lambda value: math.inf if value is None else value)
+    return ascending[len(values) // 2]
+
+
+def _in_child(
+    run: Run, pool: Path | None, environment: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    request = json.dumps({**asdict(run), "folder": str(pool)})
+    command = [sys.executable, __file__, "child", request]
+    start = time.perf_counter()
+    try:
+        done = subprocess.run(
+            command,
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+            timeout=run.kill_after,
+            env={**os.environ, **(environment or {})},
+        )
+    except subprocess.TimeoutExpired:
+        return {"seconds": time.perf_counter() - start, "ended": "killed"}
+    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return answer
+
+
+def _pool(instance: Instance, folder: Path) -> Path | None:
+    """Return the folder of an instance's arrays, made at its first use; None if there is none."""
+    name = instance.pool
+    place = folder / (name if isinstance(name, str) else f"{name[0]}x{name[1]}")
+    if place.exists():
+        return place
+    if isinstance(name, str):
+        source = Path(os.environ.get("LABELCUT_DATA") or "missing") / "softmax" / f"{name}.npz"
+        if not source.exists():
+            return None
+        place.mkdir()
+        with np.load(source) as arrays:
+            probs, truth = arrays["probs"], arrays["labels"]
+        np.save(place / "probs.npy", probs)
+        utility = labelcut.entropy(probs.astype(np.float64))
+    else:
+        place.mkdir()
+        pool = long_tailed_pool(*name, path=place / "probs.npy")
+        utility, truth = pool.utility, pool.truth
+    np.save(place / "utility.npy", utility)
+    np.save(place / "truth.npy", truth)
+    return place
+
+
+def child(request: Mapping[str, Any]) -> dict[str, Any]:
+    """Run one row's method in this process and return its figures."""
+    start = time.perf_counter()
+    problem = _problem(Path(request["folder"]), Instance(**request["instance"]))
+    assert problem.fingerprint
+    read = time.perf_counter()
+    found = RUNNERS[request["runner"]](problem, **request["settings"])
+    seconds, peak = time.perf_counter() - read, peak_bytes()
+    rows, workers = found.pop("rows"), found.pop("worker_peak", None)
+    return {
+        "seconds": seconds,
+        "reading": read - start,
+        "objective": None if rows is None else problem.evaluate(rows).objective,
+        "top": problem.baseline(),
+        "peak": None if peak is None else peak + (workers or 0),
+        "array": (Path(request["folder"]) / "probs.npy").stat().st_size,
+        "wanted": float(problem.target.sum()),
+        **found,
+    }
+
+
+def _problem(folder: Path, instance: Instance) -> labelcut.ClassBalanced:
+    probs = np.load(folder / "probs.npy", mmap_mode="r")
+    counts = np.zeros(probs.shape[1])
+    if instance.labeled_share:
+        truth = np.load(folder / "truth.npy")
+        labeled = truth[: int(instance.labeled_share * len(truth))]
+        counts = np.bincount(labeled, minlength=probs.shape[1]).astype(np.float64)
+    return labelcut.ClassBalanced(
+        probs,
+        np.load(folder / "utility.npy"),
+        instance.budget,
+        balance=instance.balance,
+        labeled_counts=counts,
+    )
+
+
+def _solve(
+    problem: labelcut.ClassBalanced, target_gap: float | None = None, **settings: Any
+) -> dict[str, Any]:
+    reached = None
+
+    def watch(progress: Progress) -> None:
+        nonlocal reached
+        objective, bound = progress.objective, progress.bound
+        if reached is not None or objective is None or bound is None or target_gap is None:
+            return
+        if objective - bound <= target_gap * abs(objective):
+            reached = progress.elapsed
+
+    solution = labelcut.solve(problem, **settings, progress=watch)
+    certificate = solution.certificate
+    multipliers = np.array(certificate.values["multipliers"] if certificate else [])
+    return {
+        "rows": solution.indices,
+        "bound": solution.bound,
+        "reached": reached,
+        "at_limit": int((np.abs(multipliers) >= AT_LIMIT * problem.balance).sum()),
+        "worker_peak": solution.info.get("worker_peak_bytes"),
+    }
+
+
+def _cvxpy(problem: labelcut.ClassBalanced, time_limit: float) -> dict[str, Any]:
+    import cvxpy
+
+    model = problem.to_cvxpy()
+    try:
+        model.solve(solver="HIGHS", time_limit=time_limit)
+    except cvxpy.error.SolverError as error:
+        return {"rows": None, "ended": str(error).splitlines()[0]}
+    selected = next(variable for variable in model.variables() if variable.name() == "z")
+    bound = float(model.solver_stats.extra_stats.mip_dual_bound)
+    return {
+        "rows": _rows(problem, selected.value),
+        "bound": bound if np.isfinite(bound) else None,
+        "ended": model.status,
+    }
+
+
+def _highs(problem: labelcut.ClassBalanced, time_limit: float) -> dict[str, Any]:
+    from labelcut.solvers._mip import solve_model
+    from labelcut.solvers.class_balanced.model import linear_model, whole
+
+    # Nothing is included or forbidden here, so the model's first N variables are the rows.
+    model = linear_model(problem, whole(problem), divisor=1.0)
+    result = solve_model(model, time_limit=time_limit)
+    return {
+        "rows": _rows(problem, result.values),
+        "bound": result.bound,
+        "ended": result.status.value,
+        "worker_peak": result.peak_bytes,
+    }
+
+
+def _mundig(problem: labelcut.ClassBalanced, strength: float) -> dict[str, Any]:
+    import lightly_mundig
+
+    size, classes = problem.probs.shape
+    selection = lightly_mundig.Selection()
+    selection.add_weighting_strategy(problem.utility.astype(np.float32), 1.0)
+    selection.add_balancing_strategy(
+        problem.probs.take(np.arange(size)).astype(np.float32),
+        np.full(classes, 1 / classes, dtype=np.float32),
+        float(strength),
+    )
+    return {"rows": np.array(selection.run_selection([], size, problem.budget))}
+
+
+def _rows(problem: labelcut.ClassBalanced, values: Any) -> Any:
+    """Return the rows that are set in a solver's values, None unless they fill the budget."""
+    if values is None:
+        return None
+    rows = np.flatnonzero(np.asarray(values)[: problem.dataset.size] > 0.5)
+    return rows if len(rows) == problem.budget else None
+
+
+RUNNERS = {"solve": _solve, "cvxpy": _cvxpy, "highs": _highs, "mundig": _mundig}
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["child"]:
+        print(json.dumps(child(json.loads(sys.argv[2]))), flush=True)
+    else:
+        main()

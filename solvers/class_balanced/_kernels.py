@@ -1,0 +1,224 @@
+"""The annealing loop, compiled. Imported only when it runs: compiling takes seconds, once."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numba
+import numpy as np
+
+from ...problems.arrays import Floats, Ints
+
+L1, L2, SQUARED = 0, 1, 2
+
+FASTMATH = {"contract", "reassoc"}
+"""Sums may be taken in any order, but infinities stay what they are."""
+
+
+def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile a function, and keep the result on disk where some folder can be written."""
+    try:
+        return numba.njit(cache=True, fastmath=FASTMATH)(function)
+    except RuntimeError:
+        return numba.njit(fastmath=FASTMATH)(function)
+
+
+def _anneal(
+    probs: Floats,
+    costs: Floats,
+    shortfall: Floats,
+    chosen: Ints,
+    others: Ints,
+    balance: float,
+    distance: int,
+    hot: float,
+    cold: float,
+    steps: int,
+    seed: int,
+) -> tuple[float, float]:
+    """Swap chosen rows for others, worse ones too while it is hot; all arrays change in place.
+
+    The temperature falls geometrically from `hot` to `cold`. Returns the change of the objective
+    from the start to the best selection, which `chosen` and `others` then hold, and the share of
+    proposals that were taken.
+    """
+    np.random.seed(seed)
+    classes = len(shortfall)
+    distant = 0.0
+    for k in range(classes):
+        distant += abs(shortfall[k]) if distance == L1 else shortfall[k] * shortfall[k]
+    if distance == L2:
+        distant = np.sqrt(distant)
+    change, best, taken = 0.0, 0.0, 0
+    best_chosen, best_others = chosen.copy(), others.copy()
+    temperature, cooling = hot, (cold / hot) ** (1.0 / steps)
+    for _ in range(steps):
+        temperature *= cooling
+        a, b = np.random.randint(len(chosen)), np.random.randint(len(others))
+        i, j = chosen[a], others[b]
+        cost = costs[j] - costs[i]
+        allowed = -temperature * np.log(np.random.random())
+        if cost - balance * distant > allowed:
+            continue
+        after = 0.0
+        if distance == L1:
+            for k in range(classes):
+                after += abs(shortfall[k] + probs[i, k] - probs[j, k])
+        else:
+            for k in range(classes):
+                missing = shortfall[k] + probs[i, k] - probs[j, k]
+                after += missing * missing
+            if distance == L2:
+                after = np.sqrt(after)
+        step = cost + balance * (after - distant)
+        if step <= allowed:
+            for k in range(classes):
+                shortfall[k] += probs[i, k] - probs[j, k]
+            distant = after
+            change += step
+            chosen[a], others[b] = j, i
+            taken += 1
+            if change < best - 1e-12:
+                best = change
+                best_chosen[:] = chosen
+                best_others[:] = others
+    chosen[:] = best_chosen
+    others[:] = best_others
+    return best, taken / steps
+
+
+def _anneal_transport(
+    probs: Floats,
+    costs: Floats,
+    shortfall: Floats,
+    chosen: Ints,
+    others: Ints,
+    balance: float,
+    ground_cost: Floats,
+    hot: float,
+    cold: float,
+    steps: int,
+    seed: int,
+) -> tuple[float, float]:
+    """Do what `_anneal` does, for the Wasserstein distance.
+
+    The potentials of the present shortfall give a line below the distance, which turns most
+    proposals away before the cheapest flow of the new shortfall is computed.
+    """
+    np.random.seed(seed)
+    classes = len(shortfall)
+    potentials, after = np.zeros(classes), np.zeros(classes)
+    distant = transport(shortfall, ground_cost, potentials)
+    change, best, taken = 0.0, 0.0, 0
+    best_chosen, best_others = chosen.copy(), others.copy()
+    temperature, cooling = hot, (cold / hot) ** (1.0 / steps)
+    for _ in range(steps):
+        temperature *= cooling
+        a, b = np.random.randint(len(chosen)), np.random.randint(len(others))
+        i, j = chosen[a], others[b]
+        cost = costs[j] - costs[i]
+        allowed = -temperature * np.log(np.random.random())
+        line = 0.0
+        for k in range(classes):
+            line += potentials[k] * (probs[i, k] - probs[j, k])
+        if cost + balance * line > allowed:
+            continue
+        for k in range(classes):
+            shortfall[k] += probs[i, k] - probs[j, k]
+        moved = transport(shortfall, ground_cost, after)
+        step = cost + balance * (moved - distant)
+        if step > allowed:
+            for k in range(classes):
+                shortfall[k] -= probs[i, k] - probs[j, k]
+            continue
+        potentials[:] = after
+        distant = moved
+        change += step
+        chosen[a], others[b] = j, i
+        taken += 1
+        if change < best - 1e-12:
+            best = change
+            best_chosen[:] = chosen
+            best_others[:] = others
+    chosen[:] = best_chosen
+    others[:] = best_others
+    return best, taken / steps
+
+
+def _transport(shortfall: Floats, ground_cost: Floats, potentials: Floats) -> float:
+    """Do what `transport_cost` does, in loops, and write the potentials ``(C,)``."""
+    classes = len(shortfall)
+    left, wanted = np.maximum(-shortfall, 0.0), np.maximum(shortfall, 0.0)
+    tiny = 1e-14 * (left.sum() + wanted.sum()) + 1e-300
+    flow = np.zeros((classes, classes))
+    at_source, at_sink = np.zeros(classes), np.zeros(classes)
+    to_source, to_sink = np.zeros(classes), np.zeros(classes)
+    from_sink, from_source = np.zeros(classes, np.int64), np.zeros(classes, np.int64)
+    is_source, is_sink = shortfall < 0, shortfall > 0
+    while left.max() > tiny and wanted.max() > tiny:
+        for k in range(classes):
+            to_source[k] = 0.0 if left[k] > tiny else np.inf
+            to_sink[k] = np.inf
+            from_sink[k] = -1
+        open_source, open_sink = is_source.copy(), is_sink.copy()
+        target = -1
+        while target < 0:
+            s, t = -1, -1
+            for k in range(classes):
+                if open_source[k] and (s < 0 or to_source[k] < to_source[s]):
+                    s = k
+                if open_sink[k] and (t < 0 or to_sink[k] < to_sink[t]):
+                    t = k
+            if s >= 0 and (t < 0 or to_source[s] <= to_sink[t]) and to_source[s] < np.inf:
+                open_source[s] = False
+                for k in range(classes):
+                    if is_sink[k]:
+                        there = to_source[s] + max(
+                            ground_cost[s, k] + at_source[s] - at_sink[k], 0.0
+                        )
+                        if there < to_sink[k]:
+                            to_sink[k] = there
+                            from_source[k] = s
+                continue
+            if wanted[t] > tiny:
+                target = t
+            open_sink[t] = False
+            for k in range(classes):
+                if flow[k, t] > 0 and to_sink[t] < to_source[k]:
+                    to_source[k] = to_sink[t]
+                    from_sink[k] = t
+        for k in range(classes):
+            if is_source[k]:
+                at_source[k] += min(to_source[k], to_sink[target])
+            if is_sink[k]:
+                at_sink[k] += min(to_sink[k], to_sink[target])
+        amount, t = wanted[target], target
+        while True:
+            s = from_source[t]
+            if from_sink[s] < 0:
+                amount = min(amount, left[s])
+                break
+            t = from_sink[s]
+            amount = min(amount, flow[s, t])
+        wanted[target] -= amount
+        t = target
+        while True:
+            s = from_source[t]
+            flow[s, t] += amount
+            if from_sink[s] < 0:
+                left[s] -= amount
+                break
+            t = from_sink[s]
+            flow[s, t] -= amount
+    for k in range(classes):
+        potentials[k] = np.inf
+        for s in range(classes):
+            if is_source[s]:
+                potentials[k] = min(potentials[k], at_source[s] + ground_cost[s, k])
+        if potentials[k] == np.inf:
+            potentials[k] = 0.0
+    return float((flow * ground_cost).sum())
+
+
+transport = _compiled(_transport)
+anneal = _compiled(_anneal)
+anneal_transport = _compiled(_anneal_transport)
