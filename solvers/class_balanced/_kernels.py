@@ -222,3 +222,14 @@ def _transport(shortfall: Floats, ground_cost: Floats, potentials: Floats) -> fl
 transport = _compiled(_transport)
 anneal = _compiled(_anneal)
 anneal_transport = _compiled(_anneal_transport)
+
+
+def compile_for(transported: bool) -> None:
+    """Compile the loop for a kind of distance, or load it from the disk, by a tiny run."""
+    probs, costs, shortfall = np.eye(2), np.zeros(2), np.zeros(2)
+    chosen, others = np.zeros(1, np.int64), np.ones(1, np.int64)
+    if transported:
+        ground_cost = 1.0 - np.eye(2)
+        anneal_transport(probs, costs, shortfall, chosen, others, 1.0, ground_cost, 1.0, 0.5, 1, 0)
+    else:
+        anneal(probs, costs, shortfall, chosen, others, 1.0, L1, 1.0, 0.5, 1, 0)

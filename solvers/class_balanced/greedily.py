@@ -10,8 +10,9 @@ from ...problems.distances import L1, L2
 from .._clock import OutOfTime
 
 if TYPE_CHECKING:
-    from ...problems.arrays import Floats, Ints
+    from ...problems.arrays import Floats, Ints, Mask
     from ...problems.class_balanced import ClassBalanced
+    from ...problems.constraints import Guard
     from ..search import Search
 
 POOL = 2048
@@ -71,11 +72,7 @@ def grow(search: Search[ClassBalanced], start: Ints) -> Ints:
         When the clock runs out.
     """
     problem = search.problem
-    guards = [constraint.guard(problem.dataset) for constraint in problem.constraints]
-    is_open = problem.is_selectable.copy()
-    is_open[start] = False
-    for guard in guards:
-        is_open &= ~guard.closed
+    guards, is_open = _opened(problem, start)
     room = problem.target - problem.probs.total(start)
     costs = np.full(problem.dataset.size, np.inf)
     for first, values in problem.probs.chunks():
@@ -115,11 +112,7 @@ def grow_straight(search: Search[ClassBalanced], start: Ints) -> Ints:
     Parameters, returns and errors are those of `grow`.
     """
     problem = search.problem
-    guards = [constraint.guard(problem.dataset) for constraint in problem.constraints]
-    is_open = problem.is_selectable.copy()
-    is_open[start] = False
-    for guard in guards:
-        is_open &= ~guard.closed
+    guards, is_open = _opened(problem, start)
     squares = np.full(problem.dataset.size, np.inf)
     for first, values in problem.probs.chunks():
         squares[first : first + len(values)] = (values**2).sum(axis=1)
@@ -143,6 +136,16 @@ def grow_straight(search: Search[ClassBalanced], start: Ints) -> Ints:
         for guard in guards:
             is_open[guard.add(row)] = False
     return np.array(chosen, dtype=np.int64)
+
+
+def _opened(problem: ClassBalanced, start: Ints) -> tuple[list[Guard], Mask]:
+    """Return the constraints' guards and which rows may be added to a partial selection."""
+    guards = [constraint.guard(problem.dataset) for constraint in problem.constraints]
+    is_open = problem.is_selectable.copy()
+    is_open[start] = False
+    for guard in guards:
+        is_open &= ~guard.closed
+    return guards, is_open
 
 
 def _costs(problem: ClassBalanced, rows: Ints, probs: Floats, room: Floats) -> Floats:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 
     from ...problems.arrays import Floats, Ints
     from ...problems.class_balanced import ClassBalanced
+    from .._clock import Clock
     from ..search import Search
     from .dual import Dual
 
@@ -91,7 +94,7 @@ def improve(search: Search[ClassBalanced], ranking: Ranking, rounds: int) -> Non
         When the clock runs out.
     """
     problem, rng = search.problem, search.rng()
-    anneal, distance, proposals_each = _annealer(problem)
+    anneal, distance, proposals_each = _annealer(problem, search.clock)
     for round_number in range(rounds):
         band, hot, cold = SCHEDULES[round_number % len(SCHEDULES)]
         swap = _near(search, ranking, band)
@@ -158,8 +161,26 @@ def polish(search: Search[ClassBalanced], ranking: Ranking) -> None:
     search.offer(np.concatenate([kept, rows[chosen]]))
 
 
-def _annealer(problem: ClassBalanced) -> tuple[Any, Any, int]:
+@cache
+def _compiling(transported: bool) -> Thread:
+    """Start to compile the loop beside everything else: at its first use that takes seconds."""
+
+    def compile_loop() -> None:
+        from . import _kernels
+
+        _kernels.compile_for(transported)
+
+    thread = Thread(target=compile_loop, daemon=True)
+    thread.start()
+    return thread
+
+
+def _annealer(problem: ClassBalanced, clock: Clock) -> tuple[Any, Any, int]:
     """Return the compiled loop for the distance, its argument, and how many proposals to make."""
+    compiling = _compiling(isinstance(problem.metric, Wasserstein))
+    compiling.join(min(clock.remaining(), 3600.0))
+    if compiling.is_alive():
+        raise OutOfTime
     from . import _kernels
 
     if isinstance(problem.metric, Wasserstein):

@@ -8,9 +8,10 @@ import pytest
 
 from labelcut import ClassBalanced, NotEnoughMemory, check, methods, solve
 from labelcut.problems.base import Status, StoppedBy
-from labelcut.solvers._clock import Clock
+from labelcut.solvers._clock import Clock, OutOfTime
 from labelcut.solvers.class_balanced import branching
-from labelcut.solvers.search import Search, Stop
+from labelcut.solvers.class_balanced.relaxation import relax
+from labelcut.solvers.search import Search
 
 
 def hard(size, classes, budget, seed=0):
@@ -63,11 +64,11 @@ def test_a_limit_too_short_for_anything_still_brings_an_answer(method, limit):
 def test_branch_and_bound_without_a_second_left_is_out_of_time():
     """The clock may run out between two steps; that is no mistake of the user's."""
     problem = hard(200, 4, 20)
-    search = Search(problem=problem, clock=Clock(1e-9))
-    search.offer(problem.top_rows())
-    with pytest.raises(Stop) as stop:
-        branching._branch_and_bound(search, None)
-    assert stop.value.stopped_by is StoppedBy.TIME
+    search = Search(problem=problem, clock=Clock())
+    dual, ranking = relax(search)
+    search.clock = Clock(1e-9)
+    with pytest.raises(OutOfTime):
+        branching._Branching(search, ranking, dual.multipliers).run()
 
 
 def test_a_refusal_comes_before_anything_is_allocated(monkeypatch):
