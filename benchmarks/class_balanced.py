@@ -12,7 +12,6 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -40,13 +39,13 @@ where it takes more than {short:.0f} s. *seconds* are those of the solve, import
 included, reading and validating the arrays not. *gap* is (objective - bound) / |objective|; *of
 top's way* is (objective - bound) / (objective of the `top` method - bound). A \\* marks gaps of
 methods that prove no bound, to the best bound proven in the same table. *peak MB* is the peak
-resident memory of the process, Python and libraries included, and of the HiGHS process that it
-starts.
+resident memory of the process, with Python, libraries and the pages of mapped files, and of the
+HiGHS process that it starts.
 
 The annealing loop is compiled by numba at its first use and then kept on disk: a tiny solve with a
 limit of {limit} s took {first:.1f} s the first time ever and {later:.1f} s after that. It was
 compiled before anything below was measured."""
-TINY_LIMIT = 0.5
+TINY_LIMIT = 2.0
 
 
 @dataclass(frozen=True)
@@ -153,10 +152,10 @@ def topics(peer_limit: float) -> dict[str, Topic]:
                     for strength in STRENGTHS
                 ),
             ],
-            f"lightly-mundig {version('lightly-mundig')} was given the entropy as weights "
-            "(strength 1) and a balancing strategy of the strength in the table: the whole "
-            "probabilities as class distributions and 1/C each as target, all float32. It takes "
-            "no λ; its rows are evaluated by `problem.evaluate`.",
+            "lightly-mundig was given the entropy as weights (strength 1) and a balancing strategy "
+            "of the strength in the table: the whole probabilities as class distributions and 1/C "
+            "each as target, all float32. It takes no λ; its rows are evaluated by "
+            "`problem.evaluate`. One-hot classes, or counts as target, made it worse.",
         ),
     }
 
@@ -184,8 +183,8 @@ def main() -> None:
     parser.add_argument("--skip-peers", action="store_true", help="without CVXPY and HiGHS alone")
     parser.add_argument("--only", choices=topics(0.0), help="measure one table, keep the others")
     arguments = parser.parse_args()
-    tables = _written() if arguments.only else {}
     every = topics(arguments.peer_limit)
+    tables = {}
     with TemporaryDirectory() as folder:
         first, later = _first_solve(Path(folder))
         for name in [arguments.only] if arguments.only else every:
@@ -193,6 +192,8 @@ def main() -> None:
             if arguments.skip_peers:
                 runs = [run for run in runs if run.kill_after is None]
             tables[every[name].title] = _table(runs, every[name].note, Path(folder))
+    if arguments.only:
+        tables = {**_written(), **tables}
     intro = INTRO.format(repeats=REPEATS, short=SHORT, limit=TINY_LIMIT, first=first, later=later)
     titles = [topic.title for topic in every.values() if topic.title in tables]
     body = [intro, *(f"### {title}\n\n{tables[title]}" for title in titles)]
@@ -281,8 +282,8 @@ def _remarks(run: Run, result: Mapping[str, Any]) -> list[str]:
     if run.instance is MILLION:
         remarks.append(f"peak {result['peak'] / result['array']:.2f} × the array")
         remarks.append(f"validated and hashed in {result['reading']:.1f} s before")
-    if "ended" in result:
-        remarks.append(result["ended"])
+    if "remark" in result:
+        remarks.append(result["remark"])
     return remarks
 
 
@@ -318,7 +319,11 @@ def _in_child(
             env={**os.environ, **(environment or {})},
         )
     except subprocess.TimeoutExpired:
-        return {"seconds": time.perf_counter() - start, "ended": "killed"}
+        return {"seconds": time.perf_counter() - start, "remark": "killed"}
+    except subprocess.CalledProcessError as error:
+        if run.runner == "solve":
+            raise
+        return {"seconds": time.perf_counter() - start, "remark": f"exit code {error.returncode}"}
     answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return answer
 
@@ -416,13 +421,13 @@ def _cvxpy(problem: labelcut.ClassBalanced, time_limit: float) -> dict[str, Any]
     try:
         model.solve(solver="HIGHS", time_limit=time_limit)
     except cvxpy.error.SolverError as error:
-        return {"rows": None, "ended": str(error).splitlines()[0]}
+        return {"rows": None, "remark": str(error).splitlines()[0]}
     selected = next(variable for variable in model.variables() if variable.name() == "z")
     bound = float(model.solver_stats.extra_stats.mip_dual_bound)
     return {
         "rows": _rows(problem, selected.value),
         "bound": bound if np.isfinite(bound) else None,
-        "ended": model.status,
+        "remark": model.status,
     }
 
 
@@ -436,12 +441,14 @@ def _highs(problem: labelcut.ClassBalanced, time_limit: float) -> dict[str, Any]
     return {
         "rows": _rows(problem, result.values),
         "bound": result.bound,
-        "ended": result.status.value,
+        "remark": result.status.value,
         "worker_peak": result.peak_bytes,
     }
 
 
 def _mundig(problem: labelcut.ClassBalanced, strength: float) -> dict[str, Any]:
+    from importlib.metadata import version
+
     import lightly_mundig
 
     size, classes = problem.probs.shape
@@ -452,7 +459,8 @@ def _mundig(problem: labelcut.ClassBalanced, strength: float) -> dict[str, Any]:
         np.full(classes, 1 / classes, dtype=np.float32),
         float(strength),
     )
-    return {"rows": np.array(selection.run_selection([], size, problem.budget))}
+    rows = np.array(selection.run_selection([], size, problem.budget))
+    return {"rows": rows, "remark": f"version {version('lightly-mundig')}"}
 
 
 def _rows(problem: labelcut.ClassBalanced, values: Any) -> Any:
