@@ -93,18 +93,20 @@ def undecided(ranking: Ranking, room: float) -> tuple[slice, slice]:
     return slice(first, last), slice(0, first)
 
 
-def _room(search: Search[ClassBalanced]) -> float:
-    """Return how far the answer lies above the bound, rounding included."""
-    assert search.bound is not None
+def _room(search: Search[ClassBalanced], ranking: Ranking) -> float:
+    """Return how far the answer lies above the ranking's own bound, rounding included.
+
+    A better bound from other multipliers would decide rows by reduced costs that are not its own.
+    """
     best = objective(search)
-    return best - search.bound + 1e-9 * (abs(best) + abs(search.bound))
+    return best - ranking.bound + 1e-9 * (abs(best) + abs(ranking.bound))
 
 
 def _enumerate(
     search: Search[ClassBalanced], ranking: Ranking, multipliers: Floats, node_limit: int
 ) -> float | None:
     """Enumerate where so few rows are undecided that the tree may end."""
-    inner, _ = undecided(ranking, _room(search))
+    inner, _ = undecided(ranking, _room(search, ranking))
     if inner.stop - inner.start > ENUMERABLE:
         return None
     return enumerate_cheapest(search, multipliers, node_limit)
@@ -122,7 +124,7 @@ class _Branching:
         """Return whether the best answer is proven optimal, up to HiGHS' tolerances."""
         search, problem = self.search, self.search.problem
         best = objective(search)
-        inner, taken = undecided(self.ranking, _room(search))
+        inner, taken = undecided(self.ranking, _room(search, self.ranking))
         rows = self.ranking.rows
         chosen = np.concatenate([problem.included, rows[taken]])
         part = Part(np.sort(rows[inner]), np.sort(chosen))

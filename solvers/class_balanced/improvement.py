@@ -55,19 +55,23 @@ class Ranking:
         Their reduced costs, ascending.
     more
         How many of them are to be chosen.
+    bound
+        The bound that the multipliers behind the reduced costs prove.
     """
 
     rows: Ints
     reduced: Floats
     more: int
+    bound: float
 
 
-def rank(problem: ClassBalanced, dual: Dual) -> Ranking:
+def rank(problem: ClassBalanced, dual: Dual, bound: float) -> Ranking:
     """Sort the rows by reduced cost, in float64."""
     rows = np.setdiff1d(problem.selectable, problem.included, assume_unique=True)
     reduced = -problem.utility[rows] - problem.probs.dot(dual.multipliers)[rows]
     order = np.argsort(reduced, kind="stable")
-    return Ranking(rows[order], reduced[order], problem.budget - len(problem.included))
+    more = problem.budget - len(problem.included)
+    return Ranking(rows[order], reduced[order], more, bound)
 
 
 def improve(search: Search[ClassBalanced], ranking: Ranking, rounds: int) -> None:

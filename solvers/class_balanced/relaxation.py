@@ -39,10 +39,10 @@ def relax(search: Search[ClassBalanced]) -> tuple[Dual, Ranking]:
     for multipliers in _without_solving(problem):
         prove(search, multipliers)
     dual = solve_dual(problem, search.clock)
-    prove(search, dual.multipliers)
+    bound = prove(search, dual.multipliers)
     search.info["dual_seconds"] = round(search.clock.elapsed(), 3)
     search.info["dual_steps"] = dual.steps
-    ranking = rank(problem, dual)
+    ranking = rank(problem, dual, bound)
     search.offer(np.concatenate([problem.included, ranking.rows[: ranking.more]]))
     search.clock.check()
     sure = max(ranking.more - problem.n_classes, 0)
@@ -51,11 +51,12 @@ def relax(search: Search[ClassBalanced]) -> tuple[Dual, Ranking]:
     return dual, ranking
 
 
-def prove(search: Search[ClassBalanced], multipliers: Floats) -> None:
-    """Prove the bound of some multipliers, with them as the certificate."""
+def prove(search: Search[ClassBalanced], multipliers: Floats) -> float:
+    """Prove the bound of some multipliers, with them as the certificate, and return it."""
     bound = search.problem.lower_bound(multipliers)
     values = {"multipliers": multipliers.tolist()}
     search.prove(bound, Certificate("multipliers", True, bound, values))
+    return bound
 
 
 def _without_solving(problem: ClassBalanced) -> list[Floats]:

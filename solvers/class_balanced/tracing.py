@@ -43,8 +43,7 @@ def trace(
         )
         search.offer(problem.top_rows() if rows is None else rows)
         dual = solve_dual(search.problem, clock, start=dual)
-        prove(search, dual.multipliers)
-        ranking = rank(search.problem, dual)
+        ranking = rank(search.problem, dual, prove(search, dual.multipliers))
         search.offer(np.concatenate([problem.included, ranking.rows[: ranking.more]]))
         stopped_by = StoppedBy.EXHAUSTED
         try:

@@ -150,3 +150,21 @@ def test_half_a_second_brings_an_answer_and_a_bound():
     assert solution.runtime < 1.5
     assert solution.bound is not None
     check(problem, solution)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_better_bound_from_elsewhere_decides_no_row(seed, monkeypatch):
+    """Reduced costs and bound must be of the same multipliers: else rows are fixed wrongly."""
+    rng = np.random.default_rng(seed)
+    probs, utility = rng.dirichlet(np.full(3, 0.5), size=10), rng.random(10)
+    problem = ClassBalanced(probs, utility, 4, balance=0.5, target=rng.random(3) * 4)
+    # A dual that went wrong: zeros prove more, but the rows are ranked by these.
+    poor = dual_module.Dual(0.5 * rng.choice([-1.0, 1.0], 3), 0.0, np.zeros(3), 0)
+    monkeypatch.setattr("labelcut.solvers.class_balanced.relaxation.solve_dual", lambda *_: poor)
+    monkeypatch.setattr("labelcut.solvers.class_balanced.branching.polish", lambda *_: None)
+    monkeypatch.setattr("labelcut.solvers.class_balanced.branching.improve", lambda *_: None)
+    options = {"node_limit": 0}
+    solution = solve(problem, "exact", gap_tol=0, abs_gap_tol=0, options=options)
+    best = min(problem.evaluate(rows).objective for rows in combinations(range(10), 4))
+    assert solution.bound <= best + 1e-9
+    assert solution.objective == pytest.approx(best, abs=1e-9)
