@@ -4,6 +4,7 @@ from .base import Certificate, Evaluation, Problem, Sense, Solution, Status, Sto
 from .checking import CheckReport, check
 from .class_balanced import ClassBalanced
 from .constraints import Constraint, Forbid, Include
+from .embeddings import Factored
 from .errors import (
     CheckFailed,
     InfeasibleSelection,
@@ -12,6 +13,7 @@ from .errors import (
     NotEnoughMemory,
     UnsupportedProblem,
 )
+from .k_center import KCenter
 from .loading import load
 from .problem_files import ProblemFile, read_problem, save_problem
 from .selection import Selection, SelectionProblem
@@ -25,10 +27,12 @@ __all__ = [
     "ClassBalanced",
     "Constraint",
     "Evaluation",
+    "Factored",
     "Forbid",
     "Include",
     "InfeasibleSelection",
     "InvalidInput",
+    "KCenter",
     "LabelcutError",
     "NotEnoughMemory",
     "Problem",

@@ -160,6 +160,16 @@ class Matrix:
             first += len(part)
         return taken
 
+    def stored(self, start: int, stop: int) -> Any:
+        """Return rows ``start..stop-1`` as they are stored, without a copy inside one shard."""
+        found, first = [], 0
+        for part in self.parts:
+            low, high = max(start - first, 0), min(stop - first, len(part))
+            if low < high:
+                found.append(part[low:high])
+            first += len(part)
+        return found[0] if len(found) == 1 else array_namespace(*found).concat(found)
+
     def price(self, weights: Floats) -> Floats:
         """Return the matrix times a vector ``(d,)``, computed where and as the parts are stored."""
         product = np.empty(self.shape[0])

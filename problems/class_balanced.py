@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from .arrays import Floats, Ints, as_integers, as_matrix, as_number, as_vector, freeze
+from .arrays import Floats, Ints, as_matrix, as_vector, freeze
 from .base import Certificate, Evaluation, Sense
 from .distances import Distance, Wasserstein, as_distance
 from .errors import InvalidInput
@@ -16,7 +16,7 @@ from .fingerprint import hash_array
 from .lagrangian import lagrangian_bound
 from .probabilities import Probabilities, as_probabilities
 from .selection import SelectionProblem
-from .targets import fill_target, paper_target
+from .targets import as_balance, as_counts, as_target, scaled_target
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     import cvxpy
 
     from .constraints import Constraint
-
-TARGETS = {"paper": paper_target, "fill": fill_target}
 
 
 @dataclass(frozen=True, eq=False, init=False, repr=False)
@@ -118,14 +116,16 @@ class ClassBalanced(SelectionProblem):
         _refuse_non_finite_utility(values, self)
         self._set(
             utility=values,
-            balance=_as_balance(balance),
+            balance=as_balance(balance),
             probs=as_probabilities(probs, self.dataset),
             distance=distance,
         )
         metric = as_distance(distance, ground_cost, self.n_classes)
         cost = metric.ground_cost if isinstance(metric, Wasserstein) else None
         self._set(metric=metric, ground_cost=cost)
-        self._set(target=self._as_target(target, labeled_classes, labeled_counts))
+        counts = as_counts(labeled_classes, labeled_counts, self.n_classes, len(self.labeled))
+        wanted = as_target(target, self.budget, self.n_classes, counts, len(self.labeled))
+        self._set(target=freeze(wanted if cost is None else scaled_target(wanted, self.budget)))
 
     @property
     def n_classes(self) -> int:
@@ -187,9 +187,9 @@ class ClassBalanced(SelectionProblem):
 
     def top_rows(self) -> Ints:
         """Return the included rows and the most useful others, lowest rows first on ties."""
-        rest = np.setdiff1d(self.selectable, self.included, assume_unique=True)
+        rest = self.free
         best = rest[np.argsort(-self.utility[rest], kind="stable")]
-        return np.concatenate([self.included, best[: self.budget - len(self.included)]])
+        return np.concatenate([self.included, best[: self.to_choose]])
 
     def to_cvxpy(self) -> cvxpy.Problem:
         """Return eq. 4.8 as a plain CVXPY model, to solve or to extend.
@@ -225,80 +225,6 @@ class ClassBalanced(SelectionProblem):
         """Return the hash of each of the problem's own arrays."""
         small = {name: values for name, values in self.arrays().items() if name != "probs"}
         return [self.probs.digest, *(hash_array(name, values) for name, values in small.items())]
-
-    def _as_target(self, target: Any, classes: Any, counts: Any) -> Floats:
-        if isinstance(target, str):
-            if target not in TARGETS:
-                raise InvalidInput(
-                    f"target: must be 'paper', 'fill' or an array (C,); got {target!r}"
-                )
-            made = TARGETS[target](self._labeled_counts(target, classes, counts), self.budget)
-            return freeze(self._scaled(made))
-        wanted = as_vector(target, "target", self.n_classes)
-        if not (np.isfinite(wanted).all() and (wanted >= 0).all()):
-            raise InvalidInput(
-                f"target: must be finite and not negative; got {wanted.min():.4g}; "
-                "pass the number of labels wanted of each class"
-            )
-        return freeze(self._scaled(wanted))
-
-    def _scaled(self, target: Floats) -> Floats:
-        """Scale Ω to the budget where the distance moves mass: it needs as much as comes."""
-        if self.ground_cost is None:
-            return target
-        total = fsum(target)
-        if not total > 0:
-            raise InvalidInput("target: 'wasserstein' needs a class that is wanted; got all zeros")
-        return np.asarray(target * (self.budget / total))
-
-    def _labeled_counts(self, rule: str, classes: Any, counts: Any) -> Floats:
-        if classes is not None and counts is not None:
-            raise InvalidInput("labeled_counts: give either counts or labeled_classes, not both")
-        if counts is not None:
-            numbers = as_vector(counts, "labeled_counts", self.n_classes)
-            if not (np.isfinite(numbers).all() and (numbers >= 0).all()):
-                raise InvalidInput(
-                    f"labeled_counts: must not be negative; got {numbers.min():.4g}; count labels"
-                )
-            return numbers
-        if classes is None:
-            if len(self.labeled):
-                raise InvalidInput(
-                    f"target: {rule!r} needs the classes of the {len(self.labeled)} labeled rows; "
-                    "pass labeled_classes or labeled_counts, or the target as an array"
-                )
-            return np.zeros(self.n_classes)
-        return count_classes(classes, self.n_classes, len(self.labeled))
-
-
-def count_classes(classes: Any, n_classes: int, n_labeled: int) -> Floats:
-    """Count the labels of each class ``(C,)``; labels from outside the dataset are welcome.
-
-    Raises
-    ------
-    InvalidInput
-        If a class lies outside ``0..C-1``, or fewer classes come than rows are labeled.
-    """
-    labels = as_integers(classes, "labeled_classes")
-    wrong = np.flatnonzero((labels < 0) | (labels >= n_classes))
-    if len(wrong):
-        raise InvalidInput(
-            f"labeled_classes: classes must lie in 0..{n_classes - 1}; got {labels[wrong[0]]} at "
-            f"position {wrong[0]}; number classes as the columns of probs"
-        )
-    if n_labeled and len(labels) != n_labeled:
-        raise InvalidInput(
-            f"labeled_classes: must name the class of each of {n_labeled} labeled rows; "
-            f"got {len(labels)}; pass one for each"
-        )
-    return np.bincount(labels, minlength=n_classes).astype(np.float64)
-
-
-def _as_balance(balance: Any) -> float:
-    value = as_number(balance, "balance")
-    if not (np.isfinite(value) and value >= 0):
-        raise InvalidInput(f"balance: must be a finite number ≥ 0; got {value}; 1.0 is a start")
-    return value + 0.0  # -0.0 and 0.0 are one problem
 
 
 def _refuse_non_finite_utility(utility: Floats, problem: ClassBalanced) -> None:

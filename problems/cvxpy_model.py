@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
     from .arrays import Floats
     from .class_balanced import ClassBalanced
+    from .k_center import KCenter
     from .probabilities import Probabilities
+    from .selection import SelectionProblem
 
 
 def class_balanced_model(problem: ClassBalanced) -> cvxpy.Problem:
@@ -23,17 +25,64 @@ def class_balanced_model(problem: ClassBalanced) -> cvxpy.Problem:
     import cvxpy as cp
 
     selected = cp.Variable(rows, boolean=True, name="z")
-    probs = _dense_or_zero(problem.probs)
     utility = np.where(problem.dataset.is_candidate, problem.utility, 0.0)
-    rules = [cp.sum(selected) == problem.budget]
-    shortfall = problem.target - probs.T @ selected
-    if problem.ground_cost is not None:
-        flow = cp.Variable(problem.ground_cost.shape, nonneg=True, name="flow")
-        rules.append(cp.sum(flow, axis=1) - cp.sum(flow, axis=0) == shortfall)
-        imbalance = cp.sum(cp.multiply(problem.ground_cost, flow))
-    else:
+    imbalance, rules = _imbalance(problem, selected)
+    rules += _selection_rules(problem, selected)
+    objective = -utility @ selected + problem.balance * imbalance
+    return cp.Problem(cp.Minimize(objective), rules)
+
+
+def k_center_model(problem: KCenter) -> cvxpy.Problem:
+    r"""Return the k-center MIP in CVXPY; see `KCenter.to_cvxpy`.
+
+    .. math:: \min\; R + \lambda\,\text{dist}(\Omega, P^\top z) \;\text{s.t.}\;
+        R \ge \sum_j d_{ij} x_{ij} - M o_i,\; \sum_j x_{ij} = 1,\; x_{ij} \le z_j,\;
+        \sum_i o_i \le \Xi
+
+    with :math:`z_j = 1` on labeled rows, of which the budget counts none.
+    """
+    size = problem.space.size
+    require_memory(200 * size * size, "to_cvxpy", "solve the problem with labelcut.solve")
+    import cvxpy as cp
+
+    distances = problem.space.between(np.arange(size), np.arange(size))
+    selected = cp.Variable(size, boolean=True, name="z")
+    assigned = cp.Variable((size, size), nonneg=True, name="x")
+    left_out = cp.Variable(size, boolean=True, name="o")
+    radius = cp.Variable(name="R", nonneg=True)
+    labeled = np.zeros(size)
+    labeled[problem.labeled] = 1.0
+    rules = [
+        cp.sum(assigned, axis=1) == 1,
+        assigned <= cp.reshape(selected + labeled, (1, size), order="C"),
+        cp.sum(cp.multiply(distances, assigned), axis=1) - distances.max() * left_out <= radius,
+        cp.sum(left_out) <= problem.outliers,
+        *_selection_rules(problem, selected),
+    ]
+    if problem.balancing is None:
+        return cp.Problem(cp.Minimize(radius), rules)
+    imbalance, more = _imbalance(problem.balancing, selected)
+    return cp.Problem(cp.Minimize(radius + problem.balance * imbalance), [*rules, *more])
+
+
+def _imbalance(problem: ClassBalanced, selected: cvxpy.Variable) -> tuple[Any, list[Any]]:
+    """Return dist(Ω, Pᵀz) and the rules that define it."""
+    import cvxpy as cp
+
+    shortfall = problem.target - _dense_or_zero(problem.probs).T @ selected
+    if problem.ground_cost is None:
         norms: dict[str, Any] = {"l1": cp.norm1, "l2": cp.norm2, "squared-l2": cp.sum_squares}
-        imbalance = norms[problem.distance](shortfall)
+        return norms[problem.distance](shortfall), []
+    flow = cp.Variable(problem.ground_cost.shape, nonneg=True, name="flow")
+    balanced = cp.sum(flow, axis=1) - cp.sum(flow, axis=0) == shortfall
+    return cp.sum(cp.multiply(problem.ground_cost, flow)), [balanced]
+
+
+def _selection_rules(problem: SelectionProblem, selected: cvxpy.Variable) -> list[Any]:
+    """Return what every selection obeys: the budget, the candidates, the constraints."""
+    import cvxpy as cp
+
+    rules = [cp.sum(selected) == problem.budget]
     outside = np.flatnonzero(~problem.dataset.is_candidate)
     if len(outside):
         rules.append(selected[outside] == 0)
@@ -41,8 +90,7 @@ def class_balanced_model(problem: ClassBalanced) -> cvxpy.Problem:
         linear = constraint.linear(problem.dataset)
         if len(linear.limits):
             rules.append(linear.matrix @ selected <= linear.limits)
-    objective = -utility @ selected + problem.balance * imbalance
-    return cp.Problem(cp.Minimize(objective), rules)
+    return rules
 
 
 def _dense_or_zero(probs: Probabilities) -> Floats:

@@ -154,6 +154,21 @@ class SelectionProblem(Problem):
         """Candidates that no constraint forbids outright, ascending."""
         return freeze(np.flatnonzero(self.is_selectable))
 
+    @cached_property
+    def free(self) -> Ints:
+        """Selectable rows that no constraint includes outright, ascending."""
+        return freeze(np.setdiff1d(self.selectable, self.included, assume_unique=True))
+
+    @property
+    def to_choose(self) -> int:
+        """How many of the free rows to choose."""
+        return self.budget - len(self.included)
+
+    def random_rows(self, rng: np.random.Generator) -> Ints:
+        """Return the included rows, and others drawn uniformly."""
+        drawn = rng.choice(self.free, size=self.to_choose, replace=False)
+        return np.concatenate([self.included, drawn])
+
     def rows_of(self, answer: Selection | Any) -> Ints:
         """Return the distinct, ascending dataset rows of a selection or an array of rows."""
         return as_rows(_indices(answer), "indices", self.dataset.size)

@@ -94,7 +94,7 @@ class Search(Generic[P]):
         """Return a fresh generator from the run's seed."""
         return np.random.default_rng(self.seed)
 
-    def offer(self, rows: Ints, *, ordered: bool = False) -> bool:
+    def offer(self, rows: Ints, *, ordered: bool = False, **known: Any) -> bool:
         """Take an answer in if it is feasible and the best so far.
 
         Parameters
@@ -103,6 +103,8 @@ class Search(Generic[P]):
             Chosen rows.
         ordered
             Whether `rows` come in the order of choice.
+        known
+            What saves the problem time in evaluating them, such as ``nearest``; never believed.
 
         Raises
         ------
@@ -110,7 +112,7 @@ class Search(Generic[P]):
             If the answer breaks a constraint: a mistake in the method, never in the user's input.
         """
         self.problem.check(rows)
-        found = self.problem.evaluate(rows)
+        found = self.problem.evaluate(rows, **known)
         better = self.problem.sense.better
         if self.best is not None and not better(found.objective, self.best.objective):
             return False

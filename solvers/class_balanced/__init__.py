@@ -79,7 +79,7 @@ METHODS = {
         Method(
             name="random",
             about="rows drawn uniformly",
-            run="class_balanced.baselines:solve_random",
+            run="baselines:solve_random",
             memory=_vectors(3),
             random=True,
         ),

@@ -1,4 +1,4 @@
-"""What class-balanced selection is measured against: top utility, chance, pseudo labels."""
+"""What class-balanced selection is measured against: top utility and pseudo labels."""
 
 from __future__ import annotations
 
@@ -17,15 +17,6 @@ def solve_top(search: Search[ClassBalanced]) -> None:
     search.offer(search.problem.top_rows(), ordered=True)
 
 
-def solve_random(search: Search[ClassBalanced]) -> None:
-    """Take rows uniformly at random, beside the included ones."""
-    problem = search.problem
-    rest = np.setdiff1d(problem.selectable, problem.included, assume_unique=True)
-    more = problem.budget - len(problem.included)
-    drawn = search.rng().choice(rest, size=more, replace=False, shuffle=True)
-    search.offer(np.concatenate([problem.included, drawn]), ordered=True)
-
-
 def solve_pseudo_label(search: Search[ClassBalanced]) -> None:
     """Take Ω's quota from each predicted class, most useful first.
 
@@ -37,12 +28,12 @@ def solve_pseudo_label(search: Search[ClassBalanced]) -> None:
     classes = problem.probs.argmax()
     left = whole_quotas(problem.target, problem.budget)
     np.subtract.at(left, classes[problem.included], 1)
-    rest = np.setdiff1d(problem.selectable, problem.included, assume_unique=True)
+    rest = problem.free
     useful = rest[np.argsort(-problem.utility[rest], kind="stable")]
     within = np.concatenate(
         [[], *(useful[classes[useful] == k][: max(n, 0)] for k, n in enumerate(left))]
     ).astype(np.int64)
-    more = problem.budget - len(problem.included)
+    more = problem.to_choose
     within = within[np.argsort(-problem.utility[within], kind="stable")][:more]
     others = useful[~np.isin(useful, within)][: more - len(within)]
     search.info["filled"] = len(others)

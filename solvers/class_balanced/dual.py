@@ -87,8 +87,8 @@ def solve_dual(problem: ClassBalanced, clock: Clock, start: Dual | None = None) 
 
 
 def _solve(problem: ClassBalanced, clock: Clock, start: Dual | None) -> Dual:
-    rows = np.setdiff1d(problem.selectable, problem.included, assume_unique=True)
-    more = problem.budget - len(problem.included)
+    rows = problem.free
+    more = problem.to_choose
     if problem.balance == 0 or more in (0, len(rows)) or problem.n_classes == 1:
         return _without_a_choice(problem, rows, more)
     middle = np.zeros(problem.n_classes) if start is None else start.multipliers

@@ -42,8 +42,8 @@ def enumerate_cheapest(
     """
     problem = search.problem
     assert search.best is not None
-    rest = np.setdiff1d(problem.selectable, problem.included, assume_unique=True)
-    need = problem.budget - len(problem.included)
+    rest = problem.free
+    need = problem.to_choose
     probs = problem.probs
     reduced = -problem.utility - probs.dot(multipliers)
     order = rest[np.argsort(reduced[rest], kind="stable")]

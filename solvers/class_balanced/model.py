@@ -42,7 +42,7 @@ class Cut:
 
 def whole(problem: ClassBalanced) -> Part:
     """Return the part that decides on every selectable row."""
-    rows = np.setdiff1d(problem.selectable, problem.included, assume_unique=True)
+    rows = problem.free
     return Part(rows, problem.included)
 
 

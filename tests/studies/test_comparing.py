@@ -302,6 +302,7 @@ def test_each_run_has_a_process_of_its_own(two_classes, in_children, tmp_path):
     """Seconds and megabytes would be those of several methods together."""
     in_children(f"""
         import os
+        import labelcut.solvers.baselines as chance
         import labelcut.solvers.class_balanced.baselines as baselines
         def wrap(solve):
             def run(search):
@@ -310,7 +311,7 @@ def test_each_run_has_a_process_of_its_own(two_classes, in_children, tmp_path):
                 solve(search)
             return run
         baselines.solve_top = wrap(baselines.solve_top)
-        baselines.solve_random = wrap(baselines.solve_random)
+        chance.solve_random = wrap(chance.solve_random)
     """)
     compare(two_classes, ["top", "random"], (0, 1))
     assert len(set((tmp_path / "pids").read_text().split())) == 3

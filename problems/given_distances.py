@@ -1,0 +1,187 @@
+"""Distances that the user gives: a matrix, or a function that makes its rows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from .arrays import as_matrix, as_number, to_numpy
+from .errors import InvalidInput
+from .fingerprint import ArrayHash
+from .spaces import Sites, Space
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import numpy.typing as npt
+
+    from .arrays import Floats, Ints
+
+TILE = 1024
+"""Rows and columns that are compared with their mirror image at once."""
+SAMPLED = 64
+"""Rows of a function that stand for all of them in its fingerprint."""
+
+
+class GivenDistances(Space):
+    """Distances ``(N, N)`` as the user gives them; no triangle inequality is assumed.
+
+    Parameters
+    ----------
+    distances
+        A symmetric matrix, not negative, zero on its diagonal: NumPy, memory-mapped, torch or
+        shards. Or a function that takes rows ``(k,)`` and returns their distances ``(k, N)`` to all
+        rows; its rows are validated as they come.
+    size
+        N, for a function.
+
+    Raises
+    ------
+    InvalidInput
+        Naming the first entry that breaks a rule.
+    """
+
+    name: ClassVar[str] = "given"
+    witness_share: ClassVar[float | None] = None
+
+    def __init__(self, distances: Any, size: int | None = None) -> None:
+        self.rows_of: Callable[[Ints], Any] | None = None
+        if callable(distances):
+            if size is None:
+                raise InvalidInput("size: a function of rows needs N beside it; pass size=N")
+            self.rows_of, self.size = distances, int(as_number(size, "size"))
+            if self.size < 1:
+                raise InvalidInput(f"size: must be a whole number, at least 1; got {size}")
+            self._digest = self._hashed(np.linspace(0, self.size - 1, SAMPLED).astype(np.int64))
+            return
+        self.matrix = as_matrix(distances, "distances")
+        self.size = self.matrix.shape[0]
+        if self.matrix.shape[1] != self.size:
+            raise InvalidInput(
+                f"distances: must be square; got shape {self.matrix.shape}; "
+                "pass one row and one column for each point, or KCenter(embeddings, ...)"
+            )
+        self._validate()
+
+    def _validate(self) -> None:
+        running = ArrayHash("distances", self.matrix.shape)
+        for first, chunk in self.matrix.chunks():
+            running.update(chunk)
+            self._refuse(chunk, np.arange(first, first + len(chunk)))
+        self._digest = running.digest()
+        for a in range(0, self.size, TILE):
+            for b in range(a, self.size, TILE):
+                one, other = self._tile(a, b), self._tile(b, a).T
+                wrong = np.argwhere(one != other)
+                if len(wrong):
+                    i, j = (int(at) for at in wrong[0])
+                    raise InvalidInput(
+                        f"distances: must be symmetric; entry ({a + i}, {b + j}) is "
+                        f"{one[i, j]:.9g}, entry ({b + j}, {a + i}) is {other[i, j]:.9g}; "
+                        "pass (D + D.T) / 2 if that is what you mean"
+                    )
+
+    def _tile(self, row: int, column: int) -> npt.NDArray[Any]:
+        rows = self.matrix.stored(row, min(row + TILE, self.size))
+        return to_numpy(rows[:, column : column + TILE])
+
+    def _hashed(self, rows: Ints) -> bytes:
+        sampled = np.unique(rows)
+        running = ArrayHash("distances", (self.size, self.size))
+        running.update(self._take(sampled))
+        return running.digest()
+
+    def _take(self, rows: Ints) -> Floats:
+        """Return whole rows ``(k, N)`` in float64."""
+        if self.rows_of is None:
+            return self.matrix.take(rows)
+        values = np.asarray(to_numpy(self.rows_of(rows), "distances"), dtype=np.float64)
+        if values.shape != (len(rows), self.size):
+            raise InvalidInput(
+                f"distances: the function must return ({len(rows)}, {self.size}) for "
+                f"{len(rows)} rows; got shape {values.shape}"
+            )
+        self._refuse(values, rows)
+        return values
+
+    def _refuse(self, values: Floats, rows: Ints) -> None:
+        wrong = np.argwhere(~(np.isfinite(values) & (values >= 0)))
+        if len(wrong):
+            at, j = int(wrong[0][0]), int(wrong[0][1])
+            raise InvalidInput(
+                f"distances: entry ({rows[at]}, {j}) is {values[at, j]}; distances must be finite "
+                "and not negative"
+            )
+        own = values[np.arange(len(rows)), rows]
+        if own.any():
+            at = int(np.flatnonzero(own)[0])
+            raise InvalidInput(
+                f"distances: the diagonal must be zero; entry ({rows[at]}, {rows[at]}) is "
+                f"{own[at]:.6g}; pass distances, not similarities"
+            )
+
+    def between(self, rows: Ints, others: Ints) -> Floats:
+        """Return the distances ``(k, m)``, a few whole rows at a time."""
+        table = np.empty((len(rows), len(others)))
+        step = max((1 << 21) // self.size, 1)
+        for at in range(0, len(rows), step):
+            table[at : at + step] = self._take(rows[at : at + step])[:, others]
+        return table
+
+    def pairs(self, rows: Ints, others: Ints) -> Floats:
+        """Return the distances ``(k,)`` of pairs, each row read once."""
+        distinct, place = np.unique(rows, return_inverse=True)
+        found = np.empty(len(rows))
+        step = max((1 << 21) // self.size, 1)
+        for at in range(0, len(distinct), step):
+            here = np.flatnonzero((place >= at) & (place < at + step))
+            values = self._take(distinct[at : at + step])
+            found[here] = values[place[here] - at, others[here]]
+        return found
+
+    def sites(self, rows: Ints) -> Sites:
+        """Take the sites' whole rows: by symmetry they hold what all others are away."""
+        return Sites(rows, self._take(rows).T, np.zeros(len(rows)))
+
+    def rough(self, start: int, stop: int, sites: Sites) -> npt.NDArray[Any]:
+        """Return the distances themselves ``(stop - start, m)``."""
+        return np.array(sites.values[start:stop])
+
+    def rough_error(self, start: int, stop: int, sites: Sites) -> Floats:
+        """Return zeros: they are exact."""
+        return np.zeros(stop - start)
+
+    def to_rough(self, distances: Floats) -> Floats:
+        """Return the distances themselves."""
+        return np.asarray(distances, dtype=np.float64)
+
+    def from_rough(self, rough: Floats) -> Floats:
+        """Return the distances themselves."""
+        return np.asarray(rough, dtype=np.float64)
+
+    def start(self) -> int:
+        """Return the row with the smallest sum of distances, the lowest on ties."""
+        sums = np.empty(self.size)
+        step = max((1 << 21) // self.size, 1)
+        for at in range(0, self.size, step):
+            rows = np.arange(at, min(at + step, self.size))
+            sums[rows] = self._take(rows).sum(axis=1)
+        return int(sums.argmin())
+
+    @property
+    def digest(self) -> bytes:
+        """Hash of the matrix as given, or of 64 rows of the function."""
+        return self._digest
+
+    def parameters(self) -> dict[str, Any]:
+        """Return nothing: the matrix says it all."""
+        return {}
+
+    def arrays(self) -> Mapping[str, Any]:
+        """Return the matrix."""
+        if self.rows_of is not None:
+            raise InvalidInput(
+                "distances: a function cannot be saved; pass the matrix or embeddings to save"
+            )
+        return {"distances": self.matrix}

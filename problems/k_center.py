@@ -1,0 +1,292 @@
+"""k-center coresets: rows that leave no other row far from a chosen or labeled one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from .arrays import Floats, Ints, as_integers, as_number, as_vector, freeze
+from .base import Certificate, Evaluation, Sense
+from .class_balanced import ClassBalanced
+from .coverage import coverage_radius, nearest_centers
+from .covering_bound import proves_radius
+from .embeddings import Embeddings
+from .errors import InvalidInput
+from .given_distances import GivenDistances
+from .selection import SelectionProblem
+from .spaces import Space
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    import cvxpy
+
+    from .constraints import Constraint
+
+
+@dataclass(frozen=True, eq=False, init=False, repr=False)
+class KCenter(SelectionProblem):
+    r"""Choose b rows so that every row is near a chosen or a labeled one (Sener & Savarese 2018).
+
+    .. math:: \min_S\; \max_i \min_{c \in S \cup L} d(x_i, x_c)
+        + \lambda\,\text{dist}(\Omega, P^\top z) \quad\text{s.t.}\quad |S| = b
+
+    The maximum is the radius; the Ξ farthest rows may be left out of it (their robust variant).
+    Labeled rows are centers that cost nothing, and rows that are no candidates must be covered all
+    the same. The second term is for class-balanced coresets (thesis ch. 4, algorithm 2).
+
+    Parameters
+    ----------
+    embeddings
+        ``(N, d)``: NumPy, memory-mapped, torch on any device or a list of shards, kept and never
+        copied; or a `Factored` embedding, or any `Space`.
+    budget
+        b, how many rows to choose.
+    metric
+        ``"euclidean"``, ``"squared-euclidean"`` or ``"cosine"`` (1 - cos).
+    outliers
+        Ξ ≥ 0, how many rows may stay uncovered.
+    probs, balance, target, labeled_classes, labeled_counts, distance, ground_cost
+        The class-balance term, as in `ClassBalanced`; λ is 0 by default.
+    labeled, candidates, constraints, ids, table
+        As in `ClassBalanced`.
+
+    Raises
+    ------
+    InvalidInput
+        Naming the argument, the rule, what came and the way out.
+
+    Examples
+    --------
+    >>> problem = KCenter([[0.0], [1.0], [5.0], [6.0]], budget=2)
+    >>> problem.evaluate([0, 3]).terms
+    {'radius': 1.0}
+    """
+
+    kind: ClassVar[str] = "k-center"
+    sense: ClassVar[Sense] = Sense.MIN
+    space: Space
+    outliers: int
+    balancing: ClassBalanced | None = field(init=False)
+
+    def __init__(
+        self,
+        embeddings: Any,
+        budget: int,
+        *,
+        metric: str = "euclidean",
+        outliers: int = 0,
+        probs: Any = None,
+        balance: float = 0.0,
+        target: Any = "paper",
+        labeled_classes: Any = None,
+        labeled_counts: Any = None,
+        distance: str = "l1",
+        ground_cost: Any = None,
+        labeled: Any = None,
+        candidates: Any = None,
+        constraints: Iterable[Constraint] = (),
+        ids: Any = None,
+        table: Mapping[str, Any] | None = None,
+    ) -> None:
+        space = embeddings if isinstance(embeddings, Space) else Embeddings(embeddings, metric)
+        self._set(space=space)
+        self._set_rows(space.size, budget, labeled, candidates, constraints, ids, table)
+        self._set(outliers=self._as_outliers(outliers))
+        if probs is None:
+            if as_number(balance, "balance") != 0:
+                raise InvalidInput(
+                    f"balance: {balance} needs class probabilities; pass probs, or balance=0"
+                )
+            self._set(balancing=None)
+            return
+        balancing = ClassBalanced(
+            probs,
+            np.zeros(space.size),
+            budget,
+            balance=balance,
+            target=target,
+            labeled_classes=labeled_classes,
+            labeled_counts=labeled_counts,
+            distance=distance,
+            ground_cost=ground_cost,
+            labeled=self.labeled,
+            candidates=self.candidates,
+            constraints=self.constraints,
+        )
+        self._set(balancing=balancing)
+
+    @classmethod
+    def from_distances(
+        cls, distances: Any, budget: int, *, size: int | None = None, **arguments: Any
+    ) -> KCenter:
+        """State the problem over given distances.
+
+        Parameters
+        ----------
+        distances
+            ``(N, N)``, symmetric and zero on its diagonal; or a function that returns the distances
+            ``(k, N)`` of rows ``(k,)`` to all rows. No triangle inequality is assumed.
+        budget
+            b.
+        size
+            N, for a function.
+        arguments
+            As for `KCenter`, `metric` excepted.
+
+        Examples
+        --------
+        >>> problem = KCenter.from_distances([[0, 2, 9], [2, 0, 8], [9, 8, 0]], budget=2)
+        >>> problem.evaluate([1, 2]).objective
+        2.0
+        """
+        return cls(GivenDistances(distances, size), budget, **arguments)
+
+    @property
+    def balance(self) -> float:
+        """λ, 0 without class probabilities."""
+        return 0.0 if self.balancing is None else self.balancing.balance
+
+    @cached_property
+    def fixed(self) -> Ints:
+        """Rows that are centers in every selection: labeled and included ones, ascending."""
+        return freeze(np.union1d(self.labeled, self.included))
+
+    @cached_property
+    def to_fixed(self) -> tuple[Ints, Floats]:
+        """Each row's nearest fixed center and its distance ``(N,)``; -1 and inf without any."""
+        if not len(self.fixed):
+            size = self.space.size
+            return np.full(size, -1, dtype=np.int64), np.full(size, np.inf)
+        return nearest_centers(self.space, self.fixed)
+
+    def evaluate(self, answer: Any, nearest: Ints | None = None) -> Evaluation:
+        """Return objective and terms of a selection in float64.
+
+        The terms are ``radius`` and, with class probabilities, ``imbalance`` and ``unreachable`` as
+        in `ClassBalanced.evaluate`.
+
+        Parameters
+        ----------
+        answer
+            Chosen rows.
+        nearest
+            A near center of each row ``(N,)``, if somebody knows: it saves time, and is not
+            believed (`coverage_radius`).
+        """
+        rows = self.rows_of(answer)
+        centers = np.union1d(rows, self.labeled)
+        radius = coverage_radius(self.space, centers, self.outliers, nearest)
+        if self.balancing is None:
+            return Evaluation(radius, {"radius": radius})
+        balanced = self.balancing.evaluate(rows)
+        terms = {name: balanced.terms[name] for name in ("imbalance", "unreachable")}
+        return Evaluation(radius + balanced.objective, {"radius": radius, **terms})
+
+    def assignment(self, answer: Any) -> tuple[Ints, Floats]:
+        """Return which chosen or labeled row stands for each row, and its distance ``(N,)``.
+
+        Examples
+        --------
+        >>> KCenter([[0.0], [1.0], [5.0]], budget=1, labeled=[0]).assignment([2])
+        (array([0, 0, 2]), array([0., 1., 0.]))
+        """
+        return nearest_centers(self.space, np.union1d(self.rows_of(answer), self.labeled))
+
+    def prove(self, certificate: Certificate) -> float | None:
+        """Return the bound that weighted rows prove by themselves, with multipliers for balance.
+
+        ``values`` holds ``rows``, ``radius``, ``weights`` (default 1 each) and ``groups`` (default
+        one for all), see `proves_radius`; and ``multipliers`` for the class-balance term, see
+        `ClassBalanced.lower_bound`.
+        """
+        values = certificate.values
+        if "rows" not in values and "multipliers" not in values:
+            return None
+        return self._radius_bound(values) + self.least_imbalance(values.get("multipliers"))
+
+    def least_imbalance(self, multipliers: Any = None) -> float:
+        """Return a bound on the weighted class-balance term of any selection."""
+        if self.balancing is None:
+            return 0.0
+        least = self.balancing.balance * self.balancing.unreachable
+        if multipliers is None:
+            return least
+        values = as_vector(multipliers, "certificate multipliers", self.balancing.n_classes)
+        return max(least, self.balancing.lower_bound(values))
+
+    def _radius_bound(self, values: Mapping[str, Any]) -> float:
+        if "rows" not in values:
+            return 0.0
+        rows = as_integers(values["rows"], "certificate rows")
+        inside = (rows >= 0) & (rows < self.space.size)
+        if not inside.all() or len(np.unique(rows)) < len(rows):
+            raise InvalidInput("certificate rows: must be distinct rows of the dataset")
+        weights = as_vector(values.get("weights", np.ones(len(rows))), "weights", len(rows))
+        groups = as_integers(values.get("groups", np.zeros(len(rows))), "groups")
+        radius = as_number(values["radius"], "certificate radius")
+        uncovered = self.to_fixed[1][rows] >= radius
+        holds = proves_radius(
+            self.space,
+            rows[uncovered],
+            weights[uncovered],
+            groups[uncovered],
+            radius,
+            candidates=self.is_selectable,
+            budget=self.to_choose,
+            outliers=self.outliers,
+        )
+        return radius if holds else 0.0
+
+    def baseline(self) -> float | None:
+        """Return the objective of rows drawn at random."""
+        if self.why_infeasible():
+            return None
+        return self.evaluate(self.random_rows(np.random.default_rng(0))).objective
+
+    def to_cvxpy(self) -> cvxpy.Problem:
+        """Return the problem as a plain CVXPY model with N² assignment variables.
+
+        Raises
+        ------
+        NotEnoughMemory
+            If N² numbers do not fit; `labelcut.solve` needs far fewer.
+
+        Examples
+        --------
+        >>> model = KCenter([[0.0], [1.0], [5.0]], budget=1).to_cvxpy()
+        >>> round(float(model.solve(solver="HIGHS")), 6)
+        4.0
+        """
+        from .cvxpy_model import k_center_model
+
+        return k_center_model(self)
+
+    def parameters(self) -> Mapping[str, Any]:
+        """Return the problem's own numbers and strings by their names in problem files."""
+        balanced = {} if self.balancing is None else self.balancing.parameters()
+        return {**self.space.parameters(), "outliers": self.outliers, **balanced}
+
+    def arrays(self) -> Mapping[str, Any]:
+        """Return the problem's own arrays by their names in problem files."""
+        balanced = {} if self.balancing is None else dict(self.balancing.arrays())
+        balanced.pop("utility", None)
+        return {**self.space.arrays(), **balanced}
+
+    def hashes(self) -> list[bytes]:
+        """Return the hash of each of the problem's own arrays."""
+        return [self.space.digest, *([] if self.balancing is None else self.balancing.hashes())]
+
+    def _as_outliers(self, outliers: Any) -> int:
+        number = as_number(outliers, "outliers")
+        if not (number >= 0 and number.is_integer()):
+            raise InvalidInput(f"outliers: must be a whole number ≥ 0; got {outliers}")
+        if number >= self.space.size:
+            raise InvalidInput(
+                f"outliers: {outliers} of {self.space.size} rows may stay uncovered, so that there "
+                "is nothing to cover; take fewer"
+            )
+        return int(number)

@@ -1,0 +1,128 @@
+"""Spaces: N points and the distance between any two, exact and fast.
+
+`between` and `pairs` are the distances that everything is stated in: float64, and the same bits for
+a pair wherever it is asked for. `rough` is one matrix product: within `rough_error` of the rough
+form of the distance, for finding the few pairs whose exact distance matters.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from .arrays import to_numpy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    import numpy.typing as npt
+
+    from .arrays import Floats, Ints, Mask
+
+BLOCK_VALUES = 1 << 22
+"""Rough distances in one block: 16 MB in float32."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sites:
+    """Points that many others are measured to, in the form that `Space.rough` multiplies with.
+
+    Parameters
+    ----------
+    rows
+        Dataset rows ``(m,)``.
+    values
+        What the space needs of them.
+    norms
+        Their squared norms ``(m,)``.
+    """
+
+    rows: Ints
+    values: Any
+    norms: Floats
+
+    def __len__(self) -> int:
+        """Return m."""
+        return len(self.rows)
+
+
+class Space(ABC):
+    """N points with a distance; rows are dataset rows."""
+
+    name: ClassVar[str]
+    """What users call the distance."""
+    witness_share: ClassVar[float | None]
+    """Share of the distance between two points within which no third point can lie of both: ½ in a
+    metric, ¼ for its square, None where there is no triangle inequality."""
+    size: int
+
+    @abstractmethod
+    def between(self, rows: Ints, others: Ints) -> Floats:
+        """Return the distances ``(k, m)`` in float64, bit-identical however they are asked for."""
+
+    @abstractmethod
+    def pairs(self, rows: Ints, others: Ints) -> Floats:
+        """Return the distances ``(k,)`` of pairs, the same bits as `between`."""
+
+    @abstractmethod
+    def sites(self, rows: Ints) -> Sites:
+        """Prepare points for `rough`."""
+
+    @abstractmethod
+    def rough(self, start: int, stop: int, sites: Sites) -> npt.NDArray[Any]:
+        """Return rough distances ``(stop - start, m)``, on the device of the points.
+
+        They grow with the distance, and are within `rough_error` of `to_rough` of it.
+        """
+
+    @abstractmethod
+    def rough_error(self, start: int, stop: int, sites: Sites) -> Floats:
+        """Return the most by which each row's rough distances may be wrong ``(stop - start,)``."""
+
+    @abstractmethod
+    def to_rough(self, distances: Floats) -> Floats:
+        """Return distances in the form of `rough`, such as their squares."""
+
+    @abstractmethod
+    def from_rough(self, rough: Floats) -> Floats:
+        """Undo `to_rough`; negative values count as 0."""
+
+    @abstractmethod
+    def start(self) -> int:
+        """Return the row nearest to the mean of all: where farthest-first begins."""
+
+    @property
+    @abstractmethod
+    def digest(self) -> bytes:
+        """Hash of the values as given."""
+
+    @abstractmethod
+    def parameters(self) -> Mapping[str, Any]:
+        """Return what defines it beside the arrays, by the names in problem files."""
+
+    @abstractmethod
+    def arrays(self) -> Mapping[str, Any]:
+        """Return what defines it, by the names in problem files."""
+
+    def blocks(self, width: int) -> Iterator[tuple[int, int]]:
+        """Yield ``(start, stop)`` over all rows, for rough distances to `width` sites."""
+        step = max(BLOCK_VALUES // max(width, 1), 256)
+        for start in range(0, self.size, step):
+            yield start, min(start + step, self.size)
+
+    def nearer(self, start: int, stop: int, sites: Sites, radius: float) -> Mask:
+        """Return which pairs ``(stop - start, m)`` are nearer than `radius`, strictly.
+
+        The rough distances decide all but the pairs at the limit, and `pairs` decides those.
+        """
+        rough = to_numpy(self.rough(start, stop, sites))
+        limit = float(self.to_rough(np.array([radius]))[0]) if np.isfinite(radius) else np.inf
+        # Squares of the radius are rounded as well.
+        error = self.rough_error(start, stop, sites)[:, None] + 4e-16 * abs(limit)
+        near = rough < limit
+        at, which = np.nonzero(np.abs(rough - limit) <= error)
+        near[at, which] = self.pairs(at + start, sites.rows[which]) < radius
+        return near
