@@ -18,6 +18,13 @@ METHODS = {
     method.name: method
     for method in (
         Method(
+            name="exact",
+            about="covers of a sample of rows, refuted by duality and branch and bound",
+            run="k_center.exact:solve_exact",
+            memory=_vectors,
+            proves=True,
+        ),
+        Method(
             name="random",
             about="rows drawn uniformly",
             run="baselines:solve_random",

@@ -1,0 +1,167 @@
+"""Proofs that no b centers cover the sampled rows: by linear programs, by branch and bound."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .._mip import LinearModel, MipStatus, MipUpdate, solve_model
+
+if TYPE_CHECKING:
+    from ...problems.arrays import Floats, Ints
+    from .._clock import Clock
+    from .covering import Cover
+
+ROUNDING = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class Relaxation:
+    """What a linear program tells of a cover.
+
+    Parameters
+    ----------
+    needed
+        A proven bound on how many centers it takes, or on the share of them that is.
+    weights
+        The duals behind it ``(m,)``, not negative.
+    values
+        The relaxed centers ``(n,)``.
+    """
+
+    needed: float
+    weights: Floats
+    values: Floats
+
+
+def relaxed_cover(cover: Cover, outliers: int, seconds: float) -> Relaxation | None:
+    r"""Solve the covering LP and prove its bound again in float64.
+
+    .. math:: \min \sum_j z_j \;\text{s.t.}\; \sum_{j \in N_i} z_j + o_i \ge 1,\;
+        \sum_i n_i o_i \le \Xi,\; z, o \ge 0
+
+    The duals are clipped at 0 and divided by the largest sum that a column has of them, so that
+    whatever the solver did they are feasible; without outliers each connected part is rounded up.
+    """
+    m, n = cover.shape
+    solved = _solve_lp(cover, outliers, seconds)
+    if solved is None:
+        return None
+    values, duals = solved
+    weights = np.maximum(duals[:m], 0.0)
+    return Relaxation(needed_centers(cover, weights, outliers), weights, values[:n])
+
+
+def needed_centers(cover: Cover, weights: Floats, outliers: int) -> float:
+    """Return how many centers weights on the rows prove to be needed."""
+    sums = cover.matrix.T @ weights
+    if outliers:
+        heaviest = float(sums.max(initial=0.0))
+        if heaviest <= 0:
+            return 0.0
+        total = np.repeat(weights / cover.copies, cover.copies)
+        kept = np.sort(total)[: max(len(total) - outliers, 0)].sum()
+        return float(kept / heaviest)
+    groups = cover.groups
+    parts = int(groups.max(initial=-1)) + 1
+    heaviest_in = np.zeros(parts)
+    np.maximum.at(heaviest_in, groups[cover.rows_of], np.repeat(sums, np.diff(cover.column_starts)))
+    total_in = np.bincount(groups, weights=weights, minlength=parts)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        needed = np.where(total_in > 0, total_in / heaviest_in, 0.0)
+    if parts == 1:
+        return float(needed[0])
+    # Each part takes a whole number of centers.
+    return float(np.ceil(needed - ROUNDING).sum())
+
+
+def _solve_lp(cover: Cover, outliers: int, seconds: float) -> tuple[Floats, Floats] | None:
+    import highspy
+
+    m, n = cover.shape
+    solver = highspy.Highs()
+    solver.silent()
+    solver.setOptionValue("time_limit", max(seconds, 1e-3))
+    solver.setOptionValue("threads", 1)
+    model = highspy.HighsLp()
+    extra = m if outliers else 0
+    model.num_col_, model.num_row_ = n + extra, m + (1 if outliers else 0)
+    model.col_cost_ = np.concatenate([np.ones(n), np.zeros(extra)])
+    model.col_lower_ = np.zeros(n + extra)
+    model.col_upper_ = np.full(n + extra, highspy.kHighsInf)
+    model.row_lower_ = np.ones(m) if not outliers else np.append(np.ones(m), -highspy.kHighsInf)
+    upper = np.full(m, highspy.kHighsInf)
+    model.row_upper_ = upper if not outliers else np.append(upper, float(outliers))
+    starts, index, value = cover.row_starts, cover.columns_of, np.ones(len(cover.columns_of))
+    if outliers:
+        index = np.insert(index, starts[1:], n + np.arange(m))
+        value = np.ones(len(index))
+        starts = starts + np.arange(m + 1)
+        index = np.concatenate([index, n + np.arange(m)])
+        value = np.concatenate([value, cover.copies.astype(np.float64)])
+        starts = np.append(starts, len(index))
+    model.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
+    model.a_matrix_.start_ = starts.astype(np.int32)
+    model.a_matrix_.index_ = index.astype(np.int32)
+    model.a_matrix_.value_ = value
+    solver.passModel(model)
+    solver.run()
+    if solver.getModelStatus() != highspy.HighsModelStatus.kOptimal:
+        return None
+    solution = solver.getSolution()
+    return np.array(solution.col_value), np.array(solution.row_dual)
+
+
+def search_by_mip(
+    cover: Cover, budget: int, outliers: int, clock: Clock, seconds: float, seed: int
+) -> tuple[bool, Ints | None]:
+    """Ask HiGHS whether `budget` columns cover all rows but the outliers.
+
+    Returns
+    -------
+    bool
+        Whether it has proven that they do not: its bound exceeds b + 0.5.
+    ndarray or None
+        Columns that do, if it has found some.
+    """
+    from scipy.sparse import csr_array, eye_array, hstack, vstack
+
+    m, n = cover.shape
+    extra = m if outliers else 0
+    matrix = cover.matrix
+    row_lower, row_upper = np.ones(m), np.full(m, np.inf)
+    if outliers:
+        last = csr_array(np.concatenate([np.zeros(n), cover.copies.astype(np.float64)])[None])
+        matrix = vstack([hstack([matrix, eye_array(m)]), last], format="csr")
+        row_lower, row_upper = np.append(row_lower, -np.inf), np.append(row_upper, float(outliers))
+    model = LinearModel(
+        cost=np.concatenate([np.ones(n), np.zeros(extra)]),
+        matrix=matrix,
+        row_lower=row_lower,
+        row_upper=row_upper,
+        lower=np.zeros(n + extra),
+        upper=np.ones(n + extra),
+        integer=np.ones(n + extra, dtype=bool),
+    )
+
+    def decided(update: MipUpdate) -> bool:
+        found = update.objective is not None and update.objective < budget + 0.5
+        return found or (update.bound is not None and update.bound > budget + 0.5)
+
+    result = solve_model(
+        model,
+        time_limit=max(min(seconds, clock.remaining()), 1e-3),
+        options={"random_seed": seed % (1 << 31)},
+        on_update=decided,
+    )
+    if result.status is MipStatus.INFEASIBLE:
+        return True, None
+    if result.bound is not None and result.bound > budget + 0.5:
+        return True, None
+    if result.values is not None and result.objective is not None:
+        chosen = np.flatnonzero(result.values[:n] > 0.5)
+        if len(chosen) <= budget:
+            return False, chosen
+    return False, None
