@@ -167,17 +167,20 @@ def _search_cover(
                     may_open[columns_of[to]] = columns_of[to] != worst
         # Its gain is what it lost: the weight of its rows that nobody else covers.
         i = open_rows[np.random.randint(left)]
-        opened = -1
+        opened, allowed = -1, False
         for at in range(row_starts[i], row_starts[i + 1]):
             c = columns_of[at]
-            if not may_open[c]:
+            # A row whose columns are all barred opens the best of them all the same.
+            if allowed and not may_open[c]:
                 continue
             if (
                 opened < 0
+                or may_open[c] != allowed
                 or gain[c] > gain[opened]
                 or (gain[c] == gain[opened] and moved[c] < moved[opened])
             ):
                 opened = c
+                allowed = may_open[c]
         if opened < 0:
             opened = worst
         solution[k] = opened

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from .covering import Cover
     from .refuting import Relaxation
 
-STEPS = 20_000
-"""Moves of one local search."""
+STEPS = (20_000, 200_000, 1_000_000)
+"""Moves of one local search, by turns of the bisection."""
 ADDED = 12
 """Rows that join the sample at once."""
 
@@ -90,8 +90,9 @@ class _Bisection:
         self._grow(self.search.rows, self.best)
         self.sample.add(np.setdiff1d(self.search.rows, self.problem.fixed)[: 4 * ADDED])
         self._prove_above(-1.0)
-        unsure = self._heuristics()
-        self.log.append(("phase1", self.search.clock.elapsed(), self.low, self.best, len(self.sample.rows)))
+        for self.steps in STEPS:
+            unsure = self._heuristics()
+            self.log.append(("phase1", self.steps, self.search.clock.elapsed(), self.low, self.best, len(self.sample.rows)))
         while unsure is not None and not self.search.closed:
             unsure = self._branch(unsure)
 
@@ -143,7 +144,7 @@ class _Bisection:
             cover.copies,
             chosen,
             problem.outliers,
-            STEPS,
+            self.steps,
             int(self.rng.integers(1 << 31)),
         )
         if missed > problem.outliers:
