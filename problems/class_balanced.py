@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from math import fsum
+from math import fsum, isclose
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -60,7 +60,8 @@ class ClassBalanced(SelectionProblem):
         n ``(C,)``, the same counted, instead of `labeled_classes`.
     distance
         ``"l1"`` (eq. 4.2), ``"l2"`` (the norm), ``"squared-l2"``, or ``"wasserstein"``: the cost of
-        moving the expected counts onto the target, for which Ω is scaled to sum to b.
+        moving the expected counts onto the target, for which Ω is scaled to sum to b; where that
+        changes it, solutions say so in ``info["target"]``.
     ground_cost
         Cost ``(C, C)`` of taking one class for another, a metric; for ``"wasserstein"`` only.
     labeled, candidates
@@ -92,6 +93,7 @@ class ClassBalanced(SelectionProblem):
     distance: str
     ground_cost: Floats | None
     metric: Distance = field(init=False)
+    wanted: float = field(init=False)
 
     def __init__(
         self,
@@ -212,6 +214,12 @@ class ClassBalanced(SelectionProblem):
 
         return class_balanced_model(self)
 
+    def notes(self) -> Mapping[str, str]:
+        """Return that Ω was scaled to the budget, where it was."""
+        if self.ground_cost is None or isclose(self.wanted, self.budget, rel_tol=1e-9):
+            return {}
+        return {"target": f"scaled from a sum of {self.wanted:.6g} to the budget {self.budget}"}
+
     def parameters(self) -> Mapping[str, Any]:
         """Return the problem's own numbers and strings by their names in problem files."""
         return {"balance": self.balance, "distance": self.distance}
@@ -233,23 +241,24 @@ class ClassBalanced(SelectionProblem):
                     f"target: must be 'paper', 'fill' or an array (C,); got {target!r}"
                 )
             made = TARGETS[target](self._labeled_counts(target, classes, counts), self.budget)
-            return freeze(self._scaled(made))
+            return self._scaled(made)
         wanted = as_vector(target, "target", self.n_classes)
         if not (np.isfinite(wanted).all() and (wanted >= 0).all()):
             raise InvalidInput(
                 f"target: must be finite and not negative; got {wanted.min():.4g}; "
                 "pass the number of labels wanted of each class"
             )
-        return freeze(self._scaled(wanted))
+        return self._scaled(wanted)
 
     def _scaled(self, target: Floats) -> Floats:
         """Scale Ω to the budget where the distance moves mass: it needs as much as comes."""
-        if self.ground_cost is None:
-            return target
         total = fsum(target)
+        self._set(wanted=total)
+        if self.ground_cost is None:
+            return freeze(target)
         if not total > 0:
             raise InvalidInput("target: 'wasserstein' needs a class that is wanted; got all zeros")
-        return np.asarray(target * (self.budget / total))
+        return freeze(target * (self.budget / total))
 
     def _labeled_counts(self, rule: str, classes: Any, counts: Any) -> Floats:
         if classes is not None and counts is not None:
