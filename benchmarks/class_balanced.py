@@ -1,6 +1,6 @@
 """Class-balanced selection: time, gap and memory, beside other solvers.
 
-python benchmarks/class_balanced.py [--peer-limit 300] [--skip-peers] [--only NAME]
+python benchmarks/class_balanced.py [--peer-limit 300] [--skip-peers | --keep-peers] [--only NAME]
 """
 
 import argparse
@@ -46,6 +46,8 @@ The annealing loop is compiled by numba at its first use and then kept on disk: 
 limit of {limit} s took {first:.1f} s the first time ever and {later:.1f} s after that. It was
 compiled before anything below was measured."""
 TINY_LIMIT = 2.0
+EARLIER = "from an earlier run"
+"""Remark at rows that were not measured with the others."""
 
 
 @dataclass(frozen=True)
@@ -181,19 +183,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--peer-limit", type=float, default=300.0, help="seconds for each peer")
     parser.add_argument("--skip-peers", action="store_true", help="without CVXPY and HiGHS alone")
+    parser.add_argument("--keep-peers", action="store_true", help="their rows as they stand")
     parser.add_argument("--only", choices=topics(0.0), help="measure one table, keep the others")
     arguments = parser.parse_args()
     every = topics(arguments.peer_limit)
-    tables = {}
+    written, tables = _written(), {}
     with TemporaryDirectory() as folder:
         first, later = _first_solve(Path(folder))
         for name in [arguments.only] if arguments.only else every:
             runs = every[name].runs
             if arguments.skip_peers:
                 runs = [run for run in runs if run.kill_after is None]
-            tables[every[name].title] = _table(runs, every[name].note, Path(folder))
+            kept = _peer_rows(runs, written, every[name].title) if arguments.keep_peers else {}
+            tables[every[name].title] = _table(runs, every[name].note, Path(folder), kept)
     if arguments.only:
-        tables = {**_written(), **tables}
+        tables = {**written, **tables}
     intro = INTRO.format(repeats=REPEATS, short=SHORT, limit=TINY_LIMIT, first=first, later=later)
     titles = [topic.title for topic in every.values() if topic.title in tables]
     body = [intro, *(f"### {title}\n\n{tables[title]}" for title in titles)]
@@ -208,6 +212,25 @@ def _written() -> dict[str, str]:
     return {title: body.strip() for title, _, body in parts}
 
 
+def _peer_rows(runs: Sequence[Run], written: Mapping[str, str], title: str) -> dict[str, str]:
+    """Return the peers' rows of a table as they stand in the section already."""
+    lines = written.get(title, "").splitlines()
+    kept = {}
+    for run in runs:
+        start = _row_start(run)
+        found = [line for line in lines if line.startswith(start)]
+        if run.kill_after is not None:
+            if not found:
+                sys.exit(f"--keep-peers: no row {start!r} stands in {RESULTS.name}; measure it")
+            row = found[0].removesuffix(" |").removesuffix(f"; {EARLIER}")
+            kept[start] = f"{row}; {EARLIER} |"
+    return kept
+
+
+def _row_start(run: Run) -> str:
+    return f"| {run.instance.label} | {run.label} |"
+
+
 def _first_solve(folder: Path) -> tuple[float, float]:
     """Return the seconds of a tiny solve with nothing compiled yet, and of a later one."""
     instance = Instance("tiny", (2_000, 10), 100)
@@ -219,10 +242,12 @@ def _first_solve(folder: Path) -> tuple[float, float]:
     return first, _in_child(run, pool)["seconds"]
 
 
-def _table(runs: Sequence[Run], note: str, folder: Path) -> str:
-    """Measure rows and return them as Markdown."""
+def _table(runs: Sequence[Run], note: str, folder: Path, kept: Mapping[str, str]) -> str:
+    """Measure rows, all but those that are kept, and return them as Markdown."""
     measured, missing = [], []
     for run in runs:
+        if _row_start(run) in kept:
+            continue
         pool = _pool(run.instance, folder)
         if pool is None:
             missing.append(run.instance.label)
@@ -235,13 +260,16 @@ def _table(runs: Sequence[Run], note: str, folder: Path) -> str:
         f"| {' | '.join((*names, 'peak MB', 'remarks'))} |",
         "|---|---|" + "---:|" * 6 + "---|",
     ]
+    rows = dict(kept)
     for run, result in measured:
         proven = [
             other["bound"]
             for its, other in measured
             if its.instance == run.instance and other.get("bound") is not None
         ]
-        lines.append(f"| {' | '.join(_cells(run, result, max(proven, default=None)))} |")
+        cells = _cells(run, result, max(proven, default=None))
+        rows[_row_start(run)] = f"| {' | '.join(cells)} |"
+    lines += [rows[_row_start(run)] for run in runs if _row_start(run) in rows]
     notes = [note] if note else []
     if missing:
         notes.append(f"Skipped, as LABELCUT_DATA does not hold it: {', '.join(missing)}.")

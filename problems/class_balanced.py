@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from math import fsum
+from math import fsum, isclose
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -58,7 +58,8 @@ class ClassBalanced(SelectionProblem):
         n ``(C,)``, the same counted, instead of `labeled_classes`.
     distance
         ``"l1"`` (eq. 4.2), ``"l2"`` (the norm), ``"squared-l2"``, or ``"wasserstein"``: the cost of
-        moving the expected counts onto the target, for which Ω is scaled to sum to b.
+        moving the expected counts onto the target, for which Ω is scaled to sum to b; where that
+        changes it, solutions say so in ``info["target"]``.
     ground_cost
         Cost ``(C, C)`` of taking one class for another, a metric; for ``"wasserstein"`` only.
     labeled, candidates
@@ -90,6 +91,7 @@ class ClassBalanced(SelectionProblem):
     distance: str
     ground_cost: Floats | None
     metric: Distance = field(init=False)
+    wanted: float = field(init=False)
 
     def __init__(
         self,
@@ -125,6 +127,7 @@ class ClassBalanced(SelectionProblem):
         self._set(metric=metric, ground_cost=cost)
         counts = as_counts(labeled_classes, labeled_counts, self.n_classes, len(self.labeled))
         wanted = as_target(target, self.budget, self.n_classes, counts, len(self.labeled))
+        self._set(wanted=fsum(wanted))
         self._set(target=freeze(wanted if cost is None else scaled_target(wanted, self.budget)))
 
     @property
@@ -211,6 +214,12 @@ class ClassBalanced(SelectionProblem):
         from .cvxpy_model import class_balanced_model
 
         return class_balanced_model(self)
+
+    def notes(self) -> Mapping[str, str]:
+        """Return that Ω was scaled to the budget, where it was."""
+        if self.ground_cost is None or isclose(self.wanted, self.budget, rel_tol=1e-9):
+            return {}
+        return {"target": f"scaled from a sum of {self.wanted:.6g} to the budget {self.budget}"}
 
     def parameters(self) -> Mapping[str, Any]:
         """Return the problem's own numbers and strings by their names in problem files."""

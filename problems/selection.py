@@ -226,6 +226,10 @@ class SelectionProblem(Problem):
         parameters = {"budget": self.budget, **self.parameters(), "constraints": sorted(rules)}
         return fingerprint(self.kind, parameters, [*self.hashes(), *rows])
 
+    def notes(self) -> Mapping[str, str]:
+        """Return what a solution's ``info`` should say of the problem, by topic."""
+        return {}
+
     @abstractmethod
     def parameters(self) -> Mapping[str, Any]:
         """Return the problem's own numbers and strings by their names in problem files."""

@@ -93,7 +93,7 @@ def solve(
         seed=int(seed),
         gap_tol=gap_tol,
         abs_gap_tol=abs_gap_tol,
-        info={"auto": why} if method == "auto" else {},
+        info={**problem.notes(), **({"auto": why} if method == "auto" else {})},
     )
     reason = problem.why_infeasible()
     if reason is not None:

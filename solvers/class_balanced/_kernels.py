@@ -9,6 +9,10 @@ import numpy as np
 from ...problems.arrays import Floats, Ints
 
 L1, L2, SQUARED = 0, 1, 2
+LOOKS = 32
+"""Swaps of one chosen row that are proposed in turn."""
+HOPELESS = 25.0
+"""Temperatures above the present objective at which a proposal is not even drawn for."""
 
 FASTMATH = {"contract", "reassoc"}
 """Sums may be taken in any order, but infinities stay what they are."""
@@ -37,6 +41,7 @@ def _anneal(
 ) -> tuple[float, float]:
     """Swap chosen rows for others, worse ones too while it is hot; all arrays change in place.
 
+    For a random chosen row, `LOOKS` others are proposed in turn, which lie side by side in memory.
     The temperature falls geometrically from `hot` to `cold`. Returns the change of the objective
     from the start to the best selection, which `chosen` and `others` then hold, and the share of
     proposals that were taken.
@@ -48,42 +53,51 @@ def _anneal(
         distant += abs(shortfall[k]) if distance == L1 else shortfall[k] * shortfall[k]
     if distance == L2:
         distant = np.sqrt(distant)
+    inside, outside = probs[chosen], probs[others]
+    cost_inside, cost_outside = costs[chosen], costs[others]
+    here = np.empty(classes)
     change, best, taken = 0.0, 0.0, 0
     best_chosen, best_others = chosen.copy(), others.copy()
-    temperature, cooling = hot, (cold / hot) ** (1.0 / steps)
-    for _ in range(steps):
+    turns = max(steps // LOOKS, 1)
+    temperature, cooling = hot, (cold / hot) ** (1.0 / turns)
+    for _ in range(turns):
         temperature *= cooling
         a, b = np.random.randint(len(chosen)), np.random.randint(len(others))
-        i, j = chosen[a], others[b]
-        cost = costs[j] - costs[i]
-        allowed = -temperature * np.log(np.random.random())
-        if cost - balance * distant > allowed:
-            continue
-        after = 0.0
-        if distance == L1:
+        for k in range(classes):
+            here[k] = shortfall[k] + inside[a, k]
+        for _ in range(LOOKS):
+            b = b + 1 if b + 1 < len(others) else 0
+            after = 0.0
+            if distance == L1:
+                for k in range(classes):
+                    after += abs(here[k] - outside[b, k])
+            else:
+                for k in range(classes):
+                    missing = here[k] - outside[b, k]
+                    after += missing * missing
+                if distance == L2:
+                    after = np.sqrt(after)
+            step = cost_outside[b] - cost_inside[a] + balance * (after - distant)
+            if step > HOPELESS * temperature:
+                continue
+            if step > 0 and np.random.random() >= np.exp(-step / temperature):
+                continue
             for k in range(classes):
-                after += abs(shortfall[k] + probs[i, k] - probs[j, k])
-        else:
-            for k in range(classes):
-                missing = shortfall[k] + probs[i, k] - probs[j, k]
-                after += missing * missing
-            if distance == L2:
-                after = np.sqrt(after)
-        step = cost + balance * (after - distant)
-        if step <= allowed:
-            for k in range(classes):
-                shortfall[k] += probs[i, k] - probs[j, k]
+                shortfall[k] = here[k] - outside[b, k]
+                inside[a, k], outside[b, k] = outside[b, k], inside[a, k]
+            cost_inside[a], cost_outside[b] = cost_outside[b], cost_inside[a]
+            chosen[a], others[b] = others[b], chosen[a]
             distant = after
             change += step
-            chosen[a], others[b] = j, i
             taken += 1
             if change < best - 1e-12:
                 best = change
                 best_chosen[:] = chosen
                 best_others[:] = others
+            break
     chosen[:] = best_chosen
     others[:] = best_others
-    return best, taken / steps
+    return best, taken / (turns * LOOKS)
 
 
 def _anneal_transport(

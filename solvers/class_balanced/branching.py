@@ -15,7 +15,7 @@ from .._mip import MipStatus, MipUpdate, solve_model
 from ..search import Stop
 from . import BRANCHED
 from .enumeration import enumerate_cheapest
-from .improvement import Ranking, improve, polish
+from .improvement import Annealing, Ranking, polish
 from .model import Cut, Part, linear_model, tangent, unit
 from .relaxation import relax
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .._mip import MipResult
     from ..search import Search
 
-FIRST_ROUNDS = 4
+FIRST_ROUNDS = 24
 """Annealings before branch and bound is tried."""
 LAST_ROUNDS = 1_000
 """Annealings after it: more than any clock allows on a pool where they matter."""
@@ -43,7 +43,7 @@ def solve_exact(search: Search[ClassBalanced]) -> None:
     """Close the gap between answer and bound, as far as the clock allows.
 
     1. The dual gives the bound, and its rounding an answer (`relax`).
-    2. The best swaps near the threshold (`polish`), then annealed ones (`improve`) better it.
+    2. The best swaps near the threshold (`polish`), then annealed ones (`Annealing`) better it.
     3. Where few selections have a Lagrangian value below the answer, all of them are looked at
        (`enumerate_cheapest`), which proves the optimum in float64.
     4. Where few rows are undecided by their reduced costs, HiGHS branches on those, for half of
@@ -59,8 +59,9 @@ def solve_exact(search: Search[ClassBalanced]) -> None:
     polish(search, ranking)
     search.stop_if_closed()
     slack = _enumerate(search, ranking, dual.multipliers, int(node_limit))
+    annealing = Annealing(search, ranking)
     if slack is None:
-        improve(search, ranking, FIRST_ROUNDS)
+        annealing.run(FIRST_ROUNDS)
         slack = _enumerate(search, ranking, dual.multipliers, int(node_limit))
     if slack is not None:
         _prove_by_search(search, objective(search) - slack, dual.multipliers)
@@ -69,7 +70,7 @@ def solve_exact(search: Search[ClassBalanced]) -> None:
     if _Branching(search, ranking, dual.multipliers).run():
         search.complete = True
         return
-    improve(search, ranking, LAST_ROUNDS)
+    annealing.run(LAST_ROUNDS)
 
 
 def objective(search: Search[ClassBalanced]) -> float:

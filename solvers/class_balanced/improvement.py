@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from math import inf
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
@@ -17,27 +18,36 @@ if TYPE_CHECKING:
 
     from ...problems.arrays import Floats, Ints
     from ...problems.class_balanced import ClassBalanced
+    from ...problems.distances import Distance
     from .._clock import Clock
     from ..search import Search
     from .dual import Dual
 
 SCHEDULES = (
+    (30, 0.1, 0.02),
+    (100, 0.05, 0.01),
     (60, 0.05, 0.01),
-    (60, 0.12, 0.015),
-    (25, 0.05, 0.005),
-    (100, 0.12, 0.015),
-    (40, 0.03, 0.003),
-    (160, 0.12, 0.015),
+    (160, 0.1, 0.01),
+    (60, 0.1, 0.02),
+    (15, 0.05, 0.005),
+    (30, 0.05, 0.01),
+    (100, 0.03, 0.003),
 )
-"""Annealings by turns: rows on each side of the threshold that swaps are made among, then first and
-last temperature as shares of what a random swap changes. No one of them is best everywhere."""
+"""Annealings to choose from: rows on each side of the threshold that swaps are made among, then
+first and last temperature as shares of what a random swap changes. No one is best everywhere."""
+WIDE = (60, 100, 160, 250)
+"""Rows on each side of the threshold that a reheating swaps among."""
+REHEATED = ((0.02, 0.003), (0.05, 0.01))
+"""Lowest and highest first and last temperatures of reheatings, in the same shares."""
+REHEATING = 4
+"""Reheatings are not longer than so many of the first annealings."""
 POLISHED = 120
 """Rows on each side of the threshold that the best swap is looked for among."""
-PAIRWISE = {L1: "cityblock", L2: "euclidean", SquaredL2: "sqeuclidean"}
-"""What SciPy calls the distances of pairs."""
-PROPOSALS = 4_000_000
-"""Proposals of the first annealing; later ones take longer."""
-EACH_SWAP = 2_000
+PROPOSALS = 1_000_000
+"""Proposals of the first annealings."""
+LONGEST = 256
+"""The longest annealings make so many times as many."""
+EACH_SWAP = 20_000
 """Proposals for each possible swap at most: small bands need no long annealing."""
 PIECES = 16
 """The clock is looked at so many times in an annealing."""
@@ -74,95 +84,153 @@ def rank(problem: ClassBalanced, dual: Dual, bound: float) -> Ranking:
     return Ranking(rows[order], reduced[order], more, bound)
 
 
-def improve(search: Search[ClassBalanced], ranking: Ranking, rounds: int) -> None:
-    """Anneal swaps among the rows near the threshold, from the best selection on.
+class Annealing:
+    """Swaps among the rows near the threshold, annealed again and again.
 
     An optimal selection differs from the b smallest reduced costs only in rows whose reduced cost
     is near the threshold: each of them costs its distance from it, and the sum of these costs is
-    at most the gap. Each round cools from fresh heat, in pieces that each start from the best of
-    the one before (walking on from its end was tried and found worse on real pools); its result
-    is offered, re-evaluated in float64.
+    at most the gap. How near depends on the pool, so all of `SCHEDULES` are tried from the plain
+    rounding on, then the better half of them for twice as long, and so on until the best two share
+    what time is left. As many proposals go into reheatings of the best selection, among more rows
+    and less hot. Each annealing cools in pieces that start from the best of the one before (walking
+    on from its end was tried and found worse on real pools). Its result is offered, re-evaluated in
+    float64.
 
     Parameters
     ----------
     search
-        The run, with an answer.
+        The run.
     ranking
         The rows by reduced cost.
-    rounds
-        How many annealings at most; ends earlier once the gap is closed.
-
-    Raises
-    ------
-    OutOfTime
-        When the clock runs out.
     """
-    problem, rng = search.problem, search.rng()
-    anneal, distance, proposals_each = _annealer(problem, search.clock)
-    for round_number in range(rounds):
-        band, hot, cold = SCHEDULES[round_number % len(SCHEDULES)]
-        swap = _near(search, ranking, band)
-        if swap is None:
-            return
-        rows, chosen, others = swap
+
+    def __init__(self, search: Search[ClassBalanced], ranking: Ranking) -> None:
+        self.search = search
+        self.ranking = ranking
+        self.rng = search.rng()
+        self.changes = [inf] * len(SCHEDULES)
+        self.rounds = self._rounds()
+
+    def run(self, count: int) -> None:
+        """Make the next annealings, fewer if the gap closes.
+
+        Raises
+        ------
+        OutOfTime
+            When the clock runs out.
+        Stop
+            When the gap is closed.
+        """
+        annealer = _annealer(self.search.problem, self.search.clock)
+        for _ in range(count):
+            which, length = next(self.rounds)
+            if which is None:
+                best = self.search.rows
+                assert best is not None
+                band = int(self.rng.choice(WIDE))
+                hot, cold = np.exp(self.rng.uniform(*np.log(REHEATED)))
+                self._anneal(annealer, best, band, hot, cold, length)
+            else:
+                plain = self.ranking.rows[: self.ranking.more]
+                self.changes[which] = self._anneal(annealer, plain, *SCHEDULES[which], length)
+            self.search.stop_if_closed()
+
+    def _rounds(self) -> Iterator[tuple[int | None, int]]:
+        """Yield which schedule comes next, None for a reheating, and its length."""
+        left, length = list(range(len(SCHEDULES))), 1
+        while True:
+            short = min(length, REHEATING)
+            for which in left:
+                yield which, length
+                yield from [(None, short)] * (length // short)
+            left = sorted(left, key=self.changes.__getitem__)[: max(len(left) // 2, 2)]
+            length = min(2 * length, LONGEST)
+
+    def _anneal(
+        self,
+        annealer: tuple[Any, Any, int],
+        start: Ints,
+        band: int,
+        hot: float,
+        cold: float,
+        length: int,
+    ) -> float:
+        """Offer what one annealing finds, and return how much better than its start it is."""
+        search, problem = self.search, self.search.problem
+        anneal, distance, proposals = annealer
+        rows, chosen, others = _near(start, self.ranking, band)
+        if not (len(chosen) and len(others)):
+            return 0.0
         probs, costs = problem.probs.take(rows), -problem.utility[rows]
-        scale = _typical_change(probs, costs, problem.balance, rng)
-        assert search.rows is not None
-        kept = np.setdiff1d(search.rows, rows[chosen], assume_unique=True)
-        shortfall = problem.target - problem.probs.total(search.rows)
-        proposals = proposals_each * (1 + round_number // len(SCHEDULES))
-        proposals = min(proposals, EACH_SWAP * len(chosen) * len(others))
+        scale = _typical_change(probs, costs, problem.balance, self.rng)
+        kept = np.setdiff1d(np.union1d(start, problem.included), rows[chosen], assume_unique=True)
+        unmet = problem.target - problem.probs.total(kept)
+        steps = min(length * proposals, EACH_SWAP * len(chosen) * len(others))
+        change = 0.0
         for warm, cool in _cooling(hot * scale, cold * scale):
             if search.clock.remaining() <= 0:
                 search.offer(np.concatenate([kept, rows[chosen]]))
                 raise OutOfTime
-            start = shortfall.copy()
-            anneal(
-                probs,
-                costs,
-                start,
-                chosen,
-                others,
-                problem.balance,
-                distance,
-                warm,
-                cool,
-                max(proposals // PIECES, 1),
-                int(rng.integers(1 << 31)),
-            )
-            shortfall = problem.target - problem.probs.total(kept) - probs[chosen].sum(axis=0)
+            shortfall = unmet - probs[chosen].sum(axis=0)
+            seed = int(self.rng.integers(1 << 31))
+            more = (problem.balance, distance, warm, cool, max(steps // PIECES, 1), seed)
+            change += anneal(probs, costs, shortfall, chosen, others, *more)[0]
         search.offer(np.concatenate([kept, rows[chosen]]))
-        search.stop_if_closed()
+        return change
 
 
 def polish(search: Search[ClassBalanced], ranking: Ranking) -> None:
     r"""Make the best swap near the threshold again and again, until none is left.
 
-    The distance after each swap of a chosen row i for another row j is that of
-    :math:`(e + p_i) - p_j`: one table of pairwise distances holds them all. It needs no compiled
-    code, whose first use takes a second.
+    It needs no compiled code, whose first use takes a second.
     """
     problem = search.problem
-    name = PAIRWISE.get(type(problem.metric))
-    near = _near(search, ranking, POLISHED)
-    if name is None or near is None:
-        return
-    from scipy.spatial.distance import cdist
-
-    rows, chosen, others = near
-    probs, costs = problem.probs.take(rows), -problem.utility[rows]
     assert search.rows is not None
-    kept = np.setdiff1d(search.rows, rows[chosen], assume_unique=True)
+    near, chosen, others = _near(search.rows, ranking, POLISHED)
+    if isinstance(problem.metric, Wasserstein) or not (len(chosen) and len(others)):
+        return
+    probs, costs = problem.probs.take(near), -problem.utility[near]
+    kept = np.setdiff1d(search.rows, near[chosen], assume_unique=True)
     shortfall = problem.target - problem.probs.total(search.rows)
     while search.clock.remaining() > 0:
-        distances = cdist(shortfall + probs[chosen], probs[others], name)
+        distances = _distances(problem.metric, shortfall + probs[chosen], probs[others])
         steps = costs[others] - costs[chosen][:, None] + problem.balance * distances
         i, j = np.unravel_index(int(steps.argmin()), steps.shape)
         if steps[i, j] >= problem.balance * problem.metric.value(shortfall) - 1e-12:
             break
         shortfall = shortfall + probs[chosen[i]] - probs[others[j]]
         chosen[i], others[j] = others[j], chosen[i]
-    search.offer(np.concatenate([kept, rows[chosen]]))
+    search.offer(np.concatenate([kept, near[chosen]]))
+
+
+def _near(chosen: Ints, ranking: Ranking, band: int) -> tuple[Ints, Ints, Ints]:
+    """Return the rows to swap among, and which of them are chosen and which are not.
+
+    They are the `band` rows on each side of the threshold and those astray: on the wrong side of
+    it and farther away, as greedy picks may be. Each of these costs the gap its distance from the
+    threshold, so that no selection that keeps it is good.
+    """
+    is_chosen = np.isin(ranking.rows, chosen)
+    left_out = np.arange(len(is_chosen)) >= ranking.more
+    ranks = np.flatnonzero(is_chosen == left_out)
+    window = np.arange(max(ranking.more - band, 0), min(ranking.more + band, len(is_chosen)))
+    ranks = np.union1d(
+        window, ranks[np.argsort(np.abs(ranks - ranking.more), kind="stable")[-band:]]
+    )
+    is_chosen = is_chosen[ranks]
+    return ranking.rows[ranks], np.flatnonzero(is_chosen), np.flatnonzero(~is_chosen)
+
+
+def _distances(metric: Distance, points: Floats, others: Floats) -> Floats:
+    """Return the lengths ``(k, m)`` of all differences, without the import of SciPy's `cdist`."""
+    table = np.empty((len(points), len(others)))
+    for point, row in zip(points, table, strict=True):
+        moved = point - others
+        if isinstance(metric, L1):
+            np.abs(moved).sum(axis=1, out=row)
+        else:
+            np.einsum("ik,ik->i", moved, moved, out=row)
+    return np.sqrt(table) if isinstance(metric, L2) else table
 
 
 @cache
@@ -192,18 +260,6 @@ def _annealer(problem: ClassBalanced, clock: Clock) -> tuple[Any, Any, int]:
         return _kernels.anneal_transport, ground_cost, PROPOSALS // problem.n_classes**2
     kinds = {L1: _kernels.L1, L2: _kernels.L2, SquaredL2: _kernels.SQUARED}
     return _kernels.anneal, kinds[type(problem.metric)], PROPOSALS
-
-
-def _near(
-    search: Search[ClassBalanced], ranking: Ranking, band: int
-) -> tuple[Ints, Ints, Ints] | None:
-    """Return rows near the threshold, and which of them are chosen and which are not."""
-    assert search.rows is not None
-    window = slice(max(ranking.more - band, 0), ranking.more + band)
-    rows = ranking.rows[window]
-    is_chosen = np.isin(rows, search.rows)
-    chosen, others = np.flatnonzero(is_chosen), np.flatnonzero(~is_chosen)
-    return (rows, chosen, others) if len(chosen) and len(others) else None
 
 
 def _typical_change(

@@ -11,7 +11,7 @@ from ...problems.base import StoppedBy
 from .._clock import Clock, OutOfTime
 from ..search import Search, Stop
 from .dual import Dual, solve_dual
-from .improvement import improve, rank
+from .improvement import Annealing, rank
 from .relaxation import prove
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from ...problems.class_balanced import ClassBalanced
 
-ROUNDS = 2
+ROUNDS = 12
 """Annealings for each price."""
 
 
@@ -48,7 +48,7 @@ def trace(
         stopped_by = StoppedBy.EXHAUSTED
         try:
             search.stop_if_closed()
-            improve(search, ranking, ROUNDS)
+            Annealing(search, ranking).run(ROUNDS)
         except Stop as stop:
             stopped_by = stop.stopped_by
         except OutOfTime:

@@ -14,10 +14,10 @@ from labelcut.problems.transport import transport_cost
 from labelcut.solvers.class_balanced._kernels import transport
 
 
-def random_problem(seed, name):
+def random_problem(seed, name, sizes=(3, 9)):
     """Return a small problem with ties, duplicates, empty classes and fixed rows."""
     rng = np.random.default_rng(seed)
-    rows, classes = int(rng.integers(3, 10)), int(rng.integers(1, 5))
+    rows, classes = int(rng.integers(sizes[0], sizes[1] + 1)), int(rng.integers(1, 5))
     probs = rng.dirichlet(np.full(classes, 0.4), size=rows)
     if rng.random() < 0.3:
         probs = np.eye(classes)[rng.integers(classes, size=rows)]
@@ -66,7 +66,19 @@ def optimum(problem):
 @given(st.integers(0, 10**6))
 def test_exact_returns_the_optimum(name, node_limit, seed):
     """An answer that is not optimal would be called optimal, or a bound be false."""
-    problem = random_problem(seed, name)
+    require_optimum(random_problem(seed, name), node_limit)
+
+
+@pytest.mark.parametrize("node_limit", [20_000, 0])
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("seed", range(4))
+def test_exact_returns_the_optimum_of_up_to_14_rows(name, node_limit, seed):
+    """What goes wrong where more rows are undecided would stay hidden on fewer rows."""
+    require_optimum(random_problem(seed, name, sizes=(12, 14)), node_limit)
+
+
+def require_optimum(problem, node_limit):
+    """Hold the exact method, and the bounds of others, against brute force."""
     best = optimum(problem)
     options = {"node_limit": node_limit}
     solution = solve(problem, "exact", gap_tol=0, abs_gap_tol=0, options=options, time_limit=20)
@@ -129,3 +141,19 @@ def test_compiled_transport_agrees_and_its_potentials_prove_it(seed):
     assert value == pytest.approx(transport_cost(shortfall, cost), abs=1e-9)
     assert potentials @ shortfall == pytest.approx(value, abs=1e-9)
     assert (potentials[:, None] - potentials <= cost + 1e-9).all()
+
+
+def test_a_target_that_was_scaled_is_told():
+    """Users would take the imbalance for that of the target they gave."""
+    probs = np.array([[0.9, 0.1], [0.2, 0.8], [0.5, 0.5]])
+    cost = {"distance": "wasserstein", "ground_cost": 1 - np.eye(2)}
+    told = {
+        "scaled": ({"target": [3.0, 1.0], **cost}, "scaled from a sum of 4 to the budget 2"),
+        "by rule": ({"target": "fill", "labeled_counts": [1, 2], **cost}, None),
+        "as given": ({"target": [1.5, 0.5], **cost}, None),
+        "l1": ({"target": [3.0, 1.0]}, None),
+    }
+    for parameters, note in told.values():
+        problem = ClassBalanced(probs, [0.3, 0.2, 0.1], 2, **parameters)
+        for method in ("exact", "top"):
+            assert solve(problem, method).info.get("target") == note

@@ -16,7 +16,7 @@ from labelcut.solvers._clock import Clock
 from labelcut.solvers.class_balanced import dual as dual_module
 from labelcut.solvers.class_balanced.branching import undecided
 from labelcut.solvers.class_balanced.dual import solve_dual
-from labelcut.solvers.class_balanced.improvement import improve
+from labelcut.solvers.class_balanced.improvement import Annealing
 from labelcut.solvers.class_balanced.relaxation import relax
 from labelcut.solvers.search import Search
 
@@ -117,7 +117,7 @@ def test_annealing_improves_and_repeats(name):
         search = Search(problem=problem, clock=Clock(), seed=seed, gap_tol=0, abs_gap_tol=0)
         _, ranking = relax(search)
         before = search.best.objective
-        improve(search, ranking, 2)
+        Annealing(search, ranking).run(12)
         assert search.best.objective < before
         found.append(search.rows)
     assert np.array_equal(*found)
@@ -162,7 +162,7 @@ def test_a_better_bound_from_elsewhere_decides_no_row(seed, monkeypatch):
     poor = dual_module.Dual(0.5 * rng.choice([-1.0, 1.0], 3), 0.0, np.zeros(3), 0)
     monkeypatch.setattr("labelcut.solvers.class_balanced.relaxation.solve_dual", lambda *_: poor)
     monkeypatch.setattr("labelcut.solvers.class_balanced.branching.polish", lambda *_: None)
-    monkeypatch.setattr("labelcut.solvers.class_balanced.branching.improve", lambda *_: None)
+    monkeypatch.setattr("labelcut.solvers.class_balanced.branching.Annealing.run", lambda *_: None)
     options = {"node_limit": 0}
     solution = solve(problem, "exact", gap_tol=0, abs_gap_tol=0, options=options)
     best = min(problem.evaluate(rows).objective for rows in combinations(range(10), 4))
