@@ -25,6 +25,12 @@ METHODS = {
             proves=True,
         ),
         Method(
+            name="improve",
+            about="swaps of centers that shrink the radius",
+            run="k_center.exact:solve_improve",
+            memory=_vectors,
+        ),
+        Method(
             name="random",
             about="rows drawn uniformly",
             run="baselines:solve_random",

@@ -17,56 +17,63 @@ def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
         return numba.njit(function)
 
 
-def _dominated(
-    bits: Any, starts: Ints, members: Ints, back_starts: Ints, back: Ints, larger: bool
-) -> Mask:
-    """Return which sets are contained in another (or contain another, if `larger` is False).
+def _transposed(starts: Ints, members: Ints, count: int) -> tuple[Ints, Ints]:
+    """Return compressed rows as compressed columns: for each member the sets that hold it."""
+    back_starts = np.zeros(count + 1, dtype=np.int64)
+    for at in range(len(members)):
+        back_starts[members[at] + 1] += 1
+    for k in range(count):
+        back_starts[k + 1] += back_starts[k]
+    fill = back_starts[:-1].copy()
+    back = np.empty(len(members), dtype=np.int64)
+    for k in range(len(starts) - 1):
+        for at in range(starts[k], starts[k + 1]):
+            back[fill[members[at]]] = k
+            fill[members[at]] += 1
+    return back_starts, back
 
-    A set is compared with those that share its rarest member; of equal sets the first one stays.
+
+def _superfluous(starts: Ints, members: Ints, count: int, larger: bool) -> Mask:
+    """Return which sets lie within another, or, if `larger` is False, which hold another.
+
+    A set is compared with those that share its rarest member, as bits; of equal sets one stays.
 
     Parameters
     ----------
-    bits
-        The sets as bits ``(n, words)`` uint64.
     starts, members
-        Members of each set, by compressed rows.
-    back_starts, back
-        Sets that hold each member, likewise.
-    larger
-        True drops the sets within others, False those that have others within.
+        Members ``0..count-1`` of each set, in compressed rows.
     """
-    n, words = bits.shape
+    n, words = len(starts) - 1, (count + 63) // 64
+    bits = np.zeros((n, words), dtype=np.uint64)
+    for k in range(n):
+        for at in range(starts[k], starts[k + 1]):
+            bits[k, members[at] // 64] |= np.uint64(1) << np.uint64(members[at] % 64)
+    back_starts, back = transposed(starts, members, count)
     gone = np.zeros(n, dtype=np.bool_)
     for k in range(n):
-        if larger and gone[k]:
+        if gone[k] or starts[k] == starts[k + 1]:
+            gone[k] = gone[k] or larger
             continue
-        rarest, fewest = -1, 1 << 62
+        rarest = members[starts[k]]
         for at in range(starts[k], starts[k + 1]):
-            count = back_starts[members[at] + 1] - back_starts[members[at]]
-            if count < fewest:
-                rarest, fewest = members[at], count
-        if rarest < 0:
-            if larger:
-                gone[k] = True
-            continue
-        if not larger and gone[k]:
-            continue
+            i = members[at]
+            if back_starts[i + 1] - back_starts[i] < back_starts[rarest + 1] - back_starts[rarest]:
+                rarest = i
+        first = members[starts[k]] // 64
         for at in range(back_starts[rarest], back_starts[rarest + 1]):
             other = back[at]
             if other == k or gone[other]:
                 continue
-            inside = True
-            for word in range(words):
+            within = True
+            for word in range(first, words):
                 if bits[k, word] & ~bits[other, word]:
-                    inside = False
+                    within = False
                     break
-            if not inside:
-                continue
-            # Here set k lies within the other one.
-            if larger:
+            if within and larger:
                 gone[k] = True
                 break
-            gone[other] = True
+            if within:
+                gone[other] = True
     return gone
 
 
@@ -214,5 +221,6 @@ def _search_cover(
     return best
 
 
-dominated = _compiled(_dominated)
+transposed = _compiled(_transposed)
+superfluous = _compiled(_superfluous)
 search_cover = _compiled(_search_cover)

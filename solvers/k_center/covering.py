@@ -77,87 +77,84 @@ class Cover:
         return np.asarray(connected_components(whole, directed=False)[1][:m], dtype=np.int64)
 
 
-def make_cover(covers: Mask, *, outliers: bool, costly: bool = False) -> Cover:
+def make_cover(
+    starts: Ints, members: Ints, width: int, *, outliers: bool, costly: bool = False
+) -> Cover:
     """Reduce a covering matrix to the rows and columns that matter.
 
-    Columns that cover the same rows are one, and a column within another is never needed: both hold
-    with outliers, and fail where columns differ in more than what they cover (`costly`). A row whose
-    columns include all of another's is covered with it, which needs every row covered; with
-    outliers only rows of the same columns become one, with as many copies.
+    A column that covers no more rows than another is never needed: this holds with outliers, and
+    fails where columns differ in more than what they cover (`costly`). A row whose columns include
+    all of another's is covered with it, which needs every row covered; with outliers only rows of
+    the same columns become one, with as many copies.
 
     Parameters
     ----------
-    covers
-        Mask ``(m, n)``: whether a free row covers a sampled one.
+    starts, members
+        The columns ``0..width-1`` that cover each row, in compressed rows.
+    width
+        How many columns there are.
     outliers
         Whether rows may stay uncovered.
     costly
         Whether columns are not interchangeable, as under class balance.
-
-    Returns
-    -------
-    Cover
-        With at least one column for each row, or an empty row where nothing covers it.
     """
-    rows = np.arange(covers.shape[0])
-    columns = np.flatnonzero(covers.any(axis=0))
-    covers = covers[:, columns]
+    from ._kernels import superfluous, transposed
+
+    rows, columns = np.arange(len(starts) - 1), np.arange(width)
     stands = rows.copy()
+    starts, members, columns = _only(starts, members, np.bincount(members, minlength=width) > 0)
+    # Twice transposed, each row's columns ascend.
+    starts, members = transposed(*transposed(starts, members, len(columns)), len(rows))
     for _ in range(ROUNDS):
-        before = covers.shape
+        before = len(rows), len(columns)
         if not costly:
-            kept = _distinct(covers.T)[0]
-            covers, columns = covers[:, kept], columns[kept]
-            kept = ~_contained(covers.T, larger=True)
-            covers, columns = covers[:, kept], columns[kept]
-        kept, which = _distinct(covers)
-        covers, rows = covers[kept], rows[kept]
-        stands = np.where(stands < 0, -1, which[stands])
-        if not outliers:
-            left = ~_contained(covers, larger=False)
-            covers, rows = covers[left], rows[left]
-            stands = np.where(stands < 0, -1, np.where(left, np.cumsum(left) - 1, -1)[stands])
-        if covers.shape == before:
+            back_starts, back = transposed(starts, members, len(columns))
+            kept = ~superfluous(back_starts, back, len(rows), True)
+            starts, members, left = _only(starts, members, kept)
+            columns = columns[left]
+        if outliers:
+            first, kind = _kinds(starts, members)
+        else:
+            left_rows = ~superfluous(starts, members, len(columns), False)
+            first = np.flatnonzero(left_rows)
+            kind = np.where(left_rows, np.cumsum(left_rows) - 1, -1)
+        stands = np.where(stands < 0, -1, kind[stands])
+        rows = rows[first]
+        starts, members = _rows(starts, members, first)
+        if (len(rows), len(columns)) == before:
             break
-    row_starts, columns_of = _compressed(covers)
-    column_starts, rows_of = _compressed(covers.T)
-    return Cover(row_starts, columns_of, column_starts, rows_of, rows, columns, np.arange(len(stands)), stands)
+    column_starts, rows_of = transposed(starts, members, len(columns))
+    needed = np.arange(len(stands))
+    return Cover(starts, members, column_starts, rows_of, rows, columns, needed, stands)
 
 
-def _distinct(sets: Mask) -> tuple[Ints, Ints]:
-    """Return the first of each kind of rows, ascending, and the kind of each row."""
-    if not sets.size:
-        return np.arange(len(sets)), np.arange(len(sets))
-    packed = np.ascontiguousarray(np.packbits(sets, axis=1))
-    keys = packed.view(np.dtype((np.void, packed.shape[1]))).ravel()
-    _, first, which = np.unique(keys, return_index=True, return_inverse=True)
-    order = np.argsort(first)
-    place = np.empty(len(order), dtype=np.int64)
-    place[order] = np.arange(len(order))
-    return first[order], place[which]
+def _only(starts: Ints, members: Ints, kept: Mask) -> tuple[Ints, Ints, Ints]:
+    """Return compressed rows with some columns left, renumbered, and which those are."""
+    inside = kept[members]
+    counts = np.concatenate([[0], np.cumsum(inside)])
+    number = np.cumsum(kept) - 1
+    return counts[starts], number[members[inside]], np.flatnonzero(kept)
 
 
-def _contained(sets: Mask, *, larger: bool) -> Mask:
-    from ._kernels import dominated
-
-    if not sets.size:
-        return np.zeros(len(sets), dtype=bool)
-    width = -(-sets.shape[1] // 64) * 8
-    packed = np.zeros((len(sets), width), dtype=np.uint8)
-    bits = np.packbits(sets, axis=1)
-    packed[:, : bits.shape[1]] = bits
-    starts, members = _compressed(sets)
-    back_starts, back = _compressed(sets.T)
-    return np.asarray(
-        dominated(packed.view(np.uint64), starts, members, back_starts, back, larger)
-    )
+def _rows(starts: Ints, members: Ints, kept: Ints) -> tuple[Ints, Ints]:
+    """Return some of the compressed rows."""
+    sizes = np.diff(starts)[kept]
+    new = np.concatenate([[0], np.cumsum(sizes)])
+    at = np.repeat(starts[kept] - new[:-1], sizes) + np.arange(new[-1])
+    return new, members[at]
 
 
-def _compressed(sets: Mask) -> tuple[Ints, Ints]:
-    sets = np.ascontiguousarray(sets)
-    starts = np.zeros(len(sets) + 1, dtype=np.int64)
-    np.cumsum(np.count_nonzero(sets, axis=1), out=starts[1:])
-    return starts, np.nonzero(sets)[1].astype(np.int64)
+def _kinds(starts: Ints, members: Ints) -> tuple[Ints, Ints]:
+    """Return the first row of each kind, ascending, and the kind of each row."""
+    kinds: dict[bytes, int] = {}
+    kind = np.empty(len(starts) - 1, dtype=np.int64)
+    first: list[int] = []
+    for row in range(len(kind)):
+        key = members[starts[row] : starts[row + 1]].tobytes()
+        kind[row] = kinds.setdefault(key, len(kinds))
+        if kind[row] == len(first):
+            first.append(row)
+    return np.array(first, dtype=np.int64), kind
 
 
 def greedy_cover(cover: Cover, count: int) -> Ints:

@@ -11,7 +11,6 @@ from .._mip import LinearModel, MipStatus, MipUpdate, solve_model
 
 if TYPE_CHECKING:
     from ...problems.arrays import Floats, Ints
-    from .._clock import Clock
     from .covering import Cover
 
 ROUNDING = 1e-6
@@ -115,7 +114,7 @@ def _solve_lp(cover: Cover, outliers: int, seconds: float) -> tuple[Floats, Floa
 
 
 def search_by_mip(
-    cover: Cover, budget: int, outliers: int, clock: Clock, seconds: float, seed: int
+    cover: Cover, budget: int, outliers: int, seconds: float, seed: int
 ) -> tuple[bool, Ints | None]:
     """Ask HiGHS whether `budget` columns cover all rows but the outliers.
 
@@ -152,7 +151,7 @@ def search_by_mip(
 
     result = solve_model(
         model,
-        time_limit=max(min(seconds, clock.remaining()), 1e-3),
+        time_limit=max(seconds, 1e-3),
         options={"random_seed": seed % (1 << 31)},
         on_update=decided,
     )

@@ -1,0 +1,236 @@
+"""The radius between its bounds: covers of a sample are found, and others refuted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...problems.base import Certificate
+from .covering import greedy_cover
+from .refuting import relaxed_cover, search_by_mip
+from .sample import Sample, center_distances
+
+if TYPE_CHECKING:
+    from ...problems.arrays import Floats, Ints
+    from ...problems.k_center import KCenter
+    from ..search import Search
+    from .covering import Cover
+    from .refuting import Relaxation
+
+EFFORTS = (1, 4, 16)
+"""Local searches before a cover is given up, by turns of the bisection."""
+TOUCHES = 50_000_000
+"""Matrix entries that one local search may touch: some 0.2 s."""
+ADDED = 12
+"""Rows that join the sample at once."""
+STALLED = 3
+"""Linear programs in a row that hardly come nearer to a refutation before it is given up."""
+NO_WEIGHTS = np.empty(0)
+
+
+class Bisection:
+    """Tests of radii between a proven bound and the best selection's.
+
+    Parameters
+    ----------
+    search
+        The run, with an answer.
+    """
+
+    def __init__(self, search: Search[KCenter]) -> None:
+        assert search.rows is not None
+        self.search = search
+        self.problem = search.problem
+        self.sample = Sample(self.problem)
+        self.rng = search.rng()
+        self.low = 0.0
+        """Proven: no selection has a smaller radius."""
+        self.sample.add(np.setdiff1d(search.rows, self.problem.fixed)[: 4 * ADDED], self.best)
+        self._offer(np.setdiff1d(search.rows, self.problem.included), -1.0)
+
+    @property
+    def best(self) -> float:
+        """The radius of the best selection so far."""
+        assert self.search.best is not None
+        return self.search.best.terms["radius"]
+
+    def halve(self, effort: int, *, refute: bool) -> None:
+        """Bisect until every radius below the best is refuted or no cover of it was found.
+
+        Parameters
+        ----------
+        effort
+            Local searches before a cover is given up.
+        refute
+            Whether to refute radii by linear programs where no cover was found.
+        """
+        doubt = self.low
+        while True:
+            self.search.stop_if_closed()
+            radii = self.sample.radii(max(doubt, self.low), self.best)
+            if not len(radii):
+                return
+            radius = float(radii[len(radii) // 2])
+            if not self.cover(radius, effort) and not (refute and self.refute(radius)):
+                doubt = float(np.nextafter(radius, np.inf))
+
+    def cover(self, radius: float, effort: int) -> bool:
+        """Cover the sample by local search; grow it until that fails or all rows are covered."""
+        while True:
+            self.search.clock.check()
+            chosen = self._local_search(self.sample.cover(radius), effort)
+            if chosen is None:
+                return False
+            if self._offer(chosen, radius):
+                return True
+
+    def refute(self, radius: float) -> bool:
+        """Refute a radius by linear programs, with rows that they lack added by turns."""
+        goal, nearest, stalled = self.problem.to_choose + 1e-5, -np.inf, 0
+        while True:
+            self.search.clock.check()
+            cover = self.sample.cover(radius)
+            if self._refute_by_bare_rows(cover, radius):
+                return True
+            outliers, left = self.problem.outliers, self.search.clock.remaining()
+            relaxed = relaxed_cover(cover, outliers, left)
+            if relaxed is None:
+                return False
+            if np.ceil(relaxed.needed - 1e-6) > self.problem.to_choose:
+                self._raise(radius, cover, relaxed.weights)
+                return True
+            stalled = stalled + 1 if goal - relaxed.needed > 0.9 * (goal - nearest) else 0
+            nearest = max(nearest, relaxed.needed)
+            if stalled == STALLED or not self._separate(cover, relaxed, radius):
+                return False
+
+    def branch(self, radius: float, seconds: float) -> bool | None:
+        """Settle a radius by branch and bound: True if covered, False if refuted, else None."""
+        clock = self.search.clock
+        deadline = clock.elapsed() + seconds
+        while True:
+            clock.check()
+            left = deadline - clock.elapsed()
+            if left <= 0:
+                return None
+            cover = self.sample.cover(radius)
+            refuted, chosen = search_by_mip(
+                cover, self.problem.to_choose, self.problem.outliers, left, self.search.seed
+            )
+            if refuted:
+                self._raise(radius)
+                return False
+            if chosen is None:
+                return None
+            if self._offer(self.problem.free[cover.columns[chosen]], radius):
+                return True
+
+    def _local_search(self, cover: Cover, effort: int) -> Ints | None:
+        """Return free rows that cover the sample, or None."""
+        from ._kernels import search_cover
+
+        if not len(cover.rows):
+            return np.empty(0, dtype=np.int64)
+        may_miss = self.problem.outliers
+        if cover.copies[np.diff(cover.row_starts) == 0].sum() > may_miss:
+            return None
+        count = min(self.problem.to_choose, len(cover.columns))
+        chosen = greedy_cover(cover, count)
+        entries = len(cover.columns_of)
+        steps = max(TOUCHES // (2 * entries // count + count + 1), 1_000)
+        for _ in range(effort):
+            self.search.clock.check()
+            missed = search_cover(
+                cover.row_starts,
+                cover.columns_of,
+                cover.column_starts,
+                cover.rows_of,
+                cover.copies,
+                chosen,
+                may_miss,
+                steps,
+                int(self.rng.integers(1 << 31)),
+            )
+            if missed <= may_miss:
+                return self.problem.free[cover.columns[chosen]]
+        return None
+
+    def _offer(self, chosen: Ints, radius: float) -> bool:
+        """Offer free rows; return whether they cover all rows, else add some that they do not."""
+        problem = self.problem
+        distances, nearest = center_distances(problem, chosen, radius)
+        short = problem.to_choose - len(chosen)
+        if short > 0:
+            spare = np.setdiff1d(problem.free, chosen)
+            more = spare[np.argsort(-distances[spare], kind="stable")[:short]]
+            chosen = np.concatenate([chosen, more])
+            distances, nearest = center_distances(problem, chosen, radius)
+        place = len(distances) - 1 - problem.outliers
+        if np.partition(distances, place)[place] < self.best * (1 + 1e-4):
+            self.search.offer(np.concatenate([problem.included, chosen]), nearest=nearest)
+        far = np.flatnonzero(distances > radius)
+        if len(far) <= problem.outliers:
+            return True
+        self.sample.add(self._spread(far, distances), self.best)
+        return False
+
+    def _spread(self, far: Ints, distances: Floats) -> Ints:
+        """Pick uncovered rows that are far from each other, the farthest first."""
+        far = np.setdiff1d(far, self.sample.rows, assume_unique=True)
+        far = far[np.argsort(-distances[far], kind="stable")[:500]]
+        away = distances[far].copy()
+        picked: list[int] = []
+        while len(picked) < ADDED + self.problem.outliers and (away > 0).any():
+            at = int(away.argmax())
+            picked.append(int(far[at]))
+            away = np.minimum(away, self.problem.space.between(far[at : at + 1], far)[0])
+            away[at] = 0.0
+        return np.array(picked, dtype=np.int64)
+
+    def _separate(self, cover: Cover, relaxed: Relaxation, radius: float) -> bool:
+        """Add rows whose relaxed centers sum to less than one; return whether there were any."""
+        problem = self.problem
+        used = np.flatnonzero(relaxed.values > 1e-9)
+        sites = problem.space.sites(problem.free[cover.columns[used]])
+        covered = np.empty(problem.space.size)
+        for start, stop in problem.space.blocks(len(used)):
+            near = problem.space.nearer(start, stop, sites, np.nextafter(radius, np.inf))
+            covered[start:stop] = near @ relaxed.values[used]
+        covered[problem.to_fixed[1] <= radius] = 1.0
+        covered[self.sample.rows] = 1.0
+        lacking = np.flatnonzero(covered < 1.0 - 1e-3)
+        if not len(lacking):
+            return False
+        order = np.argsort(covered[lacking], kind="stable")
+        self.sample.add(lacking[order][: 2 * ADDED], self.best)
+        return True
+
+    def _refute_by_bare_rows(self, cover: Cover, radius: float) -> bool:
+        bare = np.diff(cover.row_starts) == 0
+        if cover.copies[bare].sum() <= self.problem.outliers:
+            return False
+        self._raise(radius, cover, bare.astype(np.float64) * cover.copies)
+        return True
+
+    def _raise(
+        self, radius: float, cover: Cover | None = None, weights: Floats = NO_WEIGHTS
+    ) -> None:
+        """Take in that no selection has this radius, with the weights that prove it if some do."""
+        self.low = max(self.low, self.sample.next_radius(radius, self.best))
+        bound = self.low + self.problem.least_imbalance()
+        known = self.search.certificate
+        self.search.info["proof"] = "mip" if cover is None else "lp"
+        if cover is None:
+            values, proven = (known.values, known.bound) if known else ({}, None)
+            self.search.prove(bound, Certificate("branch-and-bound", False, proven, values))
+            return
+        members = np.flatnonzero(cover.stands >= 0)
+        row = cover.stands[members]
+        values = {
+            "rows": self.sample.rows[cover.needed[members]].tolist(),
+            "weights": (weights[row] / cover.copies[row]).tolist(),
+            "groups": cover.groups[row].tolist(),
+            "radius": self.low,
+        }
+        self.search.prove(bound, Certificate("weighted-rows", True, bound, values))
