@@ -62,6 +62,7 @@ def proves_radius(
     names, of_group = np.unique(groups[used] * (outliers == 0), return_inverse=True)
     if not len(rows) or not np.isfinite(weights).all():
         return False
+    weights = weights / weights.max()  # so that sums stay finite
     weight_in = np.zeros((len(rows), len(names)))
     weight_in[np.arange(len(rows)), of_group] = weights
     heaviest = np.zeros(len(names))
@@ -72,7 +73,11 @@ def proves_radius(
         if ((covered > 0).sum(axis=1) > 1).any():
             return False
         heaviest = np.maximum(heaviest, covered.max(axis=0, initial=0.0))
-    total = weight_in.sum(axis=0) - np.sort(weights)[::-1][:outliers].sum()
-    with np.errstate(divide="ignore"):
-        needed = np.ceil(total / heaviest - ROUNDING)
-    return bool(needed[total > 0].sum() > budget)
+    if outliers:  # summed without them: a difference would be wrong by its rounding
+        total = np.sort(weights)[: max(len(weights) - outliers, 0)].sum(keepdims=True)
+    else:
+        total = weight_in.sum(axis=0)
+    left = total > 0
+    with np.errstate(divide="ignore", over="ignore"):
+        needed = np.ceil(total[left] / heaviest[left] - ROUNDING)
+    return bool(needed.sum() > budget)

@@ -98,6 +98,8 @@ class Embeddings(InnerProducts):
         ``(N, d)`` numbers: NumPy, memory-mapped, torch on any device, or shards.
     metric
         One of ``"euclidean"``, ``"squared-euclidean"``, ``"cosine"``.
+    argument
+        What messages call the values.
 
     Raises
     ------
@@ -105,10 +107,12 @@ class Embeddings(InnerProducts):
         Values that are not finite, a zero vector under cosine, an unknown metric.
     """
 
-    def __init__(self, values: Any, metric: str = "euclidean") -> None:
+    def __init__(
+        self, values: Any, metric: str = "euclidean", *, argument: str = "embeddings"
+    ) -> None:
         require_metric(metric)
-        self.metric = metric
-        self.matrix: Matrix = as_matrix(values, "embeddings")
+        self.metric, self.argument = metric, argument
+        self.matrix: Matrix = as_matrix(values, argument)
         self.size, self.dimension = self.matrix.shape
         self.scale: Floats | None = None
         self._validate()
@@ -133,7 +137,12 @@ class Embeddings(InnerProducts):
         self.mean = freeze(total / self.size)
         # A common offset ruins products in float32; a small one is not worth taking off.
         offset = float(self.mean @ self.mean)
-        self.offset = self.mean if offset > 0.2 * float(squares.mean()) else None
+        self.offset: Floats | None = None
+        if offset > 0.2 * float(squares.mean()):
+            # The same numbers in float32 and float64, or both would take off different offsets.
+            fits = float(np.abs(self.mean).max()) < SAFE_IN_FLOAT32[1]
+            rounded = self.mean.astype(np.float32 if fits else np.float64)
+            self.offset = freeze(rounded.astype(np.float64))
         if self.offset is not None:
             for first, chunk in self.matrix.chunks():
                 moved = self._placed(chunk, slice(first, first + len(chunk)))
@@ -151,8 +160,8 @@ class Embeddings(InnerProducts):
             bad = row[~np.isfinite(row)]
             if not len(bad):
                 raise InvalidInput(
-                    f"embeddings: row {first + wrong[0]} is too long to be measured in float64; "
-                    "scale the embeddings down"
+                    f"{self.argument}: row {first + wrong[0]} is too long to be measured in float64; "
+                    "scale them down"
                 )
             hint = (
                 "float16 overflowed: embed in float32, or scale down"
@@ -160,13 +169,13 @@ class Embeddings(InnerProducts):
                 else "embed the row again or leave it out of the dataset"
             )
             raise InvalidInput(
-                f"embeddings: row {first + wrong[0]} holds {bad[0]}; all numbers must be finite; "
+                f"{self.argument}: row {first + wrong[0]} holds {bad[0]}; all numbers must be finite; "
                 f"{hint}"
             )
         zero = np.flatnonzero(squares == 0.0)
         if len(zero) and self.metric == "cosine":
             raise InvalidInput(
-                f"embeddings: row {first + zero[0]} is all zeros, which has no direction; "
+                f"{self.argument}: row {first + zero[0]} is all zeros, which has no direction; "
                 "take metric='euclidean' or leave the row out"
             )
 
@@ -185,17 +194,31 @@ class Embeddings(InnerProducts):
         block = self.matrix.stored(start, stop)
         xp = array_namespace(block)
         where = device(block)
+        working = getattr(xp, self.dtype.__name__)
+        # What float32 cannot hold must not be rounded before the offset is off.
+        narrow = dtype_name(block) in ("float32", "float16", "bfloat16")
+        placing = working if narrow or self.offset is None else xp.float64
 
-        def like(values: Floats) -> Any:
-            return xp.asarray(values, dtype=getattr(xp, self.dtype.__name__), device=where)
+        def like(values: Floats, dtype: Any) -> Any:
+            return xp.asarray(values, dtype=dtype, device=where)
 
-        if block.dtype != like(np.empty(0)).dtype:
-            block = xp.astype(block, getattr(xp, self.dtype.__name__))
+        if block.dtype != placing:
+            block = xp.astype(block, placing)
         if self.scale is not None:
-            block = block * like(self.scale[start:stop, None])
+            block = block * like(self.scale[start:stop, None], placing)
         if self.offset is not None:
-            block = block - like(self.offset)
-        return block @ like(sites.values).T
+            block = block - like(self.offset, placing)
+        if block.dtype != working:
+            block = xp.astype(block, working)
+        return block @ like(sites.values, working).T
+
+    def rough_error(self, start: int, stop: int, sites: Sites) -> Floats:
+        """Return the rounding error of products, and of points that are scaled before they move."""
+        error = super().rough_error(start, stop, sites)
+        if self.scale is None or self.offset is None:
+            return error
+        longest = float(np.sqrt(sites.norms.max(initial=0.0)))
+        return error + 4.0 * float(np.finfo(self.dtype).eps) * longest
 
     def points(self, rows: Ints) -> Floats:
         """Return points ``(k, d)`` in float64, of length 1 under cosine."""
@@ -287,38 +310,48 @@ class Factored(InnerProducts):
     def __init__(self, left: Any, right: Any, metric: str = "euclidean") -> None:
         require_metric(metric)
         self.metric = metric
-        self.left, self.right = Embeddings(left), Embeddings(right)
+        self.left = Embeddings(left, argument="left")
+        self.right = Embeddings(right, argument="right")
         if self.left.size != self.right.size:
             raise InvalidInput(
-                f"embeddings: both factors must have the same rows; got {self.left.size} and "
+                f"left, right: must have the same rows; got {self.left.size} and "
                 f"{self.right.size}; pass them over one dataset"
             )
         self.size = self.left.size
         self.dimension = self.left.dimension + self.right.dimension
-        squares = self._inner(np.arange(self.size), np.arange(self.size))
+        lefts, rights = self._inner_each(np.arange(self.size), np.arange(self.size))
+        with np.errstate(over="ignore"):
+            squares = lefts * rights
+        wrong = np.flatnonzero(~np.isfinite(squares))
+        if len(wrong):
+            raise InvalidInput(
+                f"left, right: row {wrong[0]} of their product is too long to be measured in "
+                "float64; scale them down"
+            )
         self.scale: Floats | None = None
         if metric == "cosine":
             if (squares == 0.0).any():
                 raise InvalidInput(
-                    f"embeddings: row {int(np.flatnonzero(squares == 0.0)[0])} is all zeros, which "
-                    "has no direction; take metric='euclidean' or leave the row out"
+                    f"left, right: row {int(np.flatnonzero(squares == 0.0)[0])} of their product is "
+                    "all zeros, which has no direction; take metric='euclidean' or leave the row out"
                 )
             self.scale = freeze(1.0 / np.sqrt(squares))
-            squares = np.ones(self.size)
+            lefts, squares = 1.0 / rights, np.ones(self.size)
         self.norms = freeze(squares)
         low, high = SAFE_IN_FLOAT32
-        self.dtype = np.float32 if low < float(np.sqrt(squares.max())) < high else np.float64
+        longest = [float(np.sqrt(each.max())) for each in (lefts, rights, squares)]
+        fits = all(low < length < high for length in longest)
+        self.dtype = np.float32 if fits else np.float64
 
-    def _inner(self, rows: Ints, others: Ints) -> Floats:
-        """Return inner products of pairs, as given, summed alike wherever they are asked for."""
-        found = np.empty(len(rows))
+    def _inner_each(self, rows: Ints, others: Ints) -> tuple[Floats, Floats]:
+        """Return both factors' inner products of pairs, the same bits wherever asked for."""
+        found = np.empty((2, len(rows)))
         step = max(CHUNK // self.dimension, 1)
         for at in range(0, len(rows), step):
             some, to = rows[at : at + step], others[at : at + step]
-            found[at : at + step] = np.einsum(
-                "ij,ij->i", self.left.matrix.take(some), self.left.matrix.take(to)
-            ) * np.einsum("ij,ij->i", self.right.matrix.take(some), self.right.matrix.take(to))
-        return found
+            for k, part in enumerate((self.left.matrix, self.right.matrix)):
+                found[k, at : at + step] = np.einsum("ij,ij->i", part.take(some), part.take(to))
+        return found[0], found[1]
 
     def sites(self, rows: Ints) -> Sites:
         """Prepare points for `rough`."""
@@ -344,7 +377,8 @@ class Factored(InnerProducts):
 
     def pairs(self, rows: Ints, others: Ints) -> Floats:
         """Return the distances ``(k,)`` of pairs; see `Space.pairs`."""
-        inner = self._inner(rows, others)
+        lefts, rights = self._inner_each(rows, others)
+        inner = lefts * rights
         if self.scale is not None:
             inner *= self.scale[rows] * self.scale[others]
         squared = self.norms[rows] + self.norms[others] - 2.0 * inner

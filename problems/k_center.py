@@ -92,14 +92,22 @@ class KCenter(SelectionProblem):
         ids: Any = None,
         table: Mapping[str, Any] | None = None,
     ) -> None:
-        space = embeddings if isinstance(embeddings, Space) else Embeddings(embeddings, metric)
-        self._set(space=space)
+        self._set(space=_as_space(embeddings, metric))
+        space = self.space
         self._set_rows(space.size, budget, labeled, candidates, constraints, ids, table)
         self._set(outliers=self._as_outliers(outliers))
         if probs is None:
-            if as_number(balance, "balance") != 0:
+            stated = {
+                "balance": as_number(balance, "balance") != 0,
+                "target": not (isinstance(target, str) and target == "paper"),
+                "labeled_classes": labeled_classes is not None,
+                "labeled_counts": labeled_counts is not None,
+                "distance": distance != "l1",
+                "ground_cost": ground_cost is not None,
+            }
+            for name in (name for name, is_stated in stated.items() if is_stated):
                 raise InvalidInput(
-                    f"balance: {balance} needs class probabilities; pass probs, or balance=0"
+                    f"{name}: needs class probabilities; pass probs, or leave {name} out"
                 )
             self._set(balancing=None)
             return
@@ -116,6 +124,7 @@ class KCenter(SelectionProblem):
             labeled=self.labeled,
             candidates=self.candidates,
             constraints=self.constraints,
+            ids=self.ids,
         )
         self._set(balancing=balancing)
 
@@ -158,9 +167,6 @@ class KCenter(SelectionProblem):
     @cached_property
     def to_fixed(self) -> tuple[Ints, Floats]:
         """Each row's nearest fixed center and its distance ``(N,)``; -1 and inf without any."""
-        if not len(self.fixed):
-            size = self.space.size
-            return np.full(size, -1, dtype=np.int64), np.full(size, np.inf)
         return nearest_centers(self.space, self.fixed)
 
     def evaluate(self, answer: Any, nearest: Ints | None = None) -> Evaluation:
@@ -223,11 +229,14 @@ class KCenter(SelectionProblem):
             return 0.0
         rows = as_integers(values["rows"], "certificate rows")
         inside = (rows >= 0) & (rows < self.space.size)
-        if not inside.all() or len(np.unique(rows)) < len(rows):
+        if rows.ndim != 1 or not inside.all() or len(np.unique(rows)) < len(rows):
             raise InvalidInput("certificate rows: must be distinct rows of the dataset")
-        weights = as_vector(values.get("weights", np.ones(len(rows))), "weights", len(rows))
-        groups = as_integers(values.get("groups", np.zeros(len(rows))), "groups")
-        radius = as_number(values["radius"], "certificate radius")
+        count = len(rows)
+        weights = as_vector(values.get("weights", np.ones(count)), "certificate weights", count)
+        groups = as_integers(values.get("groups", np.zeros(count)), "certificate groups")
+        if groups.shape != (count,):
+            raise InvalidInput(f"certificate groups: must have {count} values; got {groups.shape}")
+        radius = as_number(values.get("radius"), "certificate radius")
         uncovered = self.to_fixed[1][rows] >= radius
         holds = proves_radius(
             self.space,
@@ -290,3 +299,14 @@ class KCenter(SelectionProblem):
                 "is nothing to cover; take fewer"
             )
         return int(number)
+
+
+def _as_space(embeddings: Any, metric: str) -> Space:
+    if not isinstance(embeddings, Space):
+        return Embeddings(embeddings, metric)
+    if metric not in ("euclidean", embeddings.name):
+        raise InvalidInput(
+            f"metric: {metric!r} for a {type(embeddings).__name__} that has its own, "
+            f"{embeddings.name!r}; leave metric out"
+        )
+    return embeddings

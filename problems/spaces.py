@@ -119,7 +119,10 @@ class Space(ABC):
         The rough distances decide all but the pairs at the limit, and `pairs` decides those.
         """
         rough = to_numpy(self.rough(start, stop, sites))
-        limit = float(self.to_rough(np.array([radius]))[0]) if np.isfinite(radius) else np.inf
+        with np.errstate(over="ignore"):
+            limit = float(self.to_rough(np.array([max(radius, 0.0)]))[0])
+        if limit > float(np.finfo(rough.dtype).max):
+            return np.ones(rough.shape, dtype=bool)
         # Squares of the radius are rounded as well.
         error = self.rough_error(start, stop, sites)[:, None] + 4e-16 * abs(limit)
         near = rough < limit
