@@ -59,11 +59,9 @@ class InnerProducts(Space):
     def rough(self, start: int, stop: int, sites: Sites) -> npt.NDArray[Any]:
         """Return rough squared distances; see `Space.rough`."""
         products = self._products(start, stop, sites)
-        xp = array_namespace(products)
-        where = device(products)
         products *= -2.0
-        products += xp.asarray(self.norms[start:stop, None], dtype=products.dtype, device=where)
-        products += xp.asarray(sites.norms[None], dtype=products.dtype, device=where)
+        products += _beside(self.norms[start:stop, None], products, products.dtype)
+        products += _beside(sites.norms[None], products, products.dtype)
         return products  # type: ignore[no-any-return]
 
     def rough_error(self, start: int, stop: int, sites: Sites) -> Floats:
@@ -160,8 +158,8 @@ class Embeddings(InnerProducts):
             bad = row[~np.isfinite(row)]
             if not len(bad):
                 raise InvalidInput(
-                    f"{self.argument}: row {first + wrong[0]} is too long to be measured in float64; "
-                    "scale them down"
+                    f"{self.argument}: row {first + wrong[0]} is too long to be measured in "
+                    "float64; scale them down"
                 )
             hint = (
                 "float16 overflowed: embed in float32, or scale down"
@@ -169,8 +167,8 @@ class Embeddings(InnerProducts):
                 else "embed the row again or leave it out of the dataset"
             )
             raise InvalidInput(
-                f"{self.argument}: row {first + wrong[0]} holds {bad[0]}; all numbers must be finite; "
-                f"{hint}"
+                f"{self.argument}: row {first + wrong[0]} holds {bad[0]}; all numbers must be "
+                f"finite; {hint}"
             )
         zero = np.flatnonzero(squares == 0.0)
         if len(zero) and self.metric == "cosine":
@@ -193,24 +191,19 @@ class Embeddings(InnerProducts):
     def _products(self, start: int, stop: int, sites: Sites) -> Any:
         block = self.matrix.stored(start, stop)
         xp = array_namespace(block)
-        where = device(block)
         working = getattr(xp, self.dtype.__name__)
         # What float32 cannot hold must not be rounded before the offset is off.
         narrow = dtype_name(block) in ("float32", "float16", "bfloat16")
         placing = working if narrow or self.offset is None else xp.float64
-
-        def like(values: Floats, dtype: Any) -> Any:
-            return xp.asarray(values, dtype=dtype, device=where)
-
         if block.dtype != placing:
             block = xp.astype(block, placing)
         if self.scale is not None:
-            block = block * like(self.scale[start:stop, None], placing)
+            block = block * _beside(self.scale[start:stop, None], block, placing)
         if self.offset is not None:
-            block = block - like(self.offset, placing)
+            block = block - _beside(self.offset, block, placing)
         if block.dtype != working:
             block = xp.astype(block, working)
-        return block @ like(sites.values, working).T
+        return block @ _beside(sites.values, block, working).T
 
     def rough_error(self, start: int, stop: int, sites: Sites) -> Floats:
         """Return the rounding error of products, and of points that are scaled before they move."""
@@ -330,10 +323,11 @@ class Factored(InnerProducts):
             )
         self.scale: Floats | None = None
         if metric == "cosine":
-            if (squares == 0.0).any():
+            zero = np.flatnonzero(squares == 0.0)
+            if len(zero):
                 raise InvalidInput(
-                    f"left, right: row {int(np.flatnonzero(squares == 0.0)[0])} of their product is "
-                    "all zeros, which has no direction; take metric='euclidean' or leave the row out"
+                    f"left, right: row {zero[0]} of their product is all zeros, which has no "
+                    "direction; take metric='euclidean' or leave the row out"
                 )
             self.scale = freeze(1.0 / np.sqrt(squares))
             lefts, squares = 1.0 / rights, np.ones(self.size)
@@ -369,9 +363,8 @@ class Factored(InnerProducts):
             dtype = getattr(xp, self.dtype.__name__)
             block = block if block.dtype == dtype else xp.astype(block, dtype)
             if self.scale is not None and part is self.left:
-                scale = self.scale[start:stop, None]
-                block = block * xp.asarray(scale, dtype=dtype, device=device(block))
-            inner = block @ xp.asarray(values, dtype=dtype, device=device(block)).T
+                block = block * _beside(self.scale[start:stop, None], block, dtype)
+            inner = block @ _beside(values, block, dtype).T
             product = inner if product is None else product * inner
         return product
 
@@ -426,3 +419,8 @@ def require_metric(metric: Any) -> None:
     """Raise `InvalidInput` unless a metric is known."""
     if metric not in METRICS:
         raise InvalidInput(f"metric: must be one of {', '.join(METRICS)}; got {metric!r}")
+
+
+def _beside(values: Floats, block: Any, dtype: Any) -> Any:
+    """Return values in a type on a block's device; a copy, since torch takes no read-only array."""
+    return array_namespace(block).asarray(np.array(values), dtype=dtype, device=device(block))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from .arrays import Floats, Ints, as_integers, as_number, as_vector, freeze
+from .arrays import Floats, Ints, as_integers, as_matrix, as_number, as_vector, freeze
 from .base import Certificate, Evaluation, Sense
 from .class_balanced import ClassBalanced
 from .coverage import coverage_radius, nearest_centers
@@ -111,8 +111,14 @@ class KCenter(SelectionProblem):
                 )
             self._set(balancing=None)
             return
+        matrix = as_matrix(probs, "probs")
+        if matrix.shape[0] != space.size:
+            raise InvalidInput(
+                f"probs: must have one row for each of {space.size} points; got {matrix.shape[0]}; "
+                "score the dataset that was embedded"
+            )
         balancing = ClassBalanced(
-            probs,
+            matrix,
             np.zeros(space.size),
             budget,
             balance=balance,
