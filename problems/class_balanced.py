@@ -14,6 +14,7 @@ from .distances import Distance, Wasserstein, as_distance
 from .errors import InvalidInput
 from .fingerprint import hash_array
 from .lagrangian import lagrangian_bound
+from .layouts import BALANCE_ARRAYS, BALANCE_PARAMETERS, Layout
 from .probabilities import Probabilities, as_probabilities
 from .selection import SelectionProblem
 from .targets import as_balance, as_counts, as_target, scaled_target
@@ -83,6 +84,12 @@ class ClassBalanced(SelectionProblem):
 
     kind: ClassVar[str] = "class-balanced"
     sense: ClassVar[Sense] = Sense.MIN
+    layout: ClassVar[Layout] = Layout(
+        parameters=BALANCE_PARAMETERS,
+        arrays=("utility", *BALANCE_ARRAYS),
+        sources=(("probs", "utility"),),
+    )
+    baseline_method: ClassVar[str] = "top"
     probs: Probabilities
     utility: Floats
     balance: float
@@ -148,6 +155,16 @@ class ClassBalanced(SelectionProblem):
             "unreachable": self.unreachable,
         }
         return Evaluation(-utility + self.balance * imbalance, terms)
+
+    @property
+    def class_balance(self) -> ClassBalanced:
+        """The problem itself."""
+        return self
+
+    @property
+    def term_names(self) -> tuple[str, ...]:
+        """Utility and imbalance; the unreachable part is the same for all."""
+        return ("utility", "imbalance")
 
     @property
     def unreachable(self) -> float:

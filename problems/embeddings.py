@@ -52,6 +52,11 @@ class InnerProducts(Space):
         """½ for a metric, ¼ for its square."""
         return SHARES[self.metric]
 
+    @property
+    def in_files(self) -> bool:
+        """Arrays and a metric: yes."""
+        return True
+
     @abstractmethod
     def _products(self, start: int, stop: int, sites: Sites) -> Any:
         """Return inner products ``(stop - start, m)`` of points in the working precision."""
@@ -217,6 +222,10 @@ class Embeddings(InnerProducts):
         """Return points ``(k, d)`` in float64, of length 1 under cosine."""
         values = self.matrix.take(rows)
         return values if self.scale is None else values * self.scale[rows][:, None]
+
+    def facts(self) -> Mapping[str, Any]:
+        """Return the metric and d."""
+        return {"metric": self.metric, "dimension": self.dimension}
 
     def start(self) -> int:
         """Return the row nearest to the mean, the lowest on ties."""
@@ -384,6 +393,15 @@ class Factored(InnerProducts):
         for at, row in enumerate(rows):
             table[at] = self.pairs(np.full(len(others), row), others)
         return table
+
+    def facts(self) -> Mapping[str, Any]:
+        """Return the metric, A·d, and A and d."""
+        factors = [self.left.dimension, self.right.dimension]
+        return {
+            "metric": self.metric,
+            "dimension": factors[0] * factors[1],
+            "factors": factors,
+        }
 
     def start(self) -> int:
         """Return the row nearest to the mean, the lowest on ties."""

@@ -67,6 +67,11 @@ class GivenDistances(Space):
             raise InvalidInput(f"size: {size} for a matrix of {self.size} rows; leave it out")
         self._validate()
 
+    @property
+    def in_files(self) -> bool:
+        """Whether it is a matrix."""
+        return self.rows_of is None
+
     def _validate(self) -> None:
         running = ArrayHash("distances", self.matrix.shape)
         for first, chunk in self.matrix.chunks():

@@ -13,9 +13,10 @@ from .base import Certificate, Evaluation, Sense
 from .class_balanced import ClassBalanced
 from .coverage import coverage_radius, nearest_centers
 from .covering_bound import proves_radius
-from .embeddings import Embeddings
+from .embeddings import Embeddings, Factored
 from .errors import InvalidInput
 from .given_distances import GivenDistances
+from .layouts import BALANCE_ARRAYS, BALANCE_PARAMETERS, Layout
 from .selection import SelectionProblem
 from .spaces import Space
 
@@ -68,6 +69,12 @@ class KCenter(SelectionProblem):
 
     kind: ClassVar[str] = "k-center"
     sense: ClassVar[Sense] = Sense.MIN
+    layout: ClassVar[Layout] = Layout(
+        parameters={"metric": (str,), "outliers": (int,), **BALANCE_PARAMETERS},
+        arrays=("embeddings", "left", "right", "distances", *BALANCE_ARRAYS),
+        sources=(("embeddings",), ("left", "right"), ("distances",)),
+    )
+    baseline_method: ClassVar[str] = "random"
     space: Space
     outliers: int
     balancing: ClassBalanced | None = field(init=False)
@@ -159,6 +166,46 @@ class KCenter(SelectionProblem):
         2.0
         """
         return cls(GivenDistances(distances, size), budget, **arguments)
+
+    @classmethod
+    def from_file(
+        cls,
+        *,
+        metric: str | None = None,
+        embeddings: Any = None,
+        left: Any = None,
+        right: Any = None,
+        distances: Any = None,
+        **arguments: Any,
+    ) -> KCenter:
+        """Make the problem from embeddings, from both factors of them, or from distances."""
+        if distances is not None:
+            if metric is not None:
+                raise InvalidInput("metric: given distances have their own; take metric out")
+            return cls.from_distances(distances, **arguments)
+        metric = "euclidean" if metric is None else metric
+        if left is not None:
+            return cls(Factored(left, right, metric), **arguments)
+        return cls(embeddings, metric=metric, **arguments)
+
+    @property
+    def in_files(self) -> bool:
+        """Whether a problem file can hold its space."""
+        return self.space.in_files
+
+    @property
+    def class_balance(self) -> ClassBalanced | None:
+        """The class-balance term as a problem without utility, or None without probabilities."""
+        return self.balancing
+
+    @property
+    def term_names(self) -> tuple[str, ...]:
+        """The radius, and the imbalance where there are probabilities."""
+        return ("radius",) if self.balancing is None else ("radius", "imbalance")
+
+    def facts(self) -> Mapping[str, Any]:
+        """Return the space's facts and how many rows may stay uncovered."""
+        return {**self.space.facts(), "outliers": self.outliers}
 
     @property
     def balance(self) -> float:

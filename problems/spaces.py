@@ -59,6 +59,15 @@ class Space(ABC):
     metric, ¼ for its square, None where there is no triangle inequality."""
     size: int
 
+    @property
+    def in_files(self) -> bool:
+        """Whether a problem file can hold it: whether `arrays` and `parameters` make it again."""
+        return False
+
+    def facts(self) -> Mapping[str, Any]:
+        """Return what describes it to people, in JSON's types."""
+        return {"metric": self.name}
+
     @abstractmethod
     def between(self, rows: Ints, others: Ints) -> Floats:
         """Return the distances ``(k, m)`` in float64, bit-identical however they are asked for."""
