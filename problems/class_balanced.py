@@ -11,7 +11,7 @@ import numpy as np
 from .arrays import Floats, Ints, as_matrix, as_vector, freeze
 from .base import Certificate, Evaluation, Sense
 from .distances import Distance, Wasserstein, as_distance
-from .errors import InvalidInput
+from .errors import InvalidInput, UnsupportedProblem
 from .fingerprint import hash_array
 from .lagrangian import lagrangian_bound
 from .layouts import BALANCE_ARRAYS, BALANCE_PARAMETERS, Layout
@@ -242,6 +242,16 @@ class ClassBalanced(SelectionProblem):
         """Return the hash of each of the problem's own arrays."""
         small = {name: values for name, values in self.arrays().items() if name != "probs"}
         return [self.probs.digest, *(hash_array(name, values) for name, values in small.items())]
+
+
+def require_class_balanced(problem: SelectionProblem, what: str) -> ClassBalanced:
+    """Return a problem that is class-balanced, or raise `UnsupportedProblem`."""
+    if not isinstance(problem, ClassBalanced):
+        raise UnsupportedProblem(
+            f"{what}: takes {ClassBalanced.kind} problems, this one is {problem.kind}; solve or "
+            "compare it, or take to_cvxpy() as its model"
+        )
+    return problem
 
 
 def _refuse_non_finite_utility(utility: Floats, problem: ClassBalanced) -> None:
