@@ -257,9 +257,9 @@ def show(
     if answer is None:
         console.print(methods_table(problem))
         return
-    console.print(solution_table(problem, answer, content.truth), "")
+    console.print(solution_table(problem, answer, content.truth))
     if answer.objective is not None and balanced is not None:
-        console.print(classes_table(balanced, answer, content.truth))
+        console.print("", classes_table(balanced, answer, content.truth), sep="\n")
     if plot is not None:
         console.print("", f"picture in {plot}", sep="\n")
 

@@ -258,10 +258,10 @@ def compare(
         planned += [(name, int(seed)) for seed in (seeds if method.random else seeds[:1])]
     limits = {"time_limit": time_limit, "gap_tol": gap_tol, "abs_gap_tol": abs_gap_tol}
     runs: list[Run] = []
-    alone = problem.in_files
+    apart = problem.in_files
     with TemporaryDirectory(prefix="labelcut-") as folder:
         path = Path(folder) / "problem.toml"
-        if alone:
+        if apart:
             save_problem(problem, path)
         for at, (name, seed) in enumerate(planned):
             try:
@@ -269,7 +269,7 @@ def compare(
                     progress(f"{name} (run {at + 1} of {len(planned)})")
                 run = (
                     _measure(path, name, seed, limits)
-                    if alone
+                    if apart
                     else _here(problem, name, seed, limits)
                 )
                 runs.append(run)
@@ -279,8 +279,8 @@ def compare(
             except KeyboardInterrupt:
                 if not runs:
                     raise
-                return Comparison(problem, known, tuple(runs), True, not alone)
-    return Comparison(problem, known, tuple(runs), False, not alone)
+                return Comparison(problem, known, tuple(runs), True, not apart)
+    return Comparison(problem, known, tuple(runs), False, not apart)
 
 
 def _here(problem: SelectionProblem, method: str, seed: int, limits: Mapping[str, Any]) -> Run:

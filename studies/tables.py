@@ -6,6 +6,7 @@ from math import floor, log10
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
+from rich.text import Text
 
 from ..problems.base import StoppedBy
 from ..solvers import methods
@@ -45,7 +46,8 @@ def comparison_table(comparison: Comparison, name: str) -> Table:
         f"{name}   {problem.kind} ({problem.sense})   {len(problem.candidates):,} candidates   "
         f"budget {problem.budget:,}   {bound}"
     )
-    table = Table(title=title, title_justify="left", title_style="", box=None, pad_edge=False)
+    head = Text(title, no_wrap=True, overflow="ignore")  # it may be wider than the columns
+    table = Table(title=head, title_justify="left", title_style="", box=None, pad_edge=False)
     table.add_column("method")
     rows = comparison.rows()
     columns: dict[str, tuple[str, Callable[[float], str]]] = {
