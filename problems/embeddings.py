@@ -196,7 +196,7 @@ class Embeddings(InnerProducts):
     def _products(self, start: int, stop: int, sites: Sites) -> Any:
         block = self.matrix.stored(start, stop)
         xp = array_namespace(block)
-        working = getattr(xp, self.dtype.__name__)
+        working = _working(self.dtype, block)
         # What float32 cannot hold must not be rounded before the offset is off.
         narrow = dtype_name(block) in ("float32", "float16", "bfloat16")
         placing = working if narrow or self.offset is None else xp.float64
@@ -277,9 +277,13 @@ class Embeddings(InnerProducts):
         found = np.empty(len(rows))
         step = max(CHUNK // self.dimension, 1)
         for at in range(0, len(rows), step):
-            ones, twos = self.points(rows[at : at + step]), self.points(others[at : at + step])
-            for k, (one, two) in enumerate(zip(ones, twos, strict=True)):
-                found[at + k] = cdist(one[None], two[None], name)[0, 0]
+            # One call for all pairs of one point: there are often few, the centers.
+            order = np.argsort(others[at : at + step], kind="stable")
+            points = self.points(rows[at : at + step][order])
+            distinct, starts = np.unique(others[at : at + step][order], return_index=True)
+            to, stops = self.points(distinct), [*starts[1:], len(order)]
+            for k, (low, high) in enumerate(zip(starts, stops, strict=True)):
+                found[at + order[low:high]] = cdist(points[low:high], to[k : k + 1], name)[:, 0]
         return found / 2.0 if self.metric == "cosine" else found
 
 
@@ -369,7 +373,7 @@ class Factored(InnerProducts):
         for part, values in zip((self.left, self.right), sites.values, strict=True):
             block = part.matrix.stored(start, stop)
             xp = array_namespace(block)
-            dtype = getattr(xp, self.dtype.__name__)
+            dtype = _working(self.dtype, block)
             block = block if block.dtype == dtype else xp.astype(block, dtype)
             if self.scale is not None and part is self.left:
                 block = block * _beside(self.scale[start:stop, None], block, dtype)
@@ -442,3 +446,20 @@ def require_metric(metric: Any) -> None:
 def _beside(values: Floats, block: Any, dtype: Any) -> Any:
     """Return values in a type on a block's device; a copy, since torch takes no read-only array."""
     return array_namespace(block).asarray(np.array(values), dtype=dtype, device=device(block))
+
+
+def _working(dtype: type, block: Any) -> Any:
+    """Return the type to take products in, where a block is.
+
+    Torch can be told to take TF32 or bfloat16 for float32 products, which errs more than
+    `rough_error` says; of float64 it takes none.
+    """
+    xp = array_namespace(block)
+    asked = getattr(xp, "get_float32_matmul_precision", None)
+    try:
+        whole = asked is None or (
+            asked() == "highest" and not xp.is_autocast_enabled(block.device.type)
+        )
+    except RuntimeError:  # set by its newer names, which this one cannot tell
+        whole = False
+    return getattr(xp, dtype.__name__) if whole else xp.float64

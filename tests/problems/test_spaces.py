@@ -95,6 +95,29 @@ def test_offsets_are_taken_off_whatever_holds_the_points(kind, tmp_path):
     assert_within_promise(Embeddings(stored(kind, cloud() + 50.0, tmp_path)))
 
 
+@pytest.fixture
+def coarse_products():
+    """Let torch take fewer bits for products of float32, as many training scripts do."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("medium")
+    yield
+    torch.set_float32_matmul_precision(before)
+
+
+@pytest.mark.parametrize("how", ["medium", "autocast"])
+def test_torch_settings_do_not_break_the_promise(how, request):
+    """A training script's TF32 or bfloat16 would make a proof count the wrong rows."""
+    points = torch.from_numpy(cloud()).float()
+    spaces = [Embeddings(points, metric) for metric in METRICS]
+    spaces.append(Factored(points[:, :3], points[:, 3:9]))
+    if how == "medium":
+        request.getfixturevalue("coarse_products")
+    with torch.autocast("cpu", torch.bfloat16, enabled=how == "autocast"):
+        for space in spaces:
+            assert space.rough(0, 5, space.sites(np.arange(3))).dtype == torch.float64
+            assert_within_promise(space)
+
+
 def spaces():
     """Return one space of every kind over the same rows."""
     points = cloud()
