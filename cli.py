@@ -9,14 +9,14 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, cast
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from .problems import ClassBalanced, ProblemFile
+    from .problems import ProblemFile, SelectionProblem
 
 SCHEMA = 1
 WIDTH = 120
@@ -235,6 +235,7 @@ def show(
         if answer is None:
             _fail("error: --plot: needs a solution to draw; name one after the problem file", 2)
         plot_choices(problem, {answer.method: answer}, plot, truth=content.truth)
+    balanced = problem.class_balance
     if as_json:
         description = {
             "kind": problem.kind,
@@ -243,7 +244,8 @@ def show(
             "candidates": len(problem.candidates),
             "selectable": len(problem.selectable),
             "budget": problem.budget,
-            "target": problem.target.tolist(),
+            **problem.facts(),
+            **({} if balanced is None else {"target": balanced.target.tolist()}),
             "fingerprint": problem.fingerprint,
             "methods": [vars(info) for info in methods(problem)],
             "solution": None if answer is None else solution_to_dict(answer),
@@ -255,9 +257,9 @@ def show(
     if answer is None:
         console.print(methods_table(problem))
         return
-    console.print(solution_table(problem, answer, content.truth), "")
-    if answer.objective is not None:
-        console.print(classes_table(problem, answer, content.truth))
+    console.print(solution_table(problem, answer, content.truth))
+    if answer.objective is not None and balanced is not None:
+        console.print("", classes_table(balanced, answer, content.truth), sep="\n")
     if plot is not None:
         console.print("", f"picture in {plot}", sep="\n")
 
@@ -323,14 +325,13 @@ def export(
         _console().print(f"saved in {model} ({size / 1e6:,.1f} MB); variable z<i> is row i")
 
 
-def _read(file: Path) -> tuple[ClassBalanced, ProblemFile]:
+def _read(file: Path) -> tuple[SelectionProblem, ProblemFile]:
     from .problems import read_problem
     from .studies.metrics import as_truth
 
     content = read_problem(file)
-    problem = cast("ClassBalanced", content.problem)  # the one kind that files can hold
-    as_truth(content.truth, problem)
-    return problem, content
+    as_truth(content.truth, content.problem)
+    return content.problem, content
 
 
 def _parsed(pairs: list[str]) -> dict[str, Any]:

@@ -11,9 +11,10 @@ import numpy as np
 from .arrays import Floats, Ints, as_matrix, as_vector, freeze
 from .base import Certificate, Evaluation, Sense
 from .distances import Distance, Wasserstein, as_distance
-from .errors import InvalidInput
+from .errors import InvalidInput, UnsupportedProblem
 from .fingerprint import hash_array
 from .lagrangian import lagrangian_bound
+from .layouts import BALANCE_ARRAYS, BALANCE_PARAMETERS, Layout
 from .probabilities import Probabilities, as_probabilities
 from .selection import SelectionProblem
 from .targets import as_balance, as_counts, as_target, scaled_target
@@ -84,6 +85,12 @@ class ClassBalanced(SelectionProblem):
 
     kind: ClassVar[str] = "class-balanced"
     sense: ClassVar[Sense] = Sense.MIN
+    layout: ClassVar[Layout] = Layout(
+        parameters=BALANCE_PARAMETERS,
+        arrays=("utility", *BALANCE_ARRAYS),
+        sources=(("probs", "utility"),),
+    )
+    baseline_method: ClassVar[str] = "top"
     probs: Probabilities
     utility: Floats
     balance: float
@@ -151,6 +158,16 @@ class ClassBalanced(SelectionProblem):
             "unreachable": self.unreachable,
         }
         return Evaluation(-utility + self.balance * imbalance, terms)
+
+    @property
+    def class_balance(self) -> ClassBalanced:
+        """The problem itself."""
+        return self
+
+    @property
+    def term_names(self) -> tuple[str, ...]:
+        """Utility and imbalance; the unreachable part is the same for all."""
+        return ("utility", "imbalance")
 
     @property
     def unreachable(self) -> float:
@@ -234,6 +251,16 @@ class ClassBalanced(SelectionProblem):
         """Return the hash of each of the problem's own arrays."""
         small = {name: values for name, values in self.arrays().items() if name != "probs"}
         return [self.probs.digest, *(hash_array(name, values) for name, values in small.items())]
+
+
+def require_class_balanced(problem: SelectionProblem, what: str) -> ClassBalanced:
+    """Return a problem that is class-balanced, or raise `UnsupportedProblem`."""
+    if not isinstance(problem, ClassBalanced):
+        raise UnsupportedProblem(
+            f"{what}: takes {ClassBalanced.kind} problems, this one is {problem.kind}; solve or "
+            "compare it, or take to_cvxpy() as its model"
+        )
+    return problem
 
 
 def _refuse_non_finite_utility(utility: Floats, problem: ClassBalanced) -> None:

@@ -26,17 +26,19 @@ def nearest_centers(space: Space, centers: Ints) -> tuple[Ints, Floats]:
     space
         N points.
     centers
-        Dataset rows ``(m,)``, at least one, ascending.
+        Dataset rows ``(m,)``, ascending.
 
     Returns
     -------
     Ints
-        Dataset row of the nearest center ``(N,)``.
+        Dataset row of the nearest center ``(N,)``; -1 where there are none.
     Floats
-        Distance to it ``(N,)``.
+        Distance to it ``(N,)``; inf where there are none.
     """
-    nearest = np.empty(space.size, dtype=np.int64)
-    distances = np.empty(space.size)
+    nearest = np.full(space.size, -1, dtype=np.int64)
+    distances = np.full(space.size, np.inf)
+    if not len(centers):
+        return nearest, distances
     sites = space.sites(centers)
     for start, stop in space.blocks(len(centers)):
         rough = to_numpy(space.rough(start, stop, sites))
@@ -75,9 +77,11 @@ def coverage_radius(space: Space, centers: Ints, outliers: int, nearest: Ints | 
     float
         R in the unit of the space's distance.
     """
-    if nearest is None:
+    if nearest is None or not len(centers):
         return _largest(nearest_centers(space, centers)[1], outliers)
-    at_most = space.pairs(np.arange(space.size), nearest)
+    # A row that is no center bounds nothing, whoever says that it is near.
+    known = np.isin(nearest, centers)
+    at_most = space.pairs(np.arange(space.size), np.where(known, nearest, centers[0]))
     settled = np.zeros(space.size, dtype=bool)
     while True:
         far = np.argpartition(-at_most, outliers)[: outliers + 1]

@@ -58,21 +58,28 @@ def proves_radius(
         Whether the proof holds, in float64 on the distances themselves.
     """
     used = np.flatnonzero(weights > 0)
-    rows, weights = rows[used], weights[used]
-    names, of_group = np.unique(groups[used] * (outliers == 0), return_inverse=True)
+    rows, weights, groups = rows[used], weights[used], groups[used] * (outliers == 0)
     if not len(rows) or not np.isfinite(weights).all():
         return False
-    weight_in = np.zeros((len(rows), len(names)))
-    weight_in[np.arange(len(rows)), of_group] = weights
-    heaviest = np.zeros(len(names))
+    weights = weights / weights.max()  # so that sums stay finite
+    order = np.argsort(groups, kind="stable")
+    rows, weights = rows[order], weights[order]
+    first_of = np.unique(groups[order], return_index=True)[1]
+    heaviest = np.zeros(len(first_of))
     sites = space.sites(rows)
     for start, stop in space.blocks(len(rows)):
         covers = space.nearer(start, stop, sites, radius)[candidates[start:stop]]
-        covered = covers @ weight_in
+        covered = np.add.reduceat(np.where(covers, weights, 0.0), first_of, axis=1)
         if ((covered > 0).sum(axis=1) > 1).any():
             return False
         heaviest = np.maximum(heaviest, covered.max(axis=0, initial=0.0))
-    total = weight_in.sum(axis=0) - np.sort(weights)[::-1][:outliers].sum()
-    with np.errstate(divide="ignore"):
-        needed = np.ceil(total / heaviest - ROUNDING)
-    return bool(needed[total > 0].sum() > budget)
+    if outliers:  # summed without them: a difference would be wrong by its rounding
+        total = np.sort(weights)[: max(len(weights) - outliers, 0)].sum(keepdims=True)
+    else:
+        total = np.add.reduceat(weights, first_of)
+    left = total > 0
+    with np.errstate(divide="ignore", over="ignore"):
+        ratio = total[left] / heaviest[left]
+    # Sums of k weights may be wrong by k roundings each.
+    needed = np.ceil(ratio * (1.0 - 4.0 * len(rows) * np.finfo(np.float64).eps) - ROUNDING)
+    return bool(needed.sum() > budget)

@@ -52,6 +52,11 @@ class InnerProducts(Space):
         """½ for a metric, ¼ for its square."""
         return SHARES[self.metric]
 
+    @property
+    def in_files(self) -> bool:
+        """Arrays and a metric: yes."""
+        return True
+
     @abstractmethod
     def _products(self, start: int, stop: int, sites: Sites) -> Any:
         """Return inner products ``(stop - start, m)`` of points in the working precision."""
@@ -59,11 +64,9 @@ class InnerProducts(Space):
     def rough(self, start: int, stop: int, sites: Sites) -> npt.NDArray[Any]:
         """Return rough squared distances; see `Space.rough`."""
         products = self._products(start, stop, sites)
-        xp = array_namespace(products)
-        where = device(products)
         products *= -2.0
-        products += xp.asarray(self.norms[start:stop, None], dtype=products.dtype, device=where)
-        products += xp.asarray(sites.norms[None], dtype=products.dtype, device=where)
+        products += _beside(self.norms[start:stop, None], products, products.dtype)
+        products += _beside(sites.norms[None], products, products.dtype)
         return products  # type: ignore[no-any-return]
 
     def rough_error(self, start: int, stop: int, sites: Sites) -> Floats:
@@ -98,6 +101,8 @@ class Embeddings(InnerProducts):
         ``(N, d)`` numbers: NumPy, memory-mapped, torch on any device, or shards.
     metric
         One of ``"euclidean"``, ``"squared-euclidean"``, ``"cosine"``.
+    argument
+        What messages call the values.
 
     Raises
     ------
@@ -105,10 +110,12 @@ class Embeddings(InnerProducts):
         Values that are not finite, a zero vector under cosine, an unknown metric.
     """
 
-    def __init__(self, values: Any, metric: str = "euclidean") -> None:
+    def __init__(
+        self, values: Any, metric: str = "euclidean", *, argument: str = "embeddings"
+    ) -> None:
         require_metric(metric)
-        self.metric = metric
-        self.matrix: Matrix = as_matrix(values, "embeddings")
+        self.metric, self.argument = metric, argument
+        self.matrix: Matrix = as_matrix(values, argument)
         self.size, self.dimension = self.matrix.shape
         self.scale: Floats | None = None
         self._validate()
@@ -133,7 +140,12 @@ class Embeddings(InnerProducts):
         self.mean = freeze(total / self.size)
         # A common offset ruins products in float32; a small one is not worth taking off.
         offset = float(self.mean @ self.mean)
-        self.offset = self.mean if offset > 0.2 * float(squares.mean()) else None
+        self.offset: Floats | None = None
+        if offset > 0.2 * float(squares.mean()):
+            # The same numbers in float32 and float64, or both would take off different offsets.
+            fits = float(np.abs(self.mean).max()) < SAFE_IN_FLOAT32[1]
+            rounded = self.mean.astype(np.float32 if fits else np.float64)
+            self.offset = freeze(rounded.astype(np.float64))
         if self.offset is not None:
             for first, chunk in self.matrix.chunks():
                 moved = self._placed(chunk, slice(first, first + len(chunk)))
@@ -151,8 +163,8 @@ class Embeddings(InnerProducts):
             bad = row[~np.isfinite(row)]
             if not len(bad):
                 raise InvalidInput(
-                    f"embeddings: row {first + wrong[0]} is too long to be measured in float64; "
-                    "scale the embeddings down"
+                    f"{self.argument}: row {first + wrong[0]} is too long to be measured in "
+                    "float64; scale them down"
                 )
             hint = (
                 "float16 overflowed: embed in float32, or scale down"
@@ -160,13 +172,13 @@ class Embeddings(InnerProducts):
                 else "embed the row again or leave it out of the dataset"
             )
             raise InvalidInput(
-                f"embeddings: row {first + wrong[0]} holds {bad[0]}; all numbers must be finite; "
-                f"{hint}"
+                f"{self.argument}: row {first + wrong[0]} holds {bad[0]}; all numbers must be "
+                f"finite; {hint}"
             )
         zero = np.flatnonzero(squares == 0.0)
         if len(zero) and self.metric == "cosine":
             raise InvalidInput(
-                f"embeddings: row {first + zero[0]} is all zeros, which has no direction; "
+                f"{self.argument}: row {first + zero[0]} is all zeros, which has no direction; "
                 "take metric='euclidean' or leave the row out"
             )
 
@@ -184,23 +196,36 @@ class Embeddings(InnerProducts):
     def _products(self, start: int, stop: int, sites: Sites) -> Any:
         block = self.matrix.stored(start, stop)
         xp = array_namespace(block)
-        where = device(block)
-
-        def like(values: Floats) -> Any:
-            return xp.asarray(values, dtype=getattr(xp, self.dtype.__name__), device=where)
-
-        if block.dtype != like(np.empty(0)).dtype:
-            block = xp.astype(block, getattr(xp, self.dtype.__name__))
+        working = _working(self.dtype, block)
+        # What float32 cannot hold must not be rounded before the offset is off.
+        narrow = dtype_name(block) in ("float32", "float16", "bfloat16")
+        placing = working if narrow or self.offset is None else xp.float64
+        if block.dtype != placing:
+            block = xp.astype(block, placing)
         if self.scale is not None:
-            block = block * like(self.scale[start:stop, None])
+            block = block * _beside(self.scale[start:stop, None], block, placing)
         if self.offset is not None:
-            block = block - like(self.offset)
-        return block @ like(sites.values).T
+            block = block - _beside(self.offset, block, placing)
+        if block.dtype != working:
+            block = xp.astype(block, working)
+        return block @ _beside(sites.values, block, working).T
+
+    def rough_error(self, start: int, stop: int, sites: Sites) -> Floats:
+        """Return the rounding error of products, and of points that are scaled before they move."""
+        error = super().rough_error(start, stop, sites)
+        if self.scale is None or self.offset is None:
+            return error
+        longest = float(np.sqrt(sites.norms.max(initial=0.0)))
+        return error + 4.0 * float(np.finfo(self.dtype).eps) * longest
 
     def points(self, rows: Ints) -> Floats:
         """Return points ``(k, d)`` in float64, of length 1 under cosine."""
         values = self.matrix.take(rows)
         return values if self.scale is None else values * self.scale[rows][:, None]
+
+    def facts(self) -> Mapping[str, Any]:
+        """Return the metric and d."""
+        return {"metric": self.metric, "dimension": self.dimension}
 
     def start(self) -> int:
         """Return the row nearest to the mean, the lowest on ties."""
@@ -252,9 +277,13 @@ class Embeddings(InnerProducts):
         found = np.empty(len(rows))
         step = max(CHUNK // self.dimension, 1)
         for at in range(0, len(rows), step):
-            ones, twos = self.points(rows[at : at + step]), self.points(others[at : at + step])
-            for k, (one, two) in enumerate(zip(ones, twos, strict=True)):
-                found[at + k] = cdist(one[None], two[None], name)[0, 0]
+            # One call for all pairs of one point: there are often few, the centers.
+            order = np.argsort(others[at : at + step], kind="stable")
+            points = self.points(rows[at : at + step][order])
+            distinct, starts = np.unique(others[at : at + step][order], return_index=True)
+            to, stops = self.points(distinct), [*starts[1:], len(order)]
+            for k, (low, high) in enumerate(zip(starts, stops, strict=True)):
+                found[at + order[low:high]] = cdist(points[low:high], to[k : k + 1], name)[:, 0]
         return found / 2.0 if self.metric == "cosine" else found
 
 
@@ -287,38 +316,49 @@ class Factored(InnerProducts):
     def __init__(self, left: Any, right: Any, metric: str = "euclidean") -> None:
         require_metric(metric)
         self.metric = metric
-        self.left, self.right = Embeddings(left), Embeddings(right)
+        self.left = Embeddings(left, argument="left")
+        self.right = Embeddings(right, argument="right")
         if self.left.size != self.right.size:
             raise InvalidInput(
-                f"embeddings: both factors must have the same rows; got {self.left.size} and "
+                f"left, right: must have the same rows; got {self.left.size} and "
                 f"{self.right.size}; pass them over one dataset"
             )
         self.size = self.left.size
         self.dimension = self.left.dimension + self.right.dimension
-        squares = self._inner(np.arange(self.size), np.arange(self.size))
+        lefts, rights = self._inner_each(np.arange(self.size), np.arange(self.size))
+        with np.errstate(over="ignore"):
+            squares = lefts * rights
+        wrong = np.flatnonzero(~np.isfinite(squares))
+        if len(wrong):
+            raise InvalidInput(
+                f"left, right: row {wrong[0]} of their product is too long to be measured in "
+                "float64; scale them down"
+            )
         self.scale: Floats | None = None
         if metric == "cosine":
-            if (squares == 0.0).any():
+            zero = np.flatnonzero(squares == 0.0)
+            if len(zero):
                 raise InvalidInput(
-                    f"embeddings: row {int(np.flatnonzero(squares == 0.0)[0])} is all zeros, which "
-                    "has no direction; take metric='euclidean' or leave the row out"
+                    f"left, right: row {zero[0]} of their product is all zeros, which has no "
+                    "direction; take metric='euclidean' or leave the row out"
                 )
             self.scale = freeze(1.0 / np.sqrt(squares))
-            squares = np.ones(self.size)
+            lefts, squares = 1.0 / rights, np.ones(self.size)
         self.norms = freeze(squares)
         low, high = SAFE_IN_FLOAT32
-        self.dtype = np.float32 if low < float(np.sqrt(squares.max())) < high else np.float64
+        longest = [float(np.sqrt(each.max())) for each in (lefts, rights, squares)]
+        fits = all(low < length < high for length in longest)
+        self.dtype = np.float32 if fits else np.float64
 
-    def _inner(self, rows: Ints, others: Ints) -> Floats:
-        """Return inner products of pairs, as given, summed alike wherever they are asked for."""
-        found = np.empty(len(rows))
+    def _inner_each(self, rows: Ints, others: Ints) -> tuple[Floats, Floats]:
+        """Return both factors' inner products of pairs, the same bits wherever asked for."""
+        found = np.empty((2, len(rows)))
         step = max(CHUNK // self.dimension, 1)
         for at in range(0, len(rows), step):
             some, to = rows[at : at + step], others[at : at + step]
-            found[at : at + step] = np.einsum(
-                "ij,ij->i", self.left.matrix.take(some), self.left.matrix.take(to)
-            ) * np.einsum("ij,ij->i", self.right.matrix.take(some), self.right.matrix.take(to))
-        return found
+            for k, part in enumerate((self.left.matrix, self.right.matrix)):
+                found[k, at : at + step] = np.einsum("ij,ij->i", part.take(some), part.take(to))
+        return found[0], found[1]
 
     def sites(self, rows: Ints) -> Sites:
         """Prepare points for `rough`."""
@@ -333,18 +373,18 @@ class Factored(InnerProducts):
         for part, values in zip((self.left, self.right), sites.values, strict=True):
             block = part.matrix.stored(start, stop)
             xp = array_namespace(block)
-            dtype = getattr(xp, self.dtype.__name__)
+            dtype = _working(self.dtype, block)
             block = block if block.dtype == dtype else xp.astype(block, dtype)
             if self.scale is not None and part is self.left:
-                scale = self.scale[start:stop, None]
-                block = block * xp.asarray(scale, dtype=dtype, device=device(block))
-            inner = block @ xp.asarray(values, dtype=dtype, device=device(block)).T
+                block = block * _beside(self.scale[start:stop, None], block, dtype)
+            inner = block @ _beside(values, block, dtype).T
             product = inner if product is None else product * inner
         return product
 
     def pairs(self, rows: Ints, others: Ints) -> Floats:
         """Return the distances ``(k,)`` of pairs; see `Space.pairs`."""
-        inner = self._inner(rows, others)
+        lefts, rights = self._inner_each(rows, others)
+        inner = lefts * rights
         if self.scale is not None:
             inner *= self.scale[rows] * self.scale[others]
         squared = self.norms[rows] + self.norms[others] - 2.0 * inner
@@ -357,6 +397,15 @@ class Factored(InnerProducts):
         for at, row in enumerate(rows):
             table[at] = self.pairs(np.full(len(others), row), others)
         return table
+
+    def facts(self) -> Mapping[str, Any]:
+        """Return the metric, A·d, and A and d."""
+        factors = [self.left.dimension, self.right.dimension]
+        return {
+            "metric": self.metric,
+            "dimension": factors[0] * factors[1],
+            "factors": factors,
+        }
 
     def start(self) -> int:
         """Return the row nearest to the mean, the lowest on ties."""
@@ -392,3 +441,25 @@ def require_metric(metric: Any) -> None:
     """Raise `InvalidInput` unless a metric is known."""
     if metric not in METRICS:
         raise InvalidInput(f"metric: must be one of {', '.join(METRICS)}; got {metric!r}")
+
+
+def _beside(values: Floats, block: Any, dtype: Any) -> Any:
+    """Return values in a type on a block's device; a copy, since torch takes no read-only array."""
+    return array_namespace(block).asarray(np.array(values), dtype=dtype, device=device(block))
+
+
+def _working(dtype: type, block: Any) -> Any:
+    """Return the type to take products in, where a block is.
+
+    Torch can be told to take TF32 or bfloat16 for float32 products, which errs more than
+    `rough_error` says; of float64 it takes none.
+    """
+    xp = array_namespace(block)
+    asked = getattr(xp, "get_float32_matmul_precision", None)
+    try:
+        whole = asked is None or (
+            asked() == "highest" and not xp.is_autocast_enabled(block.device.type)
+        )
+    except RuntimeError:  # set by its newer names, which this one cannot tell
+        whole = False
+    return getattr(xp, dtype.__name__) if whole else xp.float64

@@ -34,7 +34,7 @@ class GivenDistances(Space):
         shards. Or a function that takes rows ``(k,)`` and returns their distances ``(k, N)`` to all
         rows; its rows are validated as they come.
     size
-        N, for a function.
+        N, for a function; a matrix has its own.
 
     Raises
     ------
@@ -50,9 +50,10 @@ class GivenDistances(Space):
         if callable(distances):
             if size is None:
                 raise InvalidInput("size: a function of rows needs N beside it; pass size=N")
-            self.rows_of, self.size = distances, int(as_number(size, "size"))
-            if self.size < 1:
+            number = as_number(size, "size")
+            if not (number >= 1 and number.is_integer()):
                 raise InvalidInput(f"size: must be a whole number, at least 1; got {size}")
+            self.rows_of, self.size = distances, int(number)
             self._digest = self._hashed(np.linspace(0, self.size - 1, SAMPLED).astype(np.int64))
             return
         self.matrix = as_matrix(distances, "distances")
@@ -62,7 +63,14 @@ class GivenDistances(Space):
                 f"distances: must be square; got shape {self.matrix.shape}; "
                 "pass one row and one column for each point, or KCenter(embeddings, ...)"
             )
+        if size is not None and as_number(size, "size") != self.size:
+            raise InvalidInput(f"size: {size} for a matrix of {self.size} rows; leave it out")
         self._validate()
+
+    @property
+    def in_files(self) -> bool:
+        """Whether it is a matrix."""
+        return self.rows_of is None
 
     def _validate(self) -> None:
         running = ArrayHash("distances", self.matrix.shape)
@@ -73,14 +81,7 @@ class GivenDistances(Space):
         for a in range(0, self.size, TILE):
             for b in range(a, self.size, TILE):
                 one, other = self._tile(a, b), self._tile(b, a).T
-                wrong = np.argwhere(one != other)
-                if len(wrong):
-                    i, j = (int(at) for at in wrong[0])
-                    raise InvalidInput(
-                        f"distances: must be symmetric; entry ({a + i}, {b + j}) is "
-                        f"{one[i, j]:.9g}, entry ({b + j}, {a + i}) is {other[i, j]:.9g}; "
-                        "pass (D + D.T) / 2 if that is what you mean"
-                    )
+                _refuse_asymmetric(one, other, np.arange(a, self.size), np.arange(b, self.size))
 
     def _tile(self, row: int, column: int) -> npt.NDArray[Any]:
         rows = self.matrix.stored(row, min(row + TILE, self.size))
@@ -89,7 +90,10 @@ class GivenDistances(Space):
     def _hashed(self, rows: Ints) -> bytes:
         sampled = np.unique(rows)
         running = ArrayHash("distances", (self.size, self.size))
-        running.update(self._take(sampled))
+        values = self._take(sampled)
+        running.update(values)
+        among = values[:, sampled]
+        _refuse_asymmetric(among, among.T, sampled, sampled)
         return running.digest()
 
     def _take(self, rows: Ints) -> Floats:
@@ -185,3 +189,16 @@ class GivenDistances(Space):
                 "distances: a function cannot be saved; pass the matrix or embeddings to save"
             )
         return {"distances": self.matrix}
+
+
+def _refuse_asymmetric(
+    one: npt.NDArray[Any], other: npt.NDArray[Any], rows: Ints, columns: Ints
+) -> None:
+    wrong = np.argwhere(one != other)
+    if len(wrong):
+        i, j = (int(at) for at in wrong[0])
+        raise InvalidInput(
+            f"distances: must be symmetric; entry ({rows[i]}, {columns[j]}) is {one[i, j]:.9g}, "
+            f"entry ({columns[j]}, {rows[i]}) is {other[i, j]:.9g}; "
+            "pass (D + D.T) / 2 if that is what you mean"
+        )

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from .arrays import Floats, Ints, as_integers, as_number, as_vector, freeze
+from .arrays import Floats, Ints, as_integers, as_matrix, as_number, as_vector, freeze
 from .base import Certificate, Evaluation, Sense
 from .class_balanced import ClassBalanced
 from .coverage import coverage_radius, nearest_centers
 from .covering_bound import proves_radius
-from .embeddings import Embeddings
+from .embeddings import Embeddings, Factored
 from .errors import InvalidInput
 from .given_distances import GivenDistances
+from .layouts import BALANCE_ARRAYS, BALANCE_PARAMETERS, Layout
 from .selection import SelectionProblem
 from .spaces import Space
 
@@ -68,6 +69,12 @@ class KCenter(SelectionProblem):
 
     kind: ClassVar[str] = "k-center"
     sense: ClassVar[Sense] = Sense.MIN
+    layout: ClassVar[Layout] = Layout(
+        parameters={"metric": (str,), "outliers": (int,), **BALANCE_PARAMETERS},
+        arrays=("embeddings", "left", "right", "distances", *BALANCE_ARRAYS),
+        sources=(("embeddings",), ("left", "right"), ("distances",)),
+    )
+    baseline_method: ClassVar[str] = "random"
     space: Space
     outliers: int
     balancing: ClassBalanced | None = field(init=False)
@@ -92,19 +99,33 @@ class KCenter(SelectionProblem):
         ids: Any = None,
         table: Mapping[str, Any] | None = None,
     ) -> None:
-        space = embeddings if isinstance(embeddings, Space) else Embeddings(embeddings, metric)
-        self._set(space=space)
+        self._set(space=_as_space(embeddings, metric))
+        space = self.space
         self._set_rows(space.size, budget, labeled, candidates, constraints, ids, table)
         self._set(outliers=self._as_outliers(outliers))
         if probs is None:
-            if as_number(balance, "balance") != 0:
+            stated = {
+                "balance": as_number(balance, "balance") != 0,
+                "target": not (isinstance(target, str) and target == "paper"),
+                "labeled_classes": labeled_classes is not None,
+                "labeled_counts": labeled_counts is not None,
+                "distance": distance != "l1",
+                "ground_cost": ground_cost is not None,
+            }
+            for name in (name for name, is_stated in stated.items() if is_stated):
                 raise InvalidInput(
-                    f"balance: {balance} needs class probabilities; pass probs, or balance=0"
+                    f"{name}: needs class probabilities; pass probs, or leave {name} out"
                 )
             self._set(balancing=None)
             return
+        matrix = as_matrix(probs, "probs")
+        if matrix.shape[0] != space.size:
+            raise InvalidInput(
+                f"probs: must have one row for each of {space.size} points; got {matrix.shape[0]}; "
+                "score the dataset that was embedded"
+            )
         balancing = ClassBalanced(
-            probs,
+            matrix,
             np.zeros(space.size),
             budget,
             balance=balance,
@@ -116,6 +137,7 @@ class KCenter(SelectionProblem):
             labeled=self.labeled,
             candidates=self.candidates,
             constraints=self.constraints,
+            ids=self.ids,
         )
         self._set(balancing=balancing)
 
@@ -145,6 +167,46 @@ class KCenter(SelectionProblem):
         """
         return cls(GivenDistances(distances, size), budget, **arguments)
 
+    @classmethod
+    def from_file(
+        cls,
+        *,
+        metric: str | None = None,
+        embeddings: Any = None,
+        left: Any = None,
+        right: Any = None,
+        distances: Any = None,
+        **arguments: Any,
+    ) -> KCenter:
+        """Make the problem from embeddings, from both factors of them, or from distances."""
+        if distances is not None:
+            if metric is not None:
+                raise InvalidInput("metric: given distances have their own; take metric out")
+            return cls.from_distances(distances, **arguments)
+        metric = "euclidean" if metric is None else metric
+        if left is not None:
+            return cls(Factored(left, right, metric), **arguments)
+        return cls(embeddings, metric=metric, **arguments)
+
+    @property
+    def in_files(self) -> bool:
+        """Whether a problem file can hold its space."""
+        return self.space.in_files
+
+    @property
+    def class_balance(self) -> ClassBalanced | None:
+        """The class-balance term as a problem without utility, or None without probabilities."""
+        return self.balancing
+
+    @property
+    def term_names(self) -> tuple[str, ...]:
+        """The radius, and the imbalance where there are probabilities."""
+        return ("radius",) if self.balancing is None else ("radius", "imbalance")
+
+    def facts(self) -> Mapping[str, Any]:
+        """Return the space's facts and how many rows may stay uncovered."""
+        return {**self.space.facts(), "outliers": self.outliers}
+
     @property
     def balance(self) -> float:
         """λ, 0 without class probabilities."""
@@ -158,9 +220,6 @@ class KCenter(SelectionProblem):
     @cached_property
     def to_fixed(self) -> tuple[Ints, Floats]:
         """Each row's nearest fixed center and its distance ``(N,)``; -1 and inf without any."""
-        if not len(self.fixed):
-            size = self.space.size
-            return np.full(size, -1, dtype=np.int64), np.full(size, np.inf)
         return nearest_centers(self.space, self.fixed)
 
     def evaluate(self, answer: Any, nearest: Ints | None = None) -> Evaluation:
@@ -223,11 +282,14 @@ class KCenter(SelectionProblem):
             return 0.0
         rows = as_integers(values["rows"], "certificate rows")
         inside = (rows >= 0) & (rows < self.space.size)
-        if not inside.all() or len(np.unique(rows)) < len(rows):
+        if rows.ndim != 1 or not inside.all() or len(np.unique(rows)) < len(rows):
             raise InvalidInput("certificate rows: must be distinct rows of the dataset")
-        weights = as_vector(values.get("weights", np.ones(len(rows))), "weights", len(rows))
-        groups = as_integers(values.get("groups", np.zeros(len(rows))), "groups")
-        radius = as_number(values["radius"], "certificate radius")
+        count = len(rows)
+        weights = as_vector(values.get("weights", np.ones(count)), "certificate weights", count)
+        groups = as_integers(values.get("groups", np.zeros(count)), "certificate groups")
+        if groups.shape != (count,):
+            raise InvalidInput(f"certificate groups: must have {count} values; got {groups.shape}")
+        radius = as_number(values.get("radius"), "certificate radius")
         uncovered = self.to_fixed[1][rows] >= radius
         holds = proves_radius(
             self.space,
@@ -290,3 +352,14 @@ class KCenter(SelectionProblem):
                 "is nothing to cover; take fewer"
             )
         return int(number)
+
+
+def _as_space(embeddings: Any, metric: str) -> Space:
+    if not isinstance(embeddings, Space):
+        return Embeddings(embeddings, metric)
+    if metric not in ("euclidean", embeddings.name):
+        raise InvalidInput(
+            f"metric: {metric!r} for a {type(embeddings).__name__} that has its own, "
+            f"{embeddings.name!r}; leave metric out"
+        )
+    return embeddings

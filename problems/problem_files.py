@@ -23,29 +23,18 @@ from .base import plain
 from .class_balanced import ClassBalanced
 from .constraints import CONSTRAINTS, Constraint
 from .errors import InvalidInput
+from .k_center import KCenter
 
 if TYPE_CHECKING:
+    from .layouts import Layout
     from .selection import SelectionProblem
 
 FORMAT = 1
 
-
-@dataclass(frozen=True)
-class Layout:
-    """What a problem file of one kind may hold, beyond what all selection problems share."""
-
-    problem: type[ClassBalanced]
-    parameters: Mapping[str, tuple[type, ...]]
-    arrays: tuple[str, ...]
-
-
-LAYOUTS = {
-    ClassBalanced.kind: Layout(
-        problem=ClassBalanced,
-        parameters={"balance": (float, int), "target": (str, list), "distance": (str,)},
-        arrays=("probs", "utility", "target", "labeled_classes", "labeled_counts", "ground_cost"),
-    ),
+KINDS: Mapping[str, type[SelectionProblem]] = {
+    problem.kind: problem for problem in (ClassBalanced, KCenter)
 }
+"""What a file's ``kind`` may be."""
 ROWS = ("labeled", "candidates")
 SOLVE = {
     "method": (str,),
@@ -119,15 +108,15 @@ class _Reader:
         require_known(content, {"labelcut", "problem", "data", "constraint", "solve"}, "top level")
         stated, data = _table(content, "problem"), _table(content, "data")
         kind = stated.get("kind")
-        if not (isinstance(kind, str) and kind in LAYOUTS):
-            raise InvalidInput(f"[problem] kind: must be one of {', '.join(LAYOUTS)}; got {kind!r}")
-        layout = LAYOUTS[kind]
+        if not (isinstance(kind, str) and kind in KINDS):
+            raise InvalidInput(f"[problem] kind: must be one of {', '.join(KINDS)}; got {kind!r}")
+        layout = KINDS[kind].layout
         twice = sorted(set(stated) & set(data))
         if twice:
             raise InvalidInput(
                 f"{twice[0]}: stands in [problem] and in [data]; take one of them out"
             )
-        problem = layout.problem(
+        problem = KINDS[kind].from_file(
             **self._parameters(stated, layout),
             **self._arrays(data, layout),
             constraints=self._constraints(data),
@@ -145,10 +134,8 @@ class _Reader:
 
     def _arrays(self, data: Mapping[str, Any], layout: Layout) -> dict[str, Any]:
         require_known(data, {*layout.arrays, *ROWS, "ids", "table", "truth"}, "[data]")
+        layout.require_source(data)
         arrays = {key: self._array(data[key], key) for key in layout.arrays if key in data}
-        missing = [key for key in ("probs", "utility") if key not in arrays]
-        if missing:
-            raise InvalidInput(f"[data] {missing[0]}: is missing; name its array file")
         rows = {key: self._rows(data, data[key], key) for key in ROWS if key in data}
         table = _table(data, "table", needed=False)
         columns = {name: self._array(source, name) for name, source in table.items()}

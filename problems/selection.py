@@ -20,6 +20,10 @@ from .fingerprint import fingerprint, hash_array
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
+    from typing import Self
+
+    from .class_balanced import ClassBalanced
+    from .layouts import Layout
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -75,6 +79,10 @@ class SelectionProblem(Problem):
         Hard constraints; every one holds in every selection that a solver returns.
     """
 
+    layout: ClassVar[Layout]
+    """What its problem files may hold."""
+    baseline_method: ClassVar[str]
+    """The method whose answer `baseline` is the objective of."""
     budget: int
     labeled: Ints
     candidates: Ints
@@ -228,6 +236,30 @@ class SelectionProblem(Problem):
 
     def notes(self) -> Mapping[str, str]:
         """Return what a solution's ``info`` should say of the problem, by topic."""
+        return {}
+
+    @classmethod
+    def from_file(cls, **arguments: Any) -> Self:
+        """Make the problem from what a file states, by the names of its `layout`."""
+        return cls(**arguments)
+
+    @property
+    def in_files(self) -> bool:
+        """Whether a problem file can hold it; functions can stand in no file."""
+        return True
+
+    @property
+    def class_balance(self) -> ClassBalanced | None:
+        """The part of the problem that is about classes, or None without probabilities."""
+        return None
+
+    @property
+    @abstractmethod
+    def term_names(self) -> tuple[str, ...]:
+        """Names of the terms that tell one answer from another."""
+
+    def facts(self) -> Mapping[str, Any]:
+        """Return what else describes the problem, by names that people read, in JSON's types."""
         return {}
 
     @abstractmethod

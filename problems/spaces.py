@@ -59,6 +59,15 @@ class Space(ABC):
     metric, ¼ for its square, None where there is no triangle inequality."""
     size: int
 
+    @property
+    def in_files(self) -> bool:
+        """Whether a problem file can hold it: whether `arrays` and `parameters` make it again."""
+        return False
+
+    def facts(self) -> Mapping[str, Any]:
+        """Return what describes it to people, in JSON's types."""
+        return {"metric": self.name}
+
     @abstractmethod
     def between(self, rows: Ints, others: Ints) -> Floats:
         """Return the distances ``(k, m)`` in float64, bit-identical however they are asked for."""
@@ -119,7 +128,10 @@ class Space(ABC):
         The rough distances decide all but the pairs at the limit, and `pairs` decides those.
         """
         rough = to_numpy(self.rough(start, stop, sites))
-        limit = float(self.to_rough(np.array([radius]))[0]) if np.isfinite(radius) else np.inf
+        with np.errstate(over="ignore"):
+            limit = float(self.to_rough(np.array([max(radius, 0.0)]))[0])
+        if limit > float(np.finfo(rough.dtype).max):
+            return np.ones(rough.shape, dtype=bool)
         # Squares of the radius are rounded as well.
         error = self.rough_error(start, stop, sites)[:, None] + 4e-16 * abs(limit)
         near = rough < limit

@@ -6,17 +6,19 @@ import json
 import subprocess
 import sys
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..problems.base import TINY, Sense, absolute_gap
-from ..problems.errors import InvalidInput
+from ..problems.base import TINY, Sense, StoppedBy, absolute_gap
+from ..problems.errors import InvalidInput, NotEnoughMemory, UnsupportedProblem
 from ..problems.problem_files import save_problem
 from ..problems.solution_files import load_solution, solution_to_dict
 from ..solvers import methods as list_methods
+from ..solvers import solve
 from ..solvers.registry import choose
 from .metrics import as_truth, predicted_l1, true_l1
 
@@ -24,23 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from ..problems.arrays import Ints
-    from ..problems.class_balanced import ClassBalanced
-    from ..problems.selection import Selection
-
-
-MEASURES = (
-    "objective",
-    "bound",
-    "to_bound",
-    "of_top",
-    "utility",
-    "imbalance",
-    "l1_predicted",
-    "l1_true",
-    "seconds",
-    "megabytes",
-)
-"""What a comparison measures of every method, the names of its numbers in `Comparison.rows`."""
+    from ..problems.selection import Selection, SelectionProblem
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +40,7 @@ class Run:
     solution
         Its answer, or None if it refused or failed.
     megabytes
-        Peak resident memory of its processes, or None where the system does not tell.
+        Peak resident memory of its processes, or None where nobody can tell.
     refusal
         Why it would not begin, or None.
     failure
@@ -83,12 +69,15 @@ class Comparison:
         All runs, in the order of methods and seeds.
     interrupted
         Whether Ctrl-C ended the comparison early.
+    in_process
+        Whether all runs shared this process, since the problem holds a function that no file can.
     """
 
-    problem: ClassBalanced
+    problem: SelectionProblem
     truth: Ints | None
     runs: tuple[Run, ...]
     interrupted: bool = False
+    in_process: bool = False
 
     @property
     def bound(self) -> float | None:
@@ -106,8 +95,10 @@ class Comparison:
     def rows(self) -> list[dict[str, Any]]:
         """Return one row a method, numbers averaged over its seeds.
 
-        ``to_bound`` is the gap to the best proven bound, ``of_top`` the same as a share of the gap
-        that top utility leaves; ``l1_true`` is of the true labels, ``l1_predicted`` of P.
+        ``to_bound`` is the gap to the best proven bound, ``of_baseline`` the same as a share of the
+        gap that the problem's baseline leaves (`SelectionProblem.baseline_method`). The problem's
+        terms follow by name, and with class probabilities ``l1_predicted``, of P, and ``l1_true``,
+        of the true labels.
         """
         names = dict.fromkeys(run.method for run in self.runs)
         return [self._row([run for run in self.runs if run.method == name]) for name in names]
@@ -117,7 +108,9 @@ class Comparison:
         return {
             "bound": self.bound,
             "bound_from": self.bound_from,
+            "baseline": self.problem.baseline_method,
             "interrupted": self.interrupted,
+            "in_process": self.in_process,
             "methods": self.rows(),
             "runs": [
                 {
@@ -138,6 +131,14 @@ class Comparison:
             if run.method == method:
                 return run.solution
         return None
+
+    @cached_property
+    def _way(self) -> float | None:
+        """How far the baseline is from the best proven bound."""
+        baseline = None if self.bound is None else self.problem.baseline()
+        if baseline is None or self.bound is None:
+            return None
+        return absolute_gap(self.problem.sense, baseline, self.bound)
 
     def _proven(self) -> dict[str, float]:
         """Bounds by method; one that found no answer may have proven one all the same."""
@@ -172,36 +173,34 @@ class Comparison:
         }
 
     def _measures(self, run: Run) -> dict[str, float | None]:
-        solution = run.solution
+        solution, problem = run.solution, self.problem
         objective = None if solution is None else solution.objective
-        if solution is None or objective is None:
-            return {
-                **dict.fromkeys(MEASURES),
-                "bound": None if solution is None else solution.bound,
-                "seconds": None if solution is None else solution.runtime,
-                "megabytes": run.megabytes,
-            }
-        gap = None if self.bound is None else absolute_gap(solution.sense, objective, self.bound)
-        baseline = self.problem.baseline()
-        way = None
-        if baseline is not None and self.bound is not None:
-            way = absolute_gap(solution.sense, baseline, self.bound)
-        return {
+        measured: dict[str, float | None] = {
             "objective": objective,
-            "bound": solution.bound,
-            "to_bound": None if gap is None else gap / max(abs(objective), TINY),
-            "of_top": gap / way if gap is not None and way else None,
-            "utility": solution.terms["utility"],
-            "imbalance": solution.terms["imbalance"],
-            "l1_predicted": predicted_l1(self.problem.probs, solution.indices),
-            "l1_true": true_l1(self.problem, solution, self.truth),
-            "seconds": solution.runtime,
-            "megabytes": run.megabytes,
+            "bound": None if solution is None else solution.bound,
+            "to_bound": None,
+            "of_baseline": None,
+            **dict.fromkeys(problem.term_names),
         }
+        if problem.class_balance is not None:
+            measured |= {"l1_predicted": None, "l1_true": None}
+        measured["seconds"] = None if solution is None else solution.runtime
+        measured["megabytes"] = run.megabytes
+        if solution is None or objective is None:
+            return measured
+        if self.bound is not None:
+            gap = absolute_gap(solution.sense, objective, self.bound)
+            measured["to_bound"] = gap / max(abs(objective), TINY)
+            measured["of_baseline"] = gap / self._way if self._way else None
+        measured |= {name: solution.terms[name] for name in problem.term_names}
+        if problem.class_balance is not None:
+            measured["l1_predicted"] = predicted_l1(problem.class_balance.probs, solution.indices)
+            measured["l1_true"] = true_l1(problem, solution, self.truth)
+        return measured
 
 
 def compare(
-    problem: ClassBalanced,
+    problem: SelectionProblem,
     methods: Sequence[str] | None = None,
     seeds: Sequence[int] = (0,),
     *,
@@ -214,7 +213,8 @@ def compare(
     """Run methods side by side and measure them against the best proven bound.
 
     Each run has a process of its own, so that seconds and peak memory are its own, and so that one
-    that fails leaves the others their rows.
+    that fails leaves the others their rows. Only a problem over a function of distances, which no
+    other process can have, is solved in this one; the comparison says so.
 
     Parameters
     ----------
@@ -258,19 +258,41 @@ def compare(
         planned += [(name, int(seed)) for seed in (seeds if method.random else seeds[:1])]
     limits = {"time_limit": time_limit, "gap_tol": gap_tol, "abs_gap_tol": abs_gap_tol}
     runs: list[Run] = []
+    apart = problem.in_files
     with TemporaryDirectory(prefix="labelcut-") as folder:
         path = Path(folder) / "problem.toml"
-        save_problem(problem, path)
+        if apart:
+            save_problem(problem, path)
         for at, (name, seed) in enumerate(planned):
             try:
                 if progress is not None:
                     progress(f"{name} (run {at + 1} of {len(planned)})")
-                runs.append(_measure(path, name, seed, limits))
+                run = (
+                    _measure(path, name, seed, limits)
+                    if apart
+                    else _here(problem, name, seed, limits)
+                )
+                runs.append(run)
+                stopped = None if run.solution is None else run.solution.stopped_by
+                if stopped is StoppedBy.INTERRUPT:
+                    raise KeyboardInterrupt
             except KeyboardInterrupt:
                 if not runs:
                     raise
-                return Comparison(problem, known, tuple(runs), interrupted=True)
-    return Comparison(problem, known, tuple(runs))
+                return Comparison(problem, known, tuple(runs), True, not apart)
+    return Comparison(problem, known, tuple(runs), False, not apart)
+
+
+def _here(problem: SelectionProblem, method: str, seed: int, limits: Mapping[str, Any]) -> Run:
+    try:
+        solution = solve(problem, method, seed=seed, **limits)
+    except (NotEnoughMemory, UnsupportedProblem) as error:
+        return Run(method, seed, refusal=str(error))
+    except InvalidInput:
+        raise
+    except Exception as error:  # the user's function may raise anything
+        return Run(method, seed, failure=f"{type(error).__name__}: {error}")
+    return Run(method, seed, solution)
 
 
 def _measure(path: Path, method: str, seed: int, limits: Mapping[str, float]) -> Run:

@@ -11,8 +11,7 @@ from ..problems.errors import InvalidInput
 from ..problems.probabilities import Probabilities
 
 if TYPE_CHECKING:
-    from ..problems.class_balanced import ClassBalanced
-    from ..problems.selection import Selection
+    from ..problems.selection import Selection, SelectionProblem
 
 
 def l1_score(labels: Any, n_classes: int) -> float:
@@ -77,15 +76,19 @@ def predicted_l1(probs: Any, rows: Any) -> float:
     return _score(probs.total(as_rows(rows, "rows", probs.shape[0])))
 
 
-def true_l1(problem: ClassBalanced, solution: Selection, truth: Ints | None) -> float | None:
-    """Return the L1 score of a choice's true labels, or None where they are not all known."""
-    if truth is None or not len(solution.indices):
+def true_l1(problem: SelectionProblem, solution: Selection, truth: Ints | None) -> float | None:
+    """Return the L1 score of a choice's true labels, or None where they are not all known.
+
+    None too without class probabilities, which say how many classes there are.
+    """
+    balanced = problem.class_balance
+    if balanced is None or truth is None or not len(solution.indices):
         return None
     labels = truth[solution.indices]
-    return None if (labels < 0).any() else l1_score(labels, problem.n_classes)
+    return None if (labels < 0).any() else l1_score(labels, balanced.n_classes)
 
 
-def as_truth(truth: Any, problem: ClassBalanced) -> Ints | None:
+def as_truth(truth: Any, problem: SelectionProblem) -> Ints | None:
     """Return the true class of every row ``(N,)``, -1 where it is not known; None stays None.
 
     Raises
@@ -96,16 +99,18 @@ def as_truth(truth: Any, problem: ClassBalanced) -> Ints | None:
     if truth is None:
         return None
     classes = as_integers(truth, "truth")
-    size, n_classes = problem.dataset.size, problem.n_classes
+    size, balanced = problem.dataset.size, problem.class_balance
     if classes.shape != (size,):
         raise InvalidInput(
             f"truth: must hold one class for each of {size} rows; got shape {classes.shape}; "
             "use -1 where it is not known"
         )
-    wrong = np.flatnonzero((classes < -1) | (classes >= n_classes))
+    top = np.inf if balanced is None else balanced.n_classes - 1
+    wrong = np.flatnonzero((classes < -1) | (classes > top))
     if len(wrong):
+        span = "be ≥ 0" if balanced is None else f"lie in 0..{top}"
         raise InvalidInput(
-            f"truth: classes must lie in 0..{n_classes - 1}, -1 where not known; "
+            f"truth: classes must {span}, -1 where not known; "
             f"{problem.dataset.name(int(wrong[0]))} has {classes[wrong[0]]}; "
             "number classes as the columns of probs"
         )

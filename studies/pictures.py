@@ -1,7 +1,8 @@
-"""Pictures of choices: which classes they hold, and utility against imbalance."""
+"""Pictures of choices: which classes they hold, what they cover, and what balance costs."""
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,34 +11,38 @@ import numpy as np
 from ..problems.atomic import atomic_file, require_writable
 from ..problems.base import Sense
 from ..problems.errors import InvalidInput
+from .coverage_pictures import MARKERS, curves, draw_curves, draw_map
 from .metrics import as_truth
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import Any
 
     from matplotlib.axes import Axes
 
     from ..problems.arrays import Floats, Ints
     from ..problems.class_balanced import ClassBalanced
-    from ..problems.selection import Selection
+    from ..problems.k_center import KCenter
+    from ..problems.selection import Selection, SelectionProblem
     from .trade_off import Frontier
 
 FEW_CLASSES = 30
 """Up to this many classes get a bar each; more are drawn as lines."""
-MARKERS = "os^Dv*Xp"
 
 
 def plot_choices(
-    problem: ClassBalanced,
+    problem: SelectionProblem,
     choices: Mapping[str, Selection],
     path: str | Path,
     *,
     truth: Any = None,
 ) -> None:
-    """Draw the classes of each choice beside the target, and utility against imbalance.
+    """Draw what each choice is worth, and the best bound that the choices prove, dotted.
 
-    In the last panel nothing lies above the dotted line, the best bound that the choices prove.
+    Of class-balanced problems: the classes of each choice beside the target, and utility against
+    imbalance, where nothing lies above the bound. Of k-center problems: the rows in a plane with
+    each choice and its radius; the radius after every pick, where an answer tells it
+    (``info["curve"]``); and the classes, where balance has a price.
 
     Parameters
     ----------
@@ -64,26 +69,22 @@ def plot_choices(
         raise InvalidInput("plot: no method found an answer; there is nothing to draw")
     path = Path(path)
     require_picture(path)
-    panels = [("predicted classes (Pᵀz)", _predicted(problem, drawn))]
-    known = as_truth(truth, problem)
-    if known is not None and all((known[choice.indices] >= 0).all() for choice in drawn.values()):
-        panels.append(("true classes", _true(problem, drawn, known)))
-    figure = Figure(figsize=(5.5 * (len(panels) + 1), 4.6), layout="constrained")
+    panels = PANELS[problem.kind](problem, drawn, as_truth(truth, problem))
+    figure = Figure(figsize=(5.5 * len(panels), 4.6), layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.subplots(1, len(panels) + 1)
-    for axis, (title, counts) in zip(axes, panels, strict=False):
-        _draw_classes(axis, problem.target, counts, title)
-    _draw_terms(axes[-1], problem, drawn)
+    axes = figure.subplots(1, len(panels), squeeze=False)[0]
+    for axis, draw in zip(axes, panels, strict=True):
+        draw(axis)
     entries = {
         label: handle
-        for axis in axes[[0, -1]]
+        for axis in axes
         for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)
     }
     figure.legend(
         entries.values(),
         entries.keys(),
         loc="outside lower center",
-        ncols=min(len(entries), 4 * len(axes)),
+        ncols=min(len(entries), PER_PANEL[problem.kind] * len(axes)),
         frameon=False,
     )
     with atomic_file(path) as temporary:
@@ -135,6 +136,45 @@ def require_picture(path: Path) -> None:
             f"plot: the suffix says the format; {path.name} has {got}; use .png, .svg or .pdf"
         )
     require_writable(path)
+
+
+def _balance_panels(
+    problem: ClassBalanced, choices: Mapping[str, Selection], truth: Ints | None
+) -> list[Callable[[Axes], None]]:
+    classes = _class_panels(problem, choices, truth)
+    return [*classes, partial(_draw_terms, problem=problem, choices=choices)]
+
+
+def _coverage_panels(
+    problem: KCenter, choices: Mapping[str, Selection], truth: Ints | None
+) -> list[Callable[[Axes], None]]:
+    panels: list[Callable[[Axes], None]] = [partial(draw_map, problem=problem, choices=choices)]
+    if curves(choices):
+        panels.append(partial(draw_curves, problem=problem, choices=choices))
+    if problem.balancing is not None and problem.balance:
+        panels += _class_panels(problem.balancing, choices, truth)
+    return panels
+
+
+PANELS: Mapping[str, Callable[..., list[Callable[[Axes], None]]]] = {
+    "class-balanced": _balance_panels,
+    "k-center": _coverage_panels,
+}
+"""What is drawn of each kind of problem, from left to right."""
+PER_PANEL = {"class-balanced": 4, "k-center": 2}
+"""Entries of the legend below each panel."""
+
+
+def _class_panels(
+    problem: ClassBalanced, choices: Mapping[str, Selection], truth: Ints | None
+) -> list[Callable[[Axes], None]]:
+    panels = [("predicted classes (Pᵀz)", _predicted(problem, choices))]
+    if truth is not None and all((truth[choice.indices] >= 0).all() for choice in choices.values()):
+        panels.append(("true classes", _true(problem, choices, truth)))
+    return [
+        partial(_draw_classes, target=problem.target, counts=counts, title=title)
+        for title, counts in panels
+    ]
 
 
 def _predicted(problem: ClassBalanced, choices: Mapping[str, Selection]) -> dict[str, Floats]:

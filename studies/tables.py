@@ -6,6 +6,7 @@ from math import floor, log10
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
+from rich.text import Text
 
 from ..problems.base import StoppedBy
 from ..solvers import methods
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from ..problems.arrays import Floats, Ints
     from ..problems.class_balanced import ClassBalanced
-    from ..problems.selection import Selection
+    from ..problems.selection import Selection, SelectionProblem
     from .comparing import Comparison
     from .trade_off import Frontier
 
@@ -45,20 +46,22 @@ def comparison_table(comparison: Comparison, name: str) -> Table:
         f"{name}   {problem.kind} ({problem.sense})   {len(problem.candidates):,} candidates   "
         f"budget {problem.budget:,}   {bound}"
     )
-    table = Table(title=title, title_justify="left", title_style="", box=None, pad_edge=False)
+    head = Text(title, no_wrap=True, overflow="ignore")  # it may be wider than the columns
+    table = Table(title=head, title_justify="left", title_style="", box=None, pad_edge=False)
     table.add_column("method")
     rows = comparison.rows()
-    columns = {
+    columns: dict[str, tuple[str, Callable[[float], str]]] = {
         "objective": ("objective", _decimals([row["objective"] for row in rows], 6)),
         "to bound": ("to_bound", _percent(2)),
-        "of top's gap": ("of_top", _percent(1)),
-        "utility": ("utility", _decimals([row["utility"] for row in rows], 5)),
-        "imbalance": ("imbalance", _decimals([row["imbalance"] for row in rows], 5)),
-        "L1 predicted": ("l1_predicted", "{:.3f}".format),
-        "L1 true": ("l1_true", "{:.3f}".format),
-        "s": ("seconds", "{:.2f}".format),
-        "MB": ("megabytes", "{:,.0f}".format),
+        f"of {problem.baseline_method}'s gap": ("of_baseline", _percent(1)),
     }
+    for name in problem.term_names:
+        columns[name] = (name, _decimals([row[name] for row in rows], 5))
+    if problem.class_balance is not None:
+        columns["L1 predicted"] = ("l1_predicted", "{:.3f}".format)
+        columns["L1 true"] = ("l1_true", "{:.3f}".format)
+    columns["s"] = ("seconds", "{:.2f}".format)
+    columns["MB"] = ("megabytes", "{:,.0f}".format)
     for column in columns:
         table.add_column(column, justify="right")
     table.add_column("status")
@@ -76,6 +79,10 @@ def comparison_notes(comparison: Comparison) -> list[str]:
         if row["reason"]:
             methods_by_reason.setdefault(row["reason"], []).append(row["method"])
     notes = [f"{', '.join(names)}: {reason}" for reason, names in methods_by_reason.items()]
+    if comparison.in_process:
+        notes.append(
+            "a function of distances stays in its process: all ran in this one, MB unknown"
+        )
     if comparison.interrupted:
         notes.append("Ctrl-C: methods that are not listed had not finished")
     return notes
@@ -99,20 +106,17 @@ def frontier_table(frontier: Frontier, name: str) -> Table:
     return table
 
 
-def problem_table(problem: ClassBalanced) -> Table:
+def problem_table(problem: SelectionProblem) -> Table:
     """Return what a problem is: its sizes, and what each constraint leaves selectable."""
     table = _pairs()
     labeled = f"{len(problem.labeled):,} labeled, {len(problem.candidates):,} candidates"
     table.add_row("rows", f"{problem.dataset.size:,} ({labeled})")
     table.add_row("budget", f"{problem.budget:,}")
-    table.add_row("balance λ", f"{problem.balance:g} ({problem.distance})")
-    table.add_row("classes", f"{problem.n_classes:,}")
-    unreachable = (
-        f", so every choice has an imbalance of {problem.unreachable:.4g} at least"
-        if problem.unreachable
-        else ""
-    )
-    table.add_row("target Ω", f"sums to {problem.target.sum():.6g}{unreachable}")
+    for name, value in problem.facts().items():
+        listed = value if isinstance(value, list) else [value]
+        table.add_row(name, " x ".join(f"{v:,}" if isinstance(v, int) else str(v) for v in listed))
+    if problem.class_balance is not None:
+        _add_balance(table, problem.class_balance)
     for constraint in problem.constraints:
         forced = len(constraint.included(problem.dataset))
         shut = constraint.forbidden(problem.dataset)
@@ -126,7 +130,18 @@ def problem_table(problem: ClassBalanced) -> Table:
     return table
 
 
-def methods_table(problem: ClassBalanced) -> Table:
+def _add_balance(table: Table, problem: ClassBalanced) -> None:
+    table.add_row("balance λ", f"{problem.balance:g} ({problem.distance})")
+    table.add_row("classes", f"{problem.n_classes:,}")
+    unreachable = (
+        f", so every choice has an imbalance of {problem.unreachable:.4g} at least"
+        if problem.unreachable
+        else ""
+    )
+    table.add_row("target Ω", f"sums to {problem.target.sum():.6g}{unreachable}")
+
+
+def methods_table(problem: SelectionProblem) -> Table:
     """Return which methods apply, what they prove, and their forecast of memory."""
     table = Table(box=None, pad_edge=False)
     for column in ("method", "what it does", "bound", "forecast", "applies"):
@@ -138,7 +153,7 @@ def methods_table(problem: ClassBalanced) -> Table:
     return table
 
 
-def solution_table(problem: ClassBalanced, solution: Selection, truth: Ints | None) -> Table:
+def solution_table(problem: SelectionProblem, solution: Selection, truth: Ints | None) -> Table:
     """Return an answer in a few lines, balance of predictions and of true labels apart."""
     table = _pairs()
     table.add_row("method", f"{solution.method} (seed {solution.seed})")
@@ -152,7 +167,10 @@ def solution_table(problem: ClassBalanced, solution: Selection, truth: Ints | No
     if solution.objective is not None:
         for name, value in solution.terms.items():
             table.add_row(name, f"{value:.6g}")
-        table.add_row("L1 predicted", f"{predicted_l1(problem.probs, solution.indices):.4f}")
+        balanced = problem.class_balance
+        if balanced is not None:
+            predicted = predicted_l1(balanced.probs, solution.indices)
+            table.add_row("L1 predicted", f"{predicted:.4f}")
         true = true_l1(problem, solution, truth)
         if true is not None:
             table.add_row("L1 true", f"{true:.4f}")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..problems.class_balanced import require_class_balanced
 from ..problems.errors import InvalidInput
 from ..solvers._clock import Clock
 from ..solvers.class_balanced.dual import solve_dual
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from ..problems.arrays import Ints
     from ..problems.class_balanced import ClassBalanced
+    from ..problems.selection import SelectionProblem
 
 GRID = np.concatenate([[0.0], np.geomspace(1e-3, 10.0, 17)])
 """λ of a frontier by default, in units of the utility's standard deviation."""
@@ -108,7 +110,7 @@ class Frontier:
 
 
 def frontier(
-    problem: ClassBalanced,
+    problem: SelectionProblem,
     lambdas: Sequence[float] | None = None,
     *,
     time_limit: float = 60.0,
@@ -136,6 +138,8 @@ def frontier(
     ------
     InvalidInput
         If no λ is given, or one is negative or not finite, or nothing satisfies the constraints.
+    UnsupportedProblem
+        For a problem of another kind.
 
     Examples
     --------
@@ -145,6 +149,7 @@ def frontier(
     >>> [round(point.utility, 6) for point in trade.points]
     [0.8, 0.6]
     """
+    problem = require_class_balanced(problem, "frontier")
     reason = problem.why_infeasible()
     if reason is not None:
         raise InvalidInput(f"frontier: {reason}")

@@ -1,5 +1,6 @@
 """Every example runs, and makes what it says."""
 
+import json
 import subprocess
 import sys
 import tomllib
@@ -11,12 +12,10 @@ import pytest
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
-@pytest.fixture(scope="module")
-def digits(tmp_path_factory):
-    """Run the digits example in an empty folder; return its folder and what it printed."""
-    folder = tmp_path_factory.mktemp("digits")
+def make(name, folder):
+    """Run an example in an empty folder; return the folder it made and what it printed."""
     run = subprocess.run(
-        [sys.executable, "-W", "error", EXAMPLES / "digits" / "make.py", "--out", "problem"],
+        [sys.executable, "-W", "error", EXAMPLES / name / "make.py", "--out", "problem"],
         cwd=folder,
         check=True,
         capture_output=True,
@@ -25,9 +24,21 @@ def digits(tmp_path_factory):
     return folder / "problem", run.stdout
 
 
-def load(folder):
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory):
+    """Run the digits example."""
+    return make("digits", tmp_path_factory.mktemp("digits"))
+
+
+@pytest.fixture(scope="module")
+def coreset(tmp_path_factory):
+    """Run the coreset example."""
+    return make("coreset", tmp_path_factory.mktemp("coreset"))
+
+
+def load(folder, name="digits"):
     """Read the arrays a problem file names, by their key in it."""
-    data = tomllib.loads((folder / "digits.toml").read_text())["data"]
+    data = tomllib.loads((folder / f"{name}.toml").read_text())["data"]
     return {key: np.load(folder / name) for key, name in data.items() if name.endswith(".npy")}
 
 
@@ -81,7 +92,33 @@ def test_digits_predicts_well_and_says_what_comes_next(digits):
     assert float(printed.split("right on ")[1].split("%")[0]) > 80
 
 
-def test_digits_keeps_its_files_out_of_git(digits):
-    """Running the example in a checkout would leave files to commit."""
-    folder, _ = digits
+@pytest.mark.parametrize("name", ["digits", "coreset"])
+def test_examples_keep_their_files_out_of_git(name, request):
+    """Running an example in a checkout would leave files to commit."""
+    folder, _ = request.getfixturevalue(name)
     assert (folder / ".gitignore").read_text() == "*\n"
+
+
+def test_coreset_writes_scans_of_which_two_of_each_class_are_labeled(coreset):
+    """The example would not show what labeled rows are for, or its ids lead to other scans."""
+    from sklearn.datasets import load_digits
+
+    folder, printed = coreset
+    data = load(folder, "coreset")
+    pixels, classes = load_digits(return_X_y=True)
+    np.testing.assert_array_equal(data["embeddings"], pixels / 16)
+    np.testing.assert_array_equal(np.bincount(classes[data["labeled"]]), [2] * 10)
+    assert (folder / "ids.txt").read_text().split()[1234] == "digit-1234"
+    assert "labelcut compare problem/coreset.toml" in printed
+
+
+def test_coreset_is_compared_and_drawn(coreset, tmp_path):
+    """The command that the example prints would fail."""
+    folder, _ = coreset
+    command = [sys.executable, "-P", "-m", "labelcut", "compare", folder / "coreset.toml"]
+    options = ["--time-limit", "2", "--plot", tmp_path / "c.png", "--json"]
+    run = subprocess.run([*command, *options], check=True, capture_output=True, text=True)
+    rows = json.loads(run.stdout)["comparison"]["methods"]
+    assert all(row["status"] in ("optimal", "feasible") for row in rows)
+    assert min(row["radius"] for row in rows) == min(row["objective"] for row in rows) > 0
+    assert (tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")

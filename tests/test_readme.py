@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from labelcut import KCenter
 from labelcut.problems import read_problem
 
 ROOT = Path(__file__).parents[1]
@@ -59,9 +60,22 @@ def test_paths_in_the_text_exist():
     assert [path for path in named if not (ROOT / path).exists()] == []
 
 
+def test_the_coreset_file_is_read_as_written(tmp_path):
+    """The documented format of coresets would not be the one that is read."""
+    text, _ = blocks("toml")
+    points = np.random.default_rng(0).normal(size=(80, 4))
+    np.save(tmp_path / "e0.npy", points[:30])
+    np.save(tmp_path / "e1.npy", points[30:])
+    np.save(tmp_path / "labeled.npy", [3, 4])
+    (tmp_path / "ids.txt").write_text("".join(f"image-{row}\n" for row in range(80)))
+    (tmp_path / "coreset.toml").write_text(text)
+    problem = read_problem(tmp_path / "coreset.toml").problem
+    assert problem.fingerprint == KCenter(points, 50, labeled=[3, 4]).fingerprint
+
+
 def test_the_problem_file_is_read_as_written(tmp_path):
     """The documented format would not be the one that is read."""
-    (text,) = blocks("toml")
+    _, text = blocks("toml")
     rows, classes = 200, 4
     rng = np.random.default_rng(0)
     probs = rng.dirichlet(np.ones(classes), rows).astype(np.float32)

@@ -9,19 +9,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...problems.atomic import atomic_file, require_writable
+from ...problems.class_balanced import require_class_balanced
 from ...problems.errors import InvalidInput, UnsupportedProblem
 from ...problems.memory import require_memory
 from .model import linear_model, whole
 
 if TYPE_CHECKING:
     from ...problems.class_balanced import ClassBalanced
+    from ...problems.selection import SelectionProblem
 
 BYTES_EACH = 40
 """Length of one coefficient's line in an MPS file, about."""
 LINEAR = ("l1", "wasserstein")
 
 
-def export_model(problem: ClassBalanced, path: str | Path) -> int:
+def export_model(problem: SelectionProblem, path: str | Path) -> int:
     """Write eq. 4.8 as MPS; the variable of dataset row i is called ``z<i>``.
 
     Included rows are constants of the model: they are not among its variables.
@@ -41,13 +43,14 @@ def export_model(problem: ClassBalanced, path: str | Path) -> int:
     Raises
     ------
     UnsupportedProblem
-        For a distance that is not linear.
+        For another kind of problem, or a distance that is not linear.
     InvalidInput
         Another suffix, a place that cannot be written, or too little room on the disk.
     NotEnoughMemory
         If the model does not fit.
     """
     path = Path(path)
+    problem = require_class_balanced(problem, "export")
     if problem.distance not in LINEAR:
         raise UnsupportedProblem(
             f"export: MPS states linear programs, {problem.distance!r} is not linear; "

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from labelcut import ClassBalanced
+from labelcut import ClassBalanced, KCenter
 
 
 @pytest.fixture
@@ -32,3 +32,12 @@ def rendered():
         return file.getvalue()
 
     return text
+
+
+@pytest.fixture
+def six_points():
+    """Six points on a line; of two centers one leaves the other end 2 away at best.
+
+    Rows 0, 1, 2 lie at 0, 1, 2 and rows 3, 4, 5 at 10, 12, 14: rows 1 and 4 have the radius 2.
+    """
+    return KCenter([[0.0], [1.0], [2.0], [10.0], [12.0], [14.0]], budget=2)

@@ -52,13 +52,13 @@ def test_gaps_are_those_worked_out_by_hand(two_classes):
     top = row_of(comparison, "top")
     assert top["objective"] == pytest.approx(0.3)
     assert top["to_bound"] == pytest.approx((0.3 + 1.2) / 0.3)
-    assert top["of_top"] == pytest.approx(1)
+    assert top["of_baseline"] == pytest.approx(1)
     assert top["bound"] is None
     assert (top["utility"], top["imbalance"]) == pytest.approx((1.7, 2))
     greedy = row_of(comparison, "greedy")
     assert greedy["objective"] == pytest.approx(-1.2)
     assert greedy["to_bound"] == pytest.approx(0, abs=1e-9)
-    assert greedy["of_top"] == pytest.approx(0, abs=1e-9)
+    assert greedy["of_baseline"] == pytest.approx(0, abs=1e-9)
     assert greedy["megabytes"] == 10
 
 
@@ -75,7 +75,7 @@ def test_the_best_bound_counts_whoever_proved_it(two_classes):
     assert row_of(comparison, "weak")["to_bound"] == pytest.approx((0.3 + 1.5) / 0.3)
     assert row_of(comparison, "weak")["bound"] == -2.0
     assert row_of(comparison, "greedy")["to_bound"] == pytest.approx(0.3 / 1.2)
-    assert row_of(comparison, "greedy")["of_top"] == pytest.approx(0.3 / 1.8)
+    assert row_of(comparison, "greedy")["of_baseline"] == pytest.approx(0.3 / 1.8)
 
 
 def test_a_bound_without_an_answer_counts(two_classes):
@@ -104,7 +104,7 @@ def test_no_bound_means_no_gap(two_classes):
     comparison = Comparison(two_classes, None, runs_of(two_classes, "top", "greedy"))
     assert (comparison.bound, comparison.bound_from) == (None, None)
     assert row_of(comparison, "top")["to_bound"] is None
-    assert row_of(comparison, "top")["of_top"] is None
+    assert row_of(comparison, "top")["of_baseline"] is None
 
 
 def test_where_top_is_optimal_no_share_is_claimed():
@@ -112,7 +112,7 @@ def test_where_top_is_optimal_no_share_is_claimed():
     problem = ClassBalanced(np.eye(2), [1.0, 1.0], budget=2)
     top, relaxed = runs_of(problem, "top", "relaxed")
     runs = (top, replace(relaxed, solution=with_bound(relaxed.solution, -2.0)))
-    assert row_of(Comparison(problem, None, runs), "top")["of_top"] is None
+    assert row_of(Comparison(problem, None, runs), "top")["of_baseline"] is None
 
 
 def test_random_methods_are_averaged_over_seeds(two_classes, canned):
