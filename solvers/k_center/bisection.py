@@ -79,7 +79,7 @@ class Bisection:
         """Cover the sample by local search; grow it until that fails or all rows are covered."""
         while True:
             self.search.clock.check()
-            chosen = self._local_search(self.sample.cover(radius), effort)
+            chosen = self._local_search(self.sample.cover(radius), radius, effort)
             if chosen is None:
                 return False
             if self._offer(chosen, radius):
@@ -126,8 +126,8 @@ class Bisection:
             if self._offer(self.problem.free[cover.columns[chosen]], radius):
                 return True
 
-    def _local_search(self, cover: Cover, effort: int) -> Ints | None:
-        """Return free rows that cover the sample, or None."""
+    def _local_search(self, cover: Cover, radius: float, effort: int) -> Ints | None:
+        """Return free rows that cover the sample, or None; from the best ones, then afresh."""
         from ._kernels import search_cover
 
         if not len(cover.rows):
@@ -136,11 +136,14 @@ class Bisection:
         if cover.copies[np.diff(cover.row_starts) == 0].sum() > may_miss:
             return None
         count = min(self.problem.to_choose, len(cover.columns))
-        chosen = greedy_cover(cover, count)
         entries = len(cover.columns_of)
         steps = max(TOUCHES // (2 * entries // count + count + 1), 1_000)
-        for _ in range(effort):
+        for turn in range(effort):
             self.search.clock.check()
+            if turn == 0:
+                chosen = self._near_best(cover, radius, count)
+            elif turn == effort // 2:
+                chosen = greedy_cover(cover, count)
             missed = search_cover(
                 cover.row_starts,
                 cover.columns_of,
@@ -155,6 +158,21 @@ class Bisection:
             if missed <= may_miss:
                 return self.problem.free[cover.columns[chosen]]
         return None
+
+    def _near_best(self, cover: Cover, radius: float, count: int) -> Ints:
+        """Return columns that cover most of what the best selection's rows cover."""
+        assert self.search.rows is not None
+        chosen = np.setdiff1d(self.search.rows, self.problem.included)
+        rows = self.sample.rows[cover.rows]
+        covers = self.problem.space.between(chosen, rows) <= radius
+        columns = np.unique((covers @ cover.matrix).argmax(axis=1))[:count]
+        if len(columns) == count:
+            return columns
+        left = ~(cover.matrix[:, columns].sum(axis=1) > 0)
+        gains = left @ cover.matrix
+        gains[columns] = -1.0
+        more = np.argsort(-gains, kind="stable")[: count - len(columns)]
+        return np.concatenate([columns, more])
 
     def _offer(self, chosen: Ints, radius: float) -> bool:
         """Offer free rows; return whether they cover all rows, else add some that they do not."""
