@@ -16,7 +16,7 @@ from ..search import Stop
 from . import BRANCHED
 from .enumeration import enumerate_cheapest
 from .improvement import Annealing, Ranking, polish
-from .model import Cut, Part, linear_model, tangent, unit
+from .model import SAFETY, Cut, Part, linear_model, lost, safe_bound, tangent, unit
 from .relaxation import relax
 
 if TYPE_CHECKING:
@@ -33,10 +33,6 @@ ENUMERABLE = 200
 """Undecided rows up to which enumeration is tried."""
 SHORTEST = 1e-3
 """Seconds that HiGHS gets where none are left: it takes no limit of 0."""
-SAFETY = 1e-6
-"""Share of HiGHS' own bound, in units of the model at least, taken off for its tolerances."""
-DROPPED = 1e-9
-"""Coefficients up to this HiGHS takes for 0."""
 
 
 def solve_exact(search: Search[ClassBalanced]) -> None:
@@ -134,7 +130,7 @@ class _Branching:
             return False
         search.clock.check()
         self.part, self.outside = part, best
-        self.lost = problem.balance * self._lost()
+        self.lost = lost(problem, part)
         deadline = search.clock.elapsed() + search.clock.remaining() / 2
         cuts: tuple[Cut, ...] = ()
         linear = isinstance(problem.metric, L1 | Wasserstein)
@@ -186,8 +182,7 @@ class _Branching:
         return self.search.closed
 
     def _prove(self, bound: float) -> None:
-        scale = unit(self.search.problem)
-        safe = scale * (bound - SAFETY * max(abs(bound), 1.0)) - self.lost
+        safe = safe_bound(self.search.problem, bound, self.lost)
         # Selections outside the part are no better than the answer the part was made with.
         safe = min(safe, self.outside - SAFETY * abs(self.outside))
         _prove_by_search(self.search, safe, self.multipliers)
@@ -206,21 +201,6 @@ class _Branching:
         problem = self.search.problem
         rows = np.concatenate([self.part.taken, self.part.rows[selected]])
         return problem.target - problem.probs.total(rows)
-
-    def _lost(self) -> float:
-        """Return the most that the distance may change by coefficients below `DROPPED`."""
-        probs = self.search.problem.probs.take(self.part.rows)
-        lost = np.sort(np.where(probs <= DROPPED, probs, 0.0).sum(axis=1))
-        count = self.search.problem.budget - len(self.part.taken)
-        moved = float(lost[len(lost) - count :].sum())
-        metric = self.search.problem.metric
-        if isinstance(metric, Wasserstein):
-            return moved * float(metric.ground_cost.max())
-        if self.search.problem.distance == "squared-l2":
-            return (
-                moved * 2.0 * (float(self.search.problem.target.sum()) + self.search.problem.budget)
-            )
-        return moved
 
 
 def note_peak(search: Search[ClassBalanced], peak: int | None) -> None:

@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from ...problems.arrays import Floats, Ints
     from ...problems.class_balanced import ClassBalanced
 
+SAFETY = 1e-6
+"""Share of HiGHS' own bound, in units of the model at least, taken off for its tolerances."""
+DROPPED = 1e-9
+"""Coefficients up to this HiGHS takes for 0."""
+
 
 @dataclass(frozen=True, eq=False)
 class Part:
@@ -63,6 +68,24 @@ def unit(problem: ClassBalanced) -> float:
     largest = float(np.abs(problem.utility[problem.selectable]).max())
     _, exponent = frexp(max(largest, problem.balance * 1e-6) or 1.0)
     return 2.0 ** (exponent - 1)
+
+
+def lost(problem: ClassBalanced, part: Part) -> float:
+    """Return the most that the objective may change by coefficients below `DROPPED`."""
+    probs = problem.probs.take(part.rows)
+    dropped = np.sort(np.where(probs <= DROPPED, probs, 0.0).sum(axis=1))
+    count = problem.budget - len(part.taken)
+    moved = float(dropped[len(dropped) - count :].sum())
+    if isinstance(problem.metric, Wasserstein):
+        moved *= float(problem.metric.ground_cost.max())
+    elif problem.distance == "squared-l2":
+        moved *= 2.0 * (float(problem.target.sum()) + problem.budget)
+    return problem.balance * moved
+
+
+def safe_bound(problem: ClassBalanced, bound: float, lost: float) -> float:
+    """Return a bound that holds from one of HiGHS' in the model's `unit`."""
+    return unit(problem) * (bound - SAFETY * max(abs(bound), 1.0)) - lost
 
 
 def linear_model(

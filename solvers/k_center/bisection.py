@@ -111,7 +111,7 @@ class Bisection:
         deadline = clock.elapsed() + seconds
         while True:
             clock.check()
-            left = deadline - clock.elapsed()
+            left = min(deadline - clock.elapsed(), clock.remaining())
             if left <= 0:
                 return None
             cover = self.sample.cover(radius)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...problems.base import Certificate
+from ..class_balanced.branching import solve_exact as solve_class_balance
+from .balanced import solve_balanced
 from .bisection import EFFORTS, Bisection
 
 if TYPE_CHECKING:
@@ -31,6 +33,9 @@ def solve_exact(search: Search[KCenter]) -> None:
        refutation proves it optimal, then smaller ones to raise the bound.
     """
     start(search)
+    if search.problem.balance > 0:
+        solve_balanced(search, solve_exact, solve_class_balance)
+        return
     bisection = Bisection(search)
     for effort in EFFORTS[:2]:
         bisection.halve(effort, refute=False)
