@@ -10,9 +10,11 @@ from .arrays import to_numpy
 
 if TYPE_CHECKING:
     from .arrays import Floats, Ints
-    from .spaces import Space
+    from .spaces import Sites, Space
 
 SETTLED_AT_ONCE = 64
+PAIRED_VALUES = 1 << 20
+"""Numbers of the points that are measured to one center each at once."""
 
 
 def nearest_centers(space: Space, centers: Ints) -> tuple[Ints, Floats]:
@@ -49,6 +51,20 @@ def nearest_centers(space: Space, centers: Ints) -> tuple[Ints, Floats]:
     return nearest, distances
 
 
+def nearest_among(space: Space, points: Sites, sites: Sites) -> tuple[Ints, Floats]:
+    """Return the dataset row of each point's nearest site ``(k,)`` and its distance, exactly.
+
+    Ties go to the site that comes first.
+    """
+    rough = space.apart(points, sites)
+    allowed = rough.min(axis=1) + 2.0 * space.apart_error(points, sites)
+    at, which = np.nonzero(rough <= allowed[:, None])
+    exact = space.pairs(points.rows[at], sites.rows[which])
+    order = np.lexsort((which, exact, at))
+    first = order[np.searchsorted(at[order], np.arange(len(points)))]
+    return sites.rows[which[first]], exact[first]
+
+
 def coverage_radius(space: Space, centers: Ints, outliers: int, nearest: Ints | None) -> float:
     r"""Return the radius: the largest distance of a row to its nearest center, in float64.
 
@@ -56,8 +72,8 @@ def coverage_radius(space: Space, centers: Ints, outliers: int, nearest: Ints | 
 
     with the Ξ farthest rows left out. Someone who knows a near center of each row may say so: its
     distance is an upper bound on the row's own, and only the rows whose bounds are largest are
-    measured to all centers, until the largest bounds are the distances themselves. A wrong hint
-    costs time, never the truth.
+    measured to all centers, until the largest bounds are the distances themselves. A hint that is
+    far off, or no center, costs time, never the truth.
 
     Parameters
     ----------
@@ -77,7 +93,14 @@ def coverage_radius(space: Space, centers: Ints, outliers: int, nearest: Ints | 
     """
     if nearest is None:
         return _largest(nearest_centers(space, centers)[1], outliers)
-    at_most = space.pairs(np.arange(space.size), nearest)
+    which = np.searchsorted(centers, nearest)
+    if (centers[np.minimum(which, len(centers) - 1)] != nearest).any():
+        return _largest(nearest_centers(space, centers)[1], outliers)
+    at_most, sites = np.empty(space.size), space.sites(centers)
+    for start, stop in space.blocks(space.width, PAIRED_VALUES):
+        rough = space.rough_pairs(start, stop, sites, which[start:stop])
+        error = space.rough_error(start, stop, sites)
+        at_most[start:stop] = space.from_rough(rough + error)
     settled = np.zeros(space.size, dtype=bool)
     while True:
         far = np.argpartition(-at_most, outliers)[: outliers + 1]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from array_api_compat import array_namespace, device
 
-from .arrays import Matrix, as_matrix, dtype_name, freeze
+from .arrays import Matrix, as_matrix, dtype_name, freeze, like, to_numpy
 from .errors import InvalidInput
 from .fingerprint import ArrayHash
 from .spaces import Sites, Space
@@ -28,6 +28,10 @@ FEW = 16
 """Up to this dimension all work is in float64."""
 CHUNK = 1 << 20
 """Values that are brought into float64 at once: 8 MB."""
+NARROW = ("float16", "bfloat16", "float32")
+"""Types whose values float32 holds exactly."""
+ONE_THREAD = 1 << 18
+"""Values up to which OpenBLAS multiplies a matrix and a vector without waking threads."""
 
 
 class InnerProducts(Space):
@@ -41,6 +45,8 @@ class InnerProducts(Space):
     norms: Floats
     dimension: int
     dtype: type
+    scaled_away: float = 0.0
+    """How far points were moved after scaling them, which had rounded them at that length."""
 
     @property
     def name(self) -> str:  # type: ignore[override]
@@ -51,6 +57,53 @@ class InnerProducts(Space):
     def witness_share(self) -> float:  # type: ignore[override]
         """½ for a metric, ¼ for its square."""
         return SHARES[self.metric]
+
+    def apart(self, points: Sites, sites: Sites) -> npt.NDArray[Any]:
+        """Return rough squared distances; see `Space.apart`."""
+        products = self._inner_products(points.values, sites.values)
+        products *= -2.0
+        products += points.norms.astype(products.dtype)[:, None]
+        products += sites.norms.astype(products.dtype)
+        return products
+
+    def apart_error(self, points: Sites, sites: Sites) -> Floats:
+        """Return the rounding error of a product of this length, by its norms."""
+        return self._error(points.norms, sites)
+
+    def closest(self, start: int, stop: int, sites: Sites) -> tuple[Ints, Floats]:
+        """Return each row's nearest site and its rough distance; see `Space.closest`."""
+        products = self._products(start, stop, sites)
+        xp = array_namespace(products)
+        # What is the same for all sites is added to the nearest one alone.
+        halves = xp.asarray(0.5 * sites.norms, dtype=products.dtype, device=device(products))
+        products -= halves
+        at = xp.argmax(products, axis=1)
+        most = xp.take_along_axis(products, at[:, None], axis=1)[:, 0]
+        return to_numpy(at), self.norms[start:stop] - 2.0 * to_numpy(most).astype(np.float64)
+
+    def rough_pairs(self, start: int, stop: int, sites: Sites, which: Ints) -> Floats:
+        """Return rough squared distances to one site each; see `Space.rough_pairs`."""
+        inner = to_numpy(self._inner_pairs(start, stop, sites, which)).astype(np.float64)
+        return np.asarray(self.norms[start:stop] + sites.norms[which] - 2.0 * inner)
+
+    @abstractmethod
+    def _inner_pairs(self, start: int, stop: int, sites: Sites, which: Ints) -> Any:
+        """Return inner products ``(stop - start,)`` of each row and one site each."""
+
+    @abstractmethod
+    def _inner_products(self, points: Any, sites: Any) -> npt.NDArray[Any]:
+        """Return inner products ``(k, m)`` of two sets of prepared points."""
+
+    def _error(self, norms: Floats, sites: Sites) -> Floats:
+        unit = float(np.finfo(self.dtype).eps)
+        most = float(sites.norms.max(initial=0.0))
+        moved = self.scaled_away * float(np.sqrt(most))
+        return np.asarray(unit * ((self.dimension + 16) * (norms + most) + 8.0 * moved))
+
+    def witness_radius(self, distance: float) -> float:
+        """Return its share, and some off for the roundings of a sum of this length."""
+        unit = float(np.finfo(np.float64).eps)
+        return self.witness_share * distance * (1.0 - 1e-12 - 4.0 * self.dimension * unit)
 
     @abstractmethod
     def _products(self, start: int, stop: int, sites: Sites) -> Any:
@@ -68,9 +121,7 @@ class InnerProducts(Space):
 
     def rough_error(self, start: int, stop: int, sites: Sites) -> Floats:
         """Return the rounding error of a product of this length, by its norms."""
-        unit = float(np.finfo(self.dtype).eps)
-        most = float(sites.norms.max(initial=0.0))
-        return np.asarray((self.dimension + 16) * unit * (self.norms[start:stop] + most))
+        return self._error(self.norms[start:stop], sites)
 
     def to_rough(self, distances: Floats) -> Floats:
         """Return squared Euclidean distances."""
@@ -133,8 +184,11 @@ class Embeddings(InnerProducts):
         self.mean = freeze(total / self.size)
         # A common offset ruins products in float32; a small one is not worth taking off.
         offset = float(self.mean @ self.mean)
-        self.offset = self.mean if offset > 0.2 * float(squares.mean()) else None
+        # Rounded, so that it is the same number in both precisions.
+        rounded = self.mean.astype(np.float32).astype(np.float64)
+        self.offset = rounded if offset > 0.2 * float(squares.mean()) else None
         if self.offset is not None:
+            self.scaled_away = 0.0 if self.scale is None else float(np.sqrt(offset))
             for first, chunk in self.matrix.chunks():
                 moved = self._placed(chunk, slice(first, first + len(chunk)))
                 squares[first : first + len(chunk)] = np.einsum("ij,ij->i", moved, moved)
@@ -178,24 +232,42 @@ class Embeddings(InnerProducts):
 
     def sites(self, rows: Ints) -> Sites:
         """Prepare points for `rough`."""
-        values: Any = self._placed(self.matrix.take(rows), rows).astype(self.dtype)
+        values: Any = np.empty((len(rows), self.dimension), dtype=self.dtype)
+        step = max(CHUNK // self.dimension, 1)
+        for at in range(0, len(rows), step):
+            some = rows[at : at + step]
+            values[at : at + step] = self._placed(self.matrix.take(some), some)
         return Sites(rows, values, self.norms[rows])
 
+    @property
+    def width(self) -> int:  # type: ignore[override]
+        """Columns."""
+        return self.dimension
+
+    def _inner_products(self, points: Any, sites: Any) -> npt.NDArray[Any]:
+        return multiplied(points, sites)
+
     def _products(self, start: int, stop: int, sites: Sites) -> Any:
+        block = self._block(start, stop)
+        return block @ like(sites.values, block).T
+
+    def _inner_pairs(self, start: int, stop: int, sites: Sites, which: Ints) -> Any:
+        block = self._block(start, stop)
+        return array_namespace(block).vecdot(block, like(sites.values[which], block))
+
+    def _block(self, start: int, stop: int) -> Any:
+        """Return points in the working precision, where they are stored."""
         block = self.matrix.stored(start, stop)
         xp = array_namespace(block)
-        where = device(block)
-
-        def like(values: Floats) -> Any:
-            return xp.asarray(values, dtype=getattr(xp, self.dtype.__name__), device=where)
-
-        if block.dtype != like(np.empty(0)).dtype:
-            block = xp.astype(block, getattr(xp, self.dtype.__name__))
+        working = getattr(xp, self.dtype.__name__)
+        # What float32 would round is moved before.
+        wide = self.offset is not None and dtype_name(block) not in NARROW
+        block = xp.astype(block, xp.float64 if wide else working, copy=False)
         if self.scale is not None:
-            block = block * like(self.scale[start:stop, None])
+            block = block * like(self.scale[start:stop, None], block)
         if self.offset is not None:
-            block = block - like(self.offset)
-        return block @ like(sites.values).T
+            block = block - like(self.offset, block)
+        return xp.astype(block, working, copy=False)
 
     def points(self, rows: Ints) -> Floats:
         """Return points ``(k, d)`` in float64, of length 1 under cosine."""
@@ -328,19 +400,44 @@ class Factored(InnerProducts):
         values: Any = left.astype(self.dtype), right.astype(self.dtype)
         return Sites(rows, values, self.norms[rows])
 
+    @property
+    def width(self) -> int:  # type: ignore[override]
+        """The columns of both factors."""
+        return self.dimension
+
+    def _inner_products(self, points: Any, sites: Any) -> npt.NDArray[Any]:
+        (left, right), (other_left, other_right) = points, sites
+        products = multiplied(left, other_left)
+        products *= multiplied(right, other_right)
+        return products
+
+    def witness_radius(self, distance: float) -> float:
+        """Return what rounding leaves of ¼ of the squared distance, which is a difference here."""
+        unit = (self.dimension + 16) * float(np.finfo(np.float64).eps)
+        squared = self.to_rough(np.array([distance])) / 4.0
+        return float(self.from_rough(squared - 4.0 * unit * float(self.norms.max()))[0])
+
     def _products(self, start: int, stop: int, sites: Sites) -> Any:
-        product = None
-        for part, values in zip((self.left, self.right), sites.values, strict=True):
-            block = part.matrix.stored(start, stop)
-            xp = array_namespace(block)
-            dtype = getattr(xp, self.dtype.__name__)
-            block = block if block.dtype == dtype else xp.astype(block, dtype)
-            if self.scale is not None and part is self.left:
-                scale = self.scale[start:stop, None]
-                block = block * xp.asarray(scale, dtype=dtype, device=device(block))
-            inner = block @ xp.asarray(values, dtype=dtype, device=device(block)).T
-            product = inner if product is None else product * inner
-        return product
+        left, right = self._block(start, stop)
+        products = left @ like(sites.values[0], left).T
+        products *= right @ like(sites.values[1], right).T
+        return products
+
+    def _inner_pairs(self, start: int, stop: int, sites: Sites, which: Ints) -> Any:
+        left, right = self._block(start, stop)
+        xp = array_namespace(left)
+        inner = xp.vecdot(left, like(sites.values[0][which], left))
+        return inner * xp.vecdot(right, like(sites.values[1][which], right))
+
+    def _block(self, start: int, stop: int) -> tuple[Any, Any]:
+        """Return both factors in the working precision, where they are stored."""
+        left, right = (part.matrix.stored(start, stop) for part in (self.left, self.right))
+        xp = array_namespace(left)
+        dtype = getattr(xp, self.dtype.__name__)
+        left, right = xp.astype(left, dtype, copy=False), xp.astype(right, dtype, copy=False)
+        if self.scale is not None:
+            left = left * like(self.scale[start:stop, None], left)
+        return left, right
 
     def pairs(self, rows: Ints, others: Ints) -> Floats:
         """Return the distances ``(k,)`` of pairs; see `Space.pairs`."""
@@ -386,6 +483,21 @@ class Factored(InnerProducts):
     def arrays(self) -> Mapping[str, Any]:
         """Return both factors."""
         return {"left": self.left.matrix, "right": self.right.matrix}
+
+
+def multiplied(points: npt.NDArray[Any], sites: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return inner products ``(k, m)``; of a single site on this thread.
+
+    BLAS wakes threads for what takes microseconds, and waits for them for milliseconds where others
+    use the cores.
+    """
+    if len(sites) > 1:
+        return np.asarray(points @ sites.T)
+    found = np.empty((len(points), len(sites)), dtype=points.dtype)
+    step = max(ONE_THREAD // points.shape[1], 1)
+    for at in range(0, len(points), step):
+        np.matmul(points[at : at + step], sites.T, out=found[at : at + step])
+    return found
 
 
 def require_metric(metric: Any) -> None:
