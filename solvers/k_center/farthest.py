@@ -158,10 +158,10 @@ class Farthest:
         self.up_to_date = 0
         self.pool: Pool | None = None
         self.passes = 0
-        itemsize = 4 * space.width
-        self.most = int(SHARE * space.size) if itemsize and (not charge or charge.lazy) else 0
-        self.most = max(self.most, SMALL) if self.most else space.size
-        self.want = min(max(space.size // 64, SMALL), self.most)
+        # Given distances come in whole rows, and what may fall must be seen at every step.
+        partial = space.width > 0 and (charge is None or charge.lazy)
+        self.most = max(int(SHARE * space.size), SMALL) if partial else space.size
+        self.want = min(max(space.size // 64, SMALL), self.most) if partial else space.size
 
     def farthest(self, rank: int = 0) -> tuple[int, float]:
         """Return the open row that is farthest, or after `rank` farther ones, and its distance.
@@ -177,10 +177,15 @@ class Farthest:
             if (-key, row) >= (-pool.limit[0], pool.limit[1]):
                 self._renewed(rank + 1)
             elif pool.known.settled[top].all():
-                pool.named += 1
                 return row, key
             else:
                 self._settle(pool, keys, rank + 1)
+
+    def ahead(self, count: int) -> Ints:
+        """Return rows that may be the next farthest ones."""
+        pool = self.pool or self._renewed(count)
+        keys = pool.keys()
+        return pool.rows[largest(keys, min(count, int((keys > -np.inf).sum())))]
 
     def add(self, row: int) -> None:
         """Make a row a center, and close it."""
@@ -188,6 +193,7 @@ class Farthest:
         if self.charge is not None:
             self.charge.add(row)
         if self.pool is not None:
+            self.pool.named += 1
             site = self.space.sites(np.array([row]))
             rough = self.space.apart(self.pool.points, site)[:, 0].astype(np.float64)
             error = self.space.apart_error(self.pool.points, site)
@@ -270,8 +276,8 @@ class Farthest:
 
 def largest(keys: Floats, count: int) -> Ints:
     """Return where the largest keys are, largest first, ties to the first ones."""
-    if count == 1:
-        return np.array([keys.argmax()])
+    if count <= 1:
+        return np.array([keys.argmax()] * count, dtype=np.int64)
     level = np.partition(keys, len(keys) - count)[len(keys) - count]
     above = np.flatnonzero(keys > level)
     found = np.concatenate([above, np.flatnonzero(keys == level)[: count - len(above)]])
