@@ -9,7 +9,7 @@ import numpy as np
 from .arrays import to_numpy
 
 if TYPE_CHECKING:
-    from .arrays import Floats, Ints
+    from .arrays import Floats, Ints, Mask
     from .spaces import Sites, Space
 
 SETTLED_AT_ONCE = 64
@@ -43,7 +43,7 @@ def nearest_centers(space: Space, centers: Ints) -> tuple[Ints, Floats]:
     for start, stop in space.blocks(len(centers)):
         rough = to_numpy(space.rough(start, stop, sites))
         allowed = rough.min(axis=1) + 2.0 * space.rough_error(start, stop, sites)
-        at, which = np.nonzero(rough <= allowed[:, None])
+        at, which = _pairs_of(rough <= allowed[:, None])
         exact = space.pairs(at + start, centers[which])
         order = np.lexsort((which, exact, at))
         first = order[np.searchsorted(at[order], np.arange(stop - start))]
@@ -58,7 +58,7 @@ def nearest_among(space: Space, points: Sites, sites: Sites) -> tuple[Ints, Floa
     """
     rough = space.apart(points, sites)
     allowed = rough.min(axis=1) + 2.0 * space.apart_error(points, sites)
-    at, which = np.nonzero(rough <= allowed[:, None])
+    at, which = _pairs_of(rough <= allowed[:, None])
     exact = space.pairs(points.rows[at], sites.rows[which])
     order = np.lexsort((which, exact, at))
     first = order[np.searchsorted(at[order], np.arange(len(points)))]
@@ -111,6 +111,12 @@ def coverage_radius(space: Space, centers: Ints, outliers: int, nearest: Ints | 
             return radius
         at_most[far] = space.between(far, centers).min(axis=1)
         settled[far] = True
+
+
+def _pairs_of(mask: Mask) -> tuple[Ints, Ints]:
+    """Return rows and columns of what is true, faster than `numpy.nonzero` where that is little."""
+    at, which = np.divmod(np.flatnonzero(mask), mask.shape[1])
+    return at, which
 
 
 def _largest(distances: Floats, left_out: int) -> float:

@@ -26,8 +26,8 @@ SAFE_IN_FLOAT32 = (1e-12, 1e12)
 """Largest norms within which float32 neither overflows nor vanishes in products."""
 FEW = 16
 """Up to this dimension all work is in float64."""
-CHUNK = 1 << 20
-"""Values that are brought into float64 at once: 8 MB."""
+CHUNK = 1 << 17
+"""Values that are brought into float64 at once: 1 MB."""
 NARROW = ("float16", "bfloat16", "float32")
 """Types whose values float32 holds exactly."""
 ONE_THREAD = 1 << 18
@@ -277,15 +277,21 @@ class Embeddings(InnerProducts):
     def start(self) -> int:
         """Return the row nearest to the mean, the lowest on ties."""
         best, found = np.inf, 0
+        step = max(CHUNK // self.dimension, 1)
         for first, chunk in self.matrix.chunks():
-            rows = slice(first, first + len(chunk))
-            scaled = chunk if self.scale is None else chunk * self.scale[rows][:, None]
-            away = scaled - self.mean
-            squared = np.einsum("ij,ij->i", away, away)
-            at = int(squared.argmin())
-            if squared[at] < best:
-                best, found = float(squared[at]), first + at
+            for start in range(0, len(chunk), step):
+                away = self._scaled(chunk[start : start + step], first + start) - self.mean
+                squared = np.einsum("ij,ij->i", away, away)
+                at = int(squared.argmin())
+                if squared[at] < best:
+                    best, found = float(squared[at]), first + start + at
         return found
+
+    def _scaled(self, values: Floats, first: int) -> Floats:
+        """Return given values of consecutive rows, of length 1 under cosine."""
+        if self.scale is None:
+            return values
+        return values * self.scale[first : first + len(values), None]
 
     @property
     def digest(self) -> bytes:
