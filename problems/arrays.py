@@ -199,6 +199,8 @@ class Matrix:
 
 def like(values: npt.NDArray[Any], block: Any) -> Any:
     """Return values in the type and on the device of a block."""
+    # torch warns of arrays that it could write into and should not.
+    values = values if values.flags.writeable else values.copy()
     return array_namespace(block).asarray(values, dtype=block.dtype, device=device(block))
 
 

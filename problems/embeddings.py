@@ -6,7 +6,7 @@ from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from array_api_compat import array_namespace, device
+from array_api_compat import array_namespace
 
 from .arrays import Matrix, as_matrix, dtype_name, freeze, like, to_numpy
 from .errors import InvalidInput
@@ -75,8 +75,7 @@ class InnerProducts(Space):
         products = self._products(start, stop, sites)
         xp = array_namespace(products)
         # What is the same for all sites is added to the nearest one alone.
-        halves = xp.asarray(0.5 * sites.norms, dtype=products.dtype, device=device(products))
-        products -= halves
+        products -= like(0.5 * sites.norms, products)
         at = xp.argmax(products, axis=1)
         most = xp.take_along_axis(products, at[:, None], axis=1)[:, 0]
         return to_numpy(at), self.norms[start:stop] - 2.0 * to_numpy(most).astype(np.float64)
@@ -112,11 +111,9 @@ class InnerProducts(Space):
     def rough(self, start: int, stop: int, sites: Sites) -> npt.NDArray[Any]:
         """Return rough squared distances; see `Space.rough`."""
         products = self._products(start, stop, sites)
-        xp = array_namespace(products)
-        where = device(products)
         products *= -2.0
-        products += xp.asarray(self.norms[start:stop, None], dtype=products.dtype, device=where)
-        products += xp.asarray(sites.norms[None], dtype=products.dtype, device=where)
+        products += like(self.norms[start:stop, None], products)
+        products += like(sites.norms[None], products)
         return products  # type: ignore[no-any-return]
 
     def rough_error(self, start: int, stop: int, sites: Sites) -> Floats:
@@ -278,20 +275,14 @@ class Embeddings(InnerProducts):
         """Return the row nearest to the mean, the lowest on ties."""
         best, found = np.inf, 0
         step = max(CHUNK // self.dimension, 1)
-        for first, chunk in self.matrix.chunks():
-            for start in range(0, len(chunk), step):
-                away = self._scaled(chunk[start : start + step], first + start) - self.mean
-                squared = np.einsum("ij,ij->i", away, away)
-                at = int(squared.argmin())
-                if squared[at] < best:
-                    best, found = float(squared[at]), first + start + at
+        for start in range(0, self.size, step):
+            rows = np.arange(start, min(start + step, self.size))
+            away = self.points(rows) - self.mean
+            squared = np.einsum("ij,ij->i", away, away)
+            at = int(squared.argmin())
+            if squared[at] < best:
+                best, found = float(squared[at]), start + at
         return found
-
-    def _scaled(self, values: Floats, first: int) -> Floats:
-        """Return given values of consecutive rows, of length 1 under cosine."""
-        if self.scale is None:
-            return values
-        return values * self.scale[first : first + len(values), None]
 
     @property
     def digest(self) -> bytes:

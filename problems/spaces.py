@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 BLOCK_VALUES = 1 << 22
 """Rough distances in one block: 16 MB in float32."""
 
+HELD_VALUES = 1 << 21
+"""Numbers of the points of one block: 8 MB in float32."""
+
 
 @dataclass(frozen=True, eq=False)
 class Sites:
@@ -141,7 +144,8 @@ class Space(ABC):
 
     def blocks(self, width: int, values: int = BLOCK_VALUES) -> Iterator[tuple[int, int]]:
         """Yield ``(start, stop)`` over all rows, for `values` rough distances to `width` sites."""
-        step = max(values // max(width, 1), 256)
+        # Blocks that must be moved or converted are copies, which have to stay small.
+        step = max(min(values // max(width, 1), HELD_VALUES // max(self.width, 1)), 256)
         for start in range(0, self.size, step):
             yield start, min(start + step, self.size)
 

@@ -39,7 +39,7 @@ def solve_k_means_pp(search: Search[KCenter]) -> None:
             picks.append(row)
             is_open[row] = False
             site = space.sites(np.array([row]))
-            for start, stop in space.blocks(space.width):
+            for start, stop in space.blocks(1):
                 _approach(problem, start, stop, site, squares, nearest)
     except OutOfTime:
         rest = np.flatnonzero(is_open)[: problem.to_choose - len(picks)]
