@@ -175,6 +175,8 @@ class Farthest:
             top = largest(keys, rank + 1)
             row, key = int(pool.rows[top[-1]]), float(keys[top[-1]])
             if (-key, row) >= (-pool.limit[0], pool.limit[1]):
+                # The next pool takes this one's place in memory.
+                del pool, keys
                 self._renewed(rank + 1)
             elif pool.known.settled[top].all():
                 return row, key
