@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from .spaces import Sites, Space
 
 SETTLED_AT_ONCE = 64
+COMPARED_VALUES = 1 << 21
+"""Rough distances that are compared at once: 8 MB in float32, and as much beside."""
 PAIRED_VALUES = 1 << 20
 """Numbers of the points that are measured to one center each at once."""
 
@@ -40,7 +42,7 @@ def nearest_centers(space: Space, centers: Ints) -> tuple[Ints, Floats]:
     nearest = np.empty(space.size, dtype=np.int64)
     distances = np.empty(space.size)
     sites = space.sites(centers)
-    for start, stop in space.blocks(len(centers)):
+    for start, stop in space.blocks(len(centers), COMPARED_VALUES):
         rough = to_numpy(space.rough(start, stop, sites))
         allowed = rough.min(axis=1) + 2.0 * space.rough_error(start, stop, sites)
         at, which = _pairs_of(rough <= allowed[:, None])
