@@ -31,10 +31,10 @@ FEW = 8
 
 INTRO = """\
 Each row is measured in a fresh process, the median of {repeats} runs, or one run where it takes
-more than {short:.0f} s. *seconds* are those of the whole call, reading and validating the points,
-and importing libraries, not; for `greedy` they include the radius in float64, the bound and the curve. *times ours* is their
-ratio. *same picks* counts the picks that equal ours in place. *extra MB* is the largest memory that
-NumPy held beyond the points during the call, imports not counted.
+more than {short:.0f} s. *seconds* are those of the whole call, with reading and validating the
+points and importing libraries left out; for `greedy` they include the radius in float64, the bound
+and the curve. *times ours* is their ratio. *same picks* counts the picks that equal ours in place.
+*extra MB* is the largest memory that NumPy held beyond the points during the call.
 
 - `greedy`: `solve(problem, "greedy")`.
 - one product a pick: plain farthest-first, one float32 matrix-vector product with cached norms for

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from .arrays import Floats, Ints, Mask
     from .spaces import Sites, Space
 
-SETTLED_AT_ONCE = 64
+SETTLED_AT_ONCE, ROUNDS = 64, 16
+"""How many rows are measured to all centers at once, and how often before all of them are."""
 COMPARED_VALUES = 1 << 21
 """Rough distances that are compared at once: 8 MB in float32, and as much beside."""
 PAIRED_VALUES = 1 << 20
@@ -93,10 +94,8 @@ def coverage_radius(space: Space, centers: Ints, outliers: int, nearest: Ints | 
     float
         R in the unit of the space's distance.
     """
-    if nearest is None:
-        return _largest(nearest_centers(space, centers)[1], outliers)
-    which = np.searchsorted(centers, nearest)
-    if (centers[np.minimum(which, len(centers) - 1)] != nearest).any():
+    which = np.searchsorted(centers, centers[0] if nearest is None else nearest)
+    if nearest is None or (centers[np.minimum(which, len(centers) - 1)] != nearest).any():
         return _largest(nearest_centers(space, centers)[1], outliers)
     at_most, sites = np.empty(space.size), space.sites(centers)
     for start, stop in space.blocks(space.width, PAIRED_VALUES):
@@ -104,7 +103,7 @@ def coverage_radius(space: Space, centers: Ints, outliers: int, nearest: Ints | 
         error = space.rough_error(start, stop, sites)
         at_most[start:stop] = space.from_rough(rough + error)
     settled = np.zeros(space.size, dtype=bool)
-    while True:
+    for _ in range(ROUNDS):
         far = np.argpartition(-at_most, outliers)[: outliers + 1]
         radius = float(at_most[far].min())
         # Rows that tie with the radius count as well, whichever of them the partition put first.
@@ -113,6 +112,7 @@ def coverage_radius(space: Space, centers: Ints, outliers: int, nearest: Ints | 
             return radius
         at_most[far] = space.between(far, centers).min(axis=1)
         settled[far] = True
+    return _largest(nearest_centers(space, centers)[1], outliers)
 
 
 def _pairs_of(mask: Mask) -> tuple[Ints, Ints]:

@@ -19,9 +19,11 @@ SMALL = 1024
 SHARE = 1 / 16
 """Share of all rows that a pool holds at most, for four bytes a number."""
 SETTLED_AT_ONCE = 32
+"""Rows that are measured in float64 together, most of which are needed soon."""
 PASS_VALUES = 1 << 20
 """Rough distances in one block of a pass: 4 MB in float32, which the cache holds."""
 CENTER_VALUES = 1 << 20
+"""Numbers of the centers that rows are measured to at once."""
 
 
 class Charge(Protocol):
