@@ -174,14 +174,14 @@ class Matrix:
         """Return the matrix times a vector ``(d,)``, computed where and as the parts are stored."""
         product = np.empty(self.shape[0])
         for first, block in self._blocks():
-            product[first : first + len(block)] = _as_float64(block @ _like(weights, block))
+            product[first : first + len(block)] = _as_float64(block @ like(weights, block))
         return product
 
     def weigh(self, weights: Floats) -> Floats:
         """Return a vector ``(N,)`` times the matrix, computed where and as the parts are stored."""
         total = np.zeros(self.shape[1])
         for first, block in self._blocks():
-            total += _as_float64(_like(weights[first : first + len(block)], block) @ block)
+            total += _as_float64(like(weights[first : first + len(block)], block) @ block)
         return total
 
     def _blocks(self) -> Iterator[tuple[int, Any]]:
@@ -197,9 +197,11 @@ class Matrix:
             first += len(part)
 
 
-def _like(vector: Floats, block: Any) -> Any:
-    """Return a vector in the type and on the device of a block."""
-    return array_namespace(block).asarray(vector, dtype=block.dtype, device=device(block))
+def like(values: npt.NDArray[Any], block: Any) -> Any:
+    """Return values in the type and on the device of a block."""
+    # torch warns of arrays that it could write into and should not.
+    values = values if values.flags.writeable else values.copy()
+    return array_namespace(block).asarray(values, dtype=block.dtype, device=device(block))
 
 
 def as_matrix(values: Any, name: str) -> Matrix:

@@ -9,10 +9,15 @@ import numpy as np
 from .arrays import to_numpy
 
 if TYPE_CHECKING:
-    from .arrays import Floats, Ints
-    from .spaces import Space
+    from .arrays import Floats, Ints, Mask
+    from .spaces import Sites, Space
 
-SETTLED_AT_ONCE = 64
+SETTLED_AT_ONCE, ROUNDS = 64, 16
+"""How many rows are measured to all centers at once, and how often before all of them are."""
+COMPARED_VALUES = 1 << 21
+"""Rough distances that are compared at once: 8 MB in float32, and as much beside."""
+PAIRED_VALUES = 1 << 20
+"""Numbers of the points that are measured to one center each at once."""
 
 
 def nearest_centers(space: Space, centers: Ints) -> tuple[Ints, Floats]:
@@ -26,29 +31,41 @@ def nearest_centers(space: Space, centers: Ints) -> tuple[Ints, Floats]:
     space
         N points.
     centers
-        Dataset rows ``(m,)``, ascending.
+        Dataset rows ``(m,)``, at least one, ascending.
 
     Returns
     -------
     Ints
-        Dataset row of the nearest center ``(N,)``; -1 where there are none.
+        Dataset row of the nearest center ``(N,)``.
     Floats
-        Distance to it ``(N,)``; inf where there are none.
+        Distance to it ``(N,)``.
     """
-    nearest = np.full(space.size, -1, dtype=np.int64)
-    distances = np.full(space.size, np.inf)
-    if not len(centers):
-        return nearest, distances
+    nearest = np.empty(space.size, dtype=np.int64)
+    distances = np.empty(space.size)
     sites = space.sites(centers)
-    for start, stop in space.blocks(len(centers)):
+    for start, stop in space.blocks(len(centers), COMPARED_VALUES):
         rough = to_numpy(space.rough(start, stop, sites))
         allowed = rough.min(axis=1) + 2.0 * space.rough_error(start, stop, sites)
-        at, which = np.nonzero(rough <= allowed[:, None])
+        at, which = _pairs_of(rough <= allowed[:, None])
         exact = space.pairs(at + start, centers[which])
         order = np.lexsort((which, exact, at))
         first = order[np.searchsorted(at[order], np.arange(stop - start))]
         nearest[start:stop], distances[start:stop] = centers[which[first]], exact[first]
     return nearest, distances
+
+
+def nearest_among(space: Space, points: Sites, sites: Sites) -> tuple[Ints, Floats]:
+    """Return the dataset row of each point's nearest site ``(k,)`` and its distance, exactly.
+
+    Ties go to the site that comes first.
+    """
+    rough = space.apart(points, sites)
+    allowed = rough.min(axis=1) + 2.0 * space.apart_error(points, sites)
+    at, which = _pairs_of(rough <= allowed[:, None])
+    exact = space.pairs(points.rows[at], sites.rows[which])
+    order = np.lexsort((which, exact, at))
+    first = order[np.searchsorted(at[order], np.arange(len(points)))]
+    return sites.rows[which[first]], exact[first]
 
 
 def coverage_radius(space: Space, centers: Ints, outliers: int, nearest: Ints | None) -> float:
@@ -58,8 +75,8 @@ def coverage_radius(space: Space, centers: Ints, outliers: int, nearest: Ints | 
 
     with the Ξ farthest rows left out. Someone who knows a near center of each row may say so: its
     distance is an upper bound on the row's own, and only the rows whose bounds are largest are
-    measured to all centers, until the largest bounds are the distances themselves. A wrong hint
-    costs time, never the truth.
+    measured to all centers, until the largest bounds are the distances themselves. A hint that is
+    far off, or no center, costs time, never the truth.
 
     Parameters
     ----------
@@ -77,13 +94,16 @@ def coverage_radius(space: Space, centers: Ints, outliers: int, nearest: Ints | 
     float
         R in the unit of the space's distance.
     """
-    if nearest is None or not len(centers):
+    which = np.searchsorted(centers, centers[0] if nearest is None else nearest)
+    if nearest is None or (centers[np.minimum(which, len(centers) - 1)] != nearest).any():
         return _largest(nearest_centers(space, centers)[1], outliers)
-    # A row that is no center bounds nothing, whoever says that it is near.
-    known = np.isin(nearest, centers)
-    at_most = space.pairs(np.arange(space.size), np.where(known, nearest, centers[0]))
+    at_most, sites = np.empty(space.size), space.sites(centers)
+    for start, stop in space.blocks(space.width, PAIRED_VALUES):
+        rough = space.rough_pairs(start, stop, sites, which[start:stop])
+        error = space.rough_error(start, stop, sites)
+        at_most[start:stop] = space.from_rough(rough + error)
     settled = np.zeros(space.size, dtype=bool)
-    while True:
+    for _ in range(ROUNDS):
         far = np.argpartition(-at_most, outliers)[: outliers + 1]
         radius = float(at_most[far].min())
         # Rows that tie with the radius count as well, whichever of them the partition put first.
@@ -92,6 +112,13 @@ def coverage_radius(space: Space, centers: Ints, outliers: int, nearest: Ints | 
             return radius
         at_most[far] = space.between(far, centers).min(axis=1)
         settled[far] = True
+    return _largest(nearest_centers(space, centers)[1], outliers)
+
+
+def _pairs_of(mask: Mask) -> tuple[Ints, Ints]:
+    """Return rows and columns of what is true, faster than `numpy.nonzero` where that is little."""
+    at, which = np.divmod(np.flatnonzero(mask), mask.shape[1])
+    return at, which
 
 
 def _largest(distances: Floats, left_out: int) -> float:

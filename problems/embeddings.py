@@ -6,9 +6,9 @@ from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from array_api_compat import array_namespace, device
+from array_api_compat import array_namespace
 
-from .arrays import Matrix, as_matrix, dtype_name, freeze
+from .arrays import Matrix, as_matrix, dtype_name, freeze, like, to_numpy
 from .errors import InvalidInput
 from .fingerprint import ArrayHash
 from .spaces import Sites, Space
@@ -26,8 +26,12 @@ SAFE_IN_FLOAT32 = (1e-12, 1e12)
 """Largest norms within which float32 neither overflows nor vanishes in products."""
 FEW = 16
 """Up to this dimension all work is in float64."""
-CHUNK = 1 << 20
-"""Values that are brought into float64 at once: 8 MB."""
+CHUNK = 1 << 17
+"""Values that are brought into float64 at once: 1 MB."""
+NARROW = ("float16", "bfloat16", "float32")
+"""Types whose values float32 holds exactly."""
+ONE_THREAD = 1 << 18
+"""Values up to which OpenBLAS multiplies a matrix and a vector without waking threads."""
 
 
 class InnerProducts(Space):
@@ -41,6 +45,8 @@ class InnerProducts(Space):
     norms: Floats
     dimension: int
     dtype: type
+    scaled_away: float = 0.0
+    """How far points were moved after scaling them, which had rounded them at that length."""
 
     @property
     def name(self) -> str:  # type: ignore[override]
@@ -52,10 +58,51 @@ class InnerProducts(Space):
         """½ for a metric, ¼ for its square."""
         return SHARES[self.metric]
 
-    @property
-    def in_files(self) -> bool:
-        """Arrays and a metric: yes."""
-        return True
+    def apart(self, points: Sites, sites: Sites) -> npt.NDArray[Any]:
+        """Return rough squared distances; see `Space.apart`."""
+        products = self._inner_products(points.values, sites.values)
+        products *= -2.0
+        products += points.norms.astype(products.dtype)[:, None]
+        products += sites.norms.astype(products.dtype)
+        return products
+
+    def apart_error(self, points: Sites, sites: Sites) -> Floats:
+        """Return the rounding error of a product of this length, by its norms."""
+        return self._error(points.norms, sites)
+
+    def closest(self, start: int, stop: int, sites: Sites) -> tuple[Ints, Floats]:
+        """Return each row's nearest site and its rough distance; see `Space.closest`."""
+        products = self._products(start, stop, sites)
+        xp = array_namespace(products)
+        # What is the same for all sites is added to the nearest one alone.
+        products -= like(0.5 * sites.norms, products)
+        at = xp.argmax(products, axis=1)
+        most = xp.take_along_axis(products, at[:, None], axis=1)[:, 0]
+        return to_numpy(at), self.norms[start:stop] - 2.0 * to_numpy(most).astype(np.float64)
+
+    def rough_pairs(self, start: int, stop: int, sites: Sites, which: Ints) -> Floats:
+        """Return rough squared distances to one site each; see `Space.rough_pairs`."""
+        inner = to_numpy(self._inner_pairs(start, stop, sites, which)).astype(np.float64)
+        return np.asarray(self.norms[start:stop] + sites.norms[which] - 2.0 * inner)
+
+    @abstractmethod
+    def _inner_pairs(self, start: int, stop: int, sites: Sites, which: Ints) -> Any:
+        """Return inner products ``(stop - start,)`` of each row and one site each."""
+
+    @abstractmethod
+    def _inner_products(self, points: Any, sites: Any) -> npt.NDArray[Any]:
+        """Return inner products ``(k, m)`` of two sets of prepared points."""
+
+    def _error(self, norms: Floats, sites: Sites) -> Floats:
+        unit = float(np.finfo(self.dtype).eps)
+        most = float(sites.norms.max(initial=0.0))
+        moved = self.scaled_away * float(np.sqrt(most))
+        return np.asarray(unit * ((self.dimension + 16) * (norms + most) + 8.0 * moved))
+
+    def witness_radius(self, distance: float) -> float:
+        """Return its share, and some off for the roundings of a sum of this length."""
+        unit = float(np.finfo(np.float64).eps)
+        return self.witness_share * distance * (1.0 - 1e-12 - 4.0 * self.dimension * unit)
 
     @abstractmethod
     def _products(self, start: int, stop: int, sites: Sites) -> Any:
@@ -65,15 +112,13 @@ class InnerProducts(Space):
         """Return rough squared distances; see `Space.rough`."""
         products = self._products(start, stop, sites)
         products *= -2.0
-        products += _beside(self.norms[start:stop, None], products, products.dtype)
-        products += _beside(sites.norms[None], products, products.dtype)
+        products += like(self.norms[start:stop, None], products)
+        products += like(sites.norms[None], products)
         return products  # type: ignore[no-any-return]
 
     def rough_error(self, start: int, stop: int, sites: Sites) -> Floats:
         """Return the rounding error of a product of this length, by its norms."""
-        unit = float(np.finfo(self.dtype).eps)
-        most = float(sites.norms.max(initial=0.0))
-        return np.asarray((self.dimension + 16) * unit * (self.norms[start:stop] + most))
+        return self._error(self.norms[start:stop], sites)
 
     def to_rough(self, distances: Floats) -> Floats:
         """Return squared Euclidean distances."""
@@ -101,8 +146,6 @@ class Embeddings(InnerProducts):
         ``(N, d)`` numbers: NumPy, memory-mapped, torch on any device, or shards.
     metric
         One of ``"euclidean"``, ``"squared-euclidean"``, ``"cosine"``.
-    argument
-        What messages call the values.
 
     Raises
     ------
@@ -110,12 +153,10 @@ class Embeddings(InnerProducts):
         Values that are not finite, a zero vector under cosine, an unknown metric.
     """
 
-    def __init__(
-        self, values: Any, metric: str = "euclidean", *, argument: str = "embeddings"
-    ) -> None:
+    def __init__(self, values: Any, metric: str = "euclidean") -> None:
         require_metric(metric)
-        self.metric, self.argument = metric, argument
-        self.matrix: Matrix = as_matrix(values, argument)
+        self.metric = metric
+        self.matrix: Matrix = as_matrix(values, "embeddings")
         self.size, self.dimension = self.matrix.shape
         self.scale: Floats | None = None
         self._validate()
@@ -140,13 +181,11 @@ class Embeddings(InnerProducts):
         self.mean = freeze(total / self.size)
         # A common offset ruins products in float32; a small one is not worth taking off.
         offset = float(self.mean @ self.mean)
-        self.offset: Floats | None = None
-        if offset > 0.2 * float(squares.mean()):
-            # The same numbers in float32 and float64, or both would take off different offsets.
-            fits = float(np.abs(self.mean).max()) < SAFE_IN_FLOAT32[1]
-            rounded = self.mean.astype(np.float32 if fits else np.float64)
-            self.offset = freeze(rounded.astype(np.float64))
+        # Rounded, so that it is the same number in both precisions.
+        rounded = self.mean.astype(np.float32).astype(np.float64)
+        self.offset = rounded if offset > 0.2 * float(squares.mean()) else None
         if self.offset is not None:
+            self.scaled_away = 0.0 if self.scale is None else float(np.sqrt(offset))
             for first, chunk in self.matrix.chunks():
                 moved = self._placed(chunk, slice(first, first + len(chunk)))
                 squares[first : first + len(chunk)] = np.einsum("ij,ij->i", moved, moved)
@@ -163,8 +202,8 @@ class Embeddings(InnerProducts):
             bad = row[~np.isfinite(row)]
             if not len(bad):
                 raise InvalidInput(
-                    f"{self.argument}: row {first + wrong[0]} is too long to be measured in "
-                    "float64; scale them down"
+                    f"embeddings: row {first + wrong[0]} is too long to be measured in float64; "
+                    "scale the embeddings down"
                 )
             hint = (
                 "float16 overflowed: embed in float32, or scale down"
@@ -172,13 +211,13 @@ class Embeddings(InnerProducts):
                 else "embed the row again or leave it out of the dataset"
             )
             raise InvalidInput(
-                f"{self.argument}: row {first + wrong[0]} holds {bad[0]}; all numbers must be "
-                f"finite; {hint}"
+                f"embeddings: row {first + wrong[0]} holds {bad[0]}; all numbers must be finite; "
+                f"{hint}"
             )
         zero = np.flatnonzero(squares == 0.0)
         if len(zero) and self.metric == "cosine":
             raise InvalidInput(
-                f"{self.argument}: row {first + zero[0]} is all zeros, which has no direction; "
+                f"embeddings: row {first + zero[0]} is all zeros, which has no direction; "
                 "take metric='euclidean' or leave the row out"
             )
 
@@ -190,54 +229,59 @@ class Embeddings(InnerProducts):
 
     def sites(self, rows: Ints) -> Sites:
         """Prepare points for `rough`."""
-        values: Any = self._placed(self.matrix.take(rows), rows).astype(self.dtype)
+        values: Any = np.empty((len(rows), self.dimension), dtype=self.dtype)
+        step = max(CHUNK // self.dimension, 1)
+        for at in range(0, len(rows), step):
+            some = rows[at : at + step]
+            values[at : at + step] = self._placed(self.matrix.take(some), some)
         return Sites(rows, values, self.norms[rows])
 
+    @property
+    def width(self) -> int:  # type: ignore[override]
+        """Columns."""
+        return self.dimension
+
+    def _inner_products(self, points: Any, sites: Any) -> npt.NDArray[Any]:
+        return multiplied(points, sites)
+
     def _products(self, start: int, stop: int, sites: Sites) -> Any:
+        block = self._block(start, stop)
+        return block @ like(sites.values, block).T
+
+    def _inner_pairs(self, start: int, stop: int, sites: Sites, which: Ints) -> Any:
+        block = self._block(start, stop)
+        return array_namespace(block).vecdot(block, like(sites.values[which], block))
+
+    def _block(self, start: int, stop: int) -> Any:
+        """Return points in the working precision, where they are stored."""
         block = self.matrix.stored(start, stop)
         xp = array_namespace(block)
-        working = _working(self.dtype, block)
-        # What float32 cannot hold must not be rounded before the offset is off.
-        narrow = dtype_name(block) in ("float32", "float16", "bfloat16")
-        placing = working if narrow or self.offset is None else xp.float64
-        if block.dtype != placing:
-            block = xp.astype(block, placing)
+        working = getattr(xp, self.dtype.__name__)
+        # What float32 would round is moved before.
+        wide = self.offset is not None and dtype_name(block) not in NARROW
+        block = xp.astype(block, xp.float64 if wide else working, copy=False)
         if self.scale is not None:
-            block = block * _beside(self.scale[start:stop, None], block, placing)
+            block = block * like(self.scale[start:stop, None], block)
         if self.offset is not None:
-            block = block - _beside(self.offset, block, placing)
-        if block.dtype != working:
-            block = xp.astype(block, working)
-        return block @ _beside(sites.values, block, working).T
-
-    def rough_error(self, start: int, stop: int, sites: Sites) -> Floats:
-        """Return the rounding error of products, and of points that are scaled before they move."""
-        error = super().rough_error(start, stop, sites)
-        if self.scale is None or self.offset is None:
-            return error
-        longest = float(np.sqrt(sites.norms.max(initial=0.0)))
-        return error + 4.0 * float(np.finfo(self.dtype).eps) * longest
+            block = block - like(self.offset, block)
+        return xp.astype(block, working, copy=False)
 
     def points(self, rows: Ints) -> Floats:
         """Return points ``(k, d)`` in float64, of length 1 under cosine."""
         values = self.matrix.take(rows)
         return values if self.scale is None else values * self.scale[rows][:, None]
 
-    def facts(self) -> Mapping[str, Any]:
-        """Return the metric and d."""
-        return {"metric": self.metric, "dimension": self.dimension}
-
     def start(self) -> int:
         """Return the row nearest to the mean, the lowest on ties."""
         best, found = np.inf, 0
-        for first, chunk in self.matrix.chunks():
-            rows = slice(first, first + len(chunk))
-            scaled = chunk if self.scale is None else chunk * self.scale[rows][:, None]
-            away = scaled - self.mean
+        step = max(CHUNK // self.dimension, 1)
+        for start in range(0, self.size, step):
+            rows = np.arange(start, min(start + step, self.size))
+            away = self.points(rows) - self.mean
             squared = np.einsum("ij,ij->i", away, away)
             at = int(squared.argmin())
             if squared[at] < best:
-                best, found = float(squared[at]), first + at
+                best, found = float(squared[at]), start + at
         return found
 
     @property
@@ -277,13 +321,9 @@ class Embeddings(InnerProducts):
         found = np.empty(len(rows))
         step = max(CHUNK // self.dimension, 1)
         for at in range(0, len(rows), step):
-            # One call for all pairs of one point: there are often few, the centers.
-            order = np.argsort(others[at : at + step], kind="stable")
-            points = self.points(rows[at : at + step][order])
-            distinct, starts = np.unique(others[at : at + step][order], return_index=True)
-            to, stops = self.points(distinct), [*starts[1:], len(order)]
-            for k, (low, high) in enumerate(zip(starts, stops, strict=True)):
-                found[at + order[low:high]] = cdist(points[low:high], to[k : k + 1], name)[:, 0]
+            ones, twos = self.points(rows[at : at + step]), self.points(others[at : at + step])
+            for k, (one, two) in enumerate(zip(ones, twos, strict=True)):
+                found[at + k] = cdist(one[None], two[None], name)[0, 0]
         return found / 2.0 if self.metric == "cosine" else found
 
 
@@ -316,49 +356,38 @@ class Factored(InnerProducts):
     def __init__(self, left: Any, right: Any, metric: str = "euclidean") -> None:
         require_metric(metric)
         self.metric = metric
-        self.left = Embeddings(left, argument="left")
-        self.right = Embeddings(right, argument="right")
+        self.left, self.right = Embeddings(left), Embeddings(right)
         if self.left.size != self.right.size:
             raise InvalidInput(
-                f"left, right: must have the same rows; got {self.left.size} and "
+                f"embeddings: both factors must have the same rows; got {self.left.size} and "
                 f"{self.right.size}; pass them over one dataset"
             )
         self.size = self.left.size
         self.dimension = self.left.dimension + self.right.dimension
-        lefts, rights = self._inner_each(np.arange(self.size), np.arange(self.size))
-        with np.errstate(over="ignore"):
-            squares = lefts * rights
-        wrong = np.flatnonzero(~np.isfinite(squares))
-        if len(wrong):
-            raise InvalidInput(
-                f"left, right: row {wrong[0]} of their product is too long to be measured in "
-                "float64; scale them down"
-            )
+        squares = self._inner(np.arange(self.size), np.arange(self.size))
         self.scale: Floats | None = None
         if metric == "cosine":
-            zero = np.flatnonzero(squares == 0.0)
-            if len(zero):
+            if (squares == 0.0).any():
                 raise InvalidInput(
-                    f"left, right: row {zero[0]} of their product is all zeros, which has no "
-                    "direction; take metric='euclidean' or leave the row out"
+                    f"embeddings: row {int(np.flatnonzero(squares == 0.0)[0])} is all zeros, which "
+                    "has no direction; take metric='euclidean' or leave the row out"
                 )
             self.scale = freeze(1.0 / np.sqrt(squares))
-            lefts, squares = 1.0 / rights, np.ones(self.size)
+            squares = np.ones(self.size)
         self.norms = freeze(squares)
         low, high = SAFE_IN_FLOAT32
-        longest = [float(np.sqrt(each.max())) for each in (lefts, rights, squares)]
-        fits = all(low < length < high for length in longest)
-        self.dtype = np.float32 if fits else np.float64
+        self.dtype = np.float32 if low < float(np.sqrt(squares.max())) < high else np.float64
 
-    def _inner_each(self, rows: Ints, others: Ints) -> tuple[Floats, Floats]:
-        """Return both factors' inner products of pairs, the same bits wherever asked for."""
-        found = np.empty((2, len(rows)))
+    def _inner(self, rows: Ints, others: Ints) -> Floats:
+        """Return inner products of pairs, as given, summed alike wherever they are asked for."""
+        found = np.empty(len(rows))
         step = max(CHUNK // self.dimension, 1)
         for at in range(0, len(rows), step):
             some, to = rows[at : at + step], others[at : at + step]
-            for k, part in enumerate((self.left.matrix, self.right.matrix)):
-                found[k, at : at + step] = np.einsum("ij,ij->i", part.take(some), part.take(to))
-        return found[0], found[1]
+            found[at : at + step] = np.einsum(
+                "ij,ij->i", self.left.matrix.take(some), self.left.matrix.take(to)
+            ) * np.einsum("ij,ij->i", self.right.matrix.take(some), self.right.matrix.take(to))
+        return found
 
     def sites(self, rows: Ints) -> Sites:
         """Prepare points for `rough`."""
@@ -368,23 +397,48 @@ class Factored(InnerProducts):
         values: Any = left.astype(self.dtype), right.astype(self.dtype)
         return Sites(rows, values, self.norms[rows])
 
+    @property
+    def width(self) -> int:  # type: ignore[override]
+        """The columns of both factors."""
+        return self.dimension
+
+    def _inner_products(self, points: Any, sites: Any) -> npt.NDArray[Any]:
+        (left, right), (other_left, other_right) = points, sites
+        products = multiplied(left, other_left)
+        products *= multiplied(right, other_right)
+        return products
+
+    def witness_radius(self, distance: float) -> float:
+        """Return what rounding leaves of ¼ of the squared distance, which is a difference here."""
+        unit = (self.dimension + 16) * float(np.finfo(np.float64).eps)
+        squared = self.to_rough(np.array([distance])) / 4.0
+        return float(self.from_rough(squared - 4.0 * unit * float(self.norms.max()))[0])
+
     def _products(self, start: int, stop: int, sites: Sites) -> Any:
-        product = None
-        for part, values in zip((self.left, self.right), sites.values, strict=True):
-            block = part.matrix.stored(start, stop)
-            xp = array_namespace(block)
-            dtype = _working(self.dtype, block)
-            block = block if block.dtype == dtype else xp.astype(block, dtype)
-            if self.scale is not None and part is self.left:
-                block = block * _beside(self.scale[start:stop, None], block, dtype)
-            inner = block @ _beside(values, block, dtype).T
-            product = inner if product is None else product * inner
-        return product
+        left, right = self._block(start, stop)
+        products = left @ like(sites.values[0], left).T
+        products *= right @ like(sites.values[1], right).T
+        return products
+
+    def _inner_pairs(self, start: int, stop: int, sites: Sites, which: Ints) -> Any:
+        left, right = self._block(start, stop)
+        xp = array_namespace(left)
+        inner = xp.vecdot(left, like(sites.values[0][which], left))
+        return inner * xp.vecdot(right, like(sites.values[1][which], right))
+
+    def _block(self, start: int, stop: int) -> tuple[Any, Any]:
+        """Return both factors in the working precision, where they are stored."""
+        left, right = (part.matrix.stored(start, stop) for part in (self.left, self.right))
+        xp = array_namespace(left)
+        dtype = getattr(xp, self.dtype.__name__)
+        left, right = xp.astype(left, dtype, copy=False), xp.astype(right, dtype, copy=False)
+        if self.scale is not None:
+            left = left * like(self.scale[start:stop, None], left)
+        return left, right
 
     def pairs(self, rows: Ints, others: Ints) -> Floats:
         """Return the distances ``(k,)`` of pairs; see `Space.pairs`."""
-        lefts, rights = self._inner_each(rows, others)
-        inner = lefts * rights
+        inner = self._inner(rows, others)
         if self.scale is not None:
             inner *= self.scale[rows] * self.scale[others]
         squared = self.norms[rows] + self.norms[others] - 2.0 * inner
@@ -397,15 +451,6 @@ class Factored(InnerProducts):
         for at, row in enumerate(rows):
             table[at] = self.pairs(np.full(len(others), row), others)
         return table
-
-    def facts(self) -> Mapping[str, Any]:
-        """Return the metric, A·d, and A and d."""
-        factors = [self.left.dimension, self.right.dimension]
-        return {
-            "metric": self.metric,
-            "dimension": factors[0] * factors[1],
-            "factors": factors,
-        }
 
     def start(self) -> int:
         """Return the row nearest to the mean, the lowest on ties."""
@@ -437,29 +482,22 @@ class Factored(InnerProducts):
         return {"left": self.left.matrix, "right": self.right.matrix}
 
 
+def multiplied(points: npt.NDArray[Any], sites: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return inner products ``(k, m)``; of a single site on this thread.
+
+    BLAS wakes threads for what takes microseconds, and waits for them for milliseconds where others
+    use the cores.
+    """
+    if len(sites) > 1:
+        return np.asarray(points @ sites.T)
+    found = np.empty((len(points), len(sites)), dtype=points.dtype)
+    step = max(ONE_THREAD // points.shape[1], 1)
+    for at in range(0, len(points), step):
+        np.matmul(points[at : at + step], sites.T, out=found[at : at + step])
+    return found
+
+
 def require_metric(metric: Any) -> None:
     """Raise `InvalidInput` unless a metric is known."""
     if metric not in METRICS:
         raise InvalidInput(f"metric: must be one of {', '.join(METRICS)}; got {metric!r}")
-
-
-def _beside(values: Floats, block: Any, dtype: Any) -> Any:
-    """Return values in a type on a block's device; a copy, since torch takes no read-only array."""
-    return array_namespace(block).asarray(np.array(values), dtype=dtype, device=device(block))
-
-
-def _working(dtype: type, block: Any) -> Any:
-    """Return the type to take products in, where a block is.
-
-    Torch can be told to take TF32 or bfloat16 for float32 products, which errs more than
-    `rough_error` says; of float64 it takes none.
-    """
-    xp = array_namespace(block)
-    asked = getattr(xp, "get_float32_matmul_precision", None)
-    try:
-        whole = asked is None or (
-            asked() == "highest" and not xp.is_autocast_enabled(block.device.type)
-        )
-    except RuntimeError:  # set by its newer names, which this one cannot tell
-        whole = False
-    return getattr(xp, dtype.__name__) if whole else xp.float64

@@ -44,6 +44,7 @@ class GivenDistances(Space):
 
     name: ClassVar[str] = "given"
     witness_share: ClassVar[float | None] = None
+    width = 0
 
     def __init__(self, distances: Any, size: int | None = None) -> None:
         self.rows_of: Callable[[Ints], Any] | None = None
@@ -147,6 +148,22 @@ class GivenDistances(Space):
     def sites(self, rows: Ints) -> Sites:
         """Take the sites' whole rows: by symmetry they hold what all others are away."""
         return Sites(rows, self._take(rows).T, np.zeros(len(rows)))
+
+    def gather(self, rows: Ints) -> Sites:
+        """Keep nothing but the rows: the sites hold what they are away."""
+        return Sites(rows, None, np.zeros(len(rows)))
+
+    def apart(self, points: Sites, sites: Sites) -> npt.NDArray[Any]:
+        """Return the distances themselves ``(k, m)``."""
+        return np.array(sites.values[points.rows])
+
+    def apart_error(self, points: Sites, sites: Sites) -> Floats:
+        """Return zeros: they are exact."""
+        return np.zeros(len(points))
+
+    def rough_pairs(self, start: int, stop: int, sites: Sites, which: Ints) -> Floats:
+        """Return the distances themselves ``(stop - start,)``."""
+        return np.asarray(sites.values[np.arange(start, stop), which])
 
     def rough(self, start: int, stop: int, sites: Sites) -> npt.NDArray[Any]:
         """Return the distances themselves ``(stop - start, m)``."""

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 BLOCK_VALUES = 1 << 22
 """Rough distances in one block: 16 MB in float32."""
 
+HELD_VALUES = 1 << 20
+"""Numbers of the points of one block: 4 MB in float32."""
+
 
 @dataclass(frozen=True, eq=False)
 class Sites:
@@ -58,6 +61,8 @@ class Space(ABC):
     """Share of the distance between two points within which no third point can lie of both: ½ in a
     metric, ¼ for its square, None where there is no triangle inequality."""
     size: int
+    width: int
+    """Numbers that `gather` holds of each point."""
 
     @property
     def in_files(self) -> bool:
@@ -91,6 +96,36 @@ class Space(ABC):
     def rough_error(self, start: int, stop: int, sites: Sites) -> Floats:
         """Return the most by which each row's rough distances may be wrong ``(stop - start,)``."""
 
+    def gather(self, rows: Ints) -> Sites:
+        """Prepare points for being measured to sites, close together in memory."""
+        return self.sites(rows)
+
+    @abstractmethod
+    def apart(self, points: Sites, sites: Sites) -> npt.NDArray[Any]:
+        """Return rough distances ``(k, m)`` of gathered points to sites."""
+
+    @abstractmethod
+    def apart_error(self, points: Sites, sites: Sites) -> Floats:
+        """Return the most by which each point's may be wrong ``(k,)``."""
+
+    def witness_radius(self, distance: float) -> float:
+        """Return within which radius no point lies of two points this far apart, in floating point.
+
+        Where there is no triangle inequality that is 0.
+        """
+        del distance
+        return 0.0
+
+    def closest(self, start: int, stop: int, sites: Sites) -> tuple[Ints, Floats]:
+        """Return each row's nearest site ``(stop - start,)`` and its distance, both rough."""
+        rough = to_numpy(self.rough(start, stop, sites))
+        at = rough.argmin(axis=1)
+        return at, rough[np.arange(len(at)), at].astype(np.float64)
+
+    @abstractmethod
+    def rough_pairs(self, start: int, stop: int, sites: Sites, which: Ints) -> Floats:
+        """Return the rough distance ``(stop - start,)`` of each row to one site each."""
+
     @abstractmethod
     def to_rough(self, distances: Floats) -> Floats:
         """Return distances in the form of `rough`, such as their squares."""
@@ -116,9 +151,10 @@ class Space(ABC):
     def arrays(self) -> Mapping[str, Any]:
         """Return what defines it, by the names in problem files."""
 
-    def blocks(self, width: int) -> Iterator[tuple[int, int]]:
-        """Yield ``(start, stop)`` over all rows, for rough distances to `width` sites."""
-        step = max(BLOCK_VALUES // max(width, 1), 256)
+    def blocks(self, width: int, values: int = BLOCK_VALUES) -> Iterator[tuple[int, int]]:
+        """Yield ``(start, stop)`` over all rows, for `values` rough distances to `width` sites."""
+        # Blocks that must be moved or converted are copies, which have to stay small.
+        step = max(min(values // max(width, 1), HELD_VALUES // max(self.width, 1)), 256)
         for start in range(0, self.size, step):
             yield start, min(start + step, self.size)
 

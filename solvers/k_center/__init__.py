@@ -14,6 +14,28 @@ def _vectors(problem: KCenter) -> int:
     return 8 * 6 * problem.space.size + (48 << 20)
 
 
+def _pooled(problem: KCenter) -> int:
+    # A pool of a sixteenth of the points in float32, and the centers that rows are measured to.
+    centers = len(problem.labeled) + problem.budget
+    points = 4 * problem.space.width * (problem.space.size // 16 + 2 * centers)
+    balancing = problem.balancing
+    classes = 0 if balancing is None or problem.balance == 0 else balancing.n_classes
+    return 2 * _vectors(problem) + points + classes * problem.space.size
+
+
+def _sampled(problem: KCenter) -> int:
+    # The sample's distances, at most, and HiGHS' process.
+    entries = min(80_000_000, 4_000 * len(problem.free))
+    return _pooled(problem) + 12 * entries + (200 << 20)
+
+
+def _only_norms(problem: KCenter) -> str | None:
+    balancing = problem.balancing
+    if problem.balance > 0 and balancing is not None and balancing.ground_cost is not None:
+        return f"cannot take distance {balancing.distance!r}"
+    return None
+
+
 METHODS = {
     method.name: method
     for method in (
@@ -21,14 +43,29 @@ METHODS = {
             name="exact",
             about="covers of a sample of rows, refuted by duality and branch and bound",
             run="k_center.exact:solve_exact",
-            memory=_vectors,
+            memory=_sampled,
             proves=True,
         ),
         Method(
             name="improve",
             about="swaps of centers that shrink the radius",
             run="k_center.exact:solve_improve",
-            memory=_vectors,
+            memory=_sampled,
+        ),
+        Method(
+            name="greedy",
+            about="farthest-first, at most twice the optimum; with balance thesis algorithm 2",
+            run="k_center.greedily:solve_greedy",
+            memory=_pooled,
+            proves=True,
+            refuses=_only_norms,
+        ),
+        Method(
+            name="k-means++",
+            about="rows drawn in proportion to squared distance (D² sampling, BADGE)",
+            run="k_center.sampling:solve_k_means_pp",
+            memory=_pooled,
+            random=True,
         ),
         Method(
             name="random",
@@ -44,4 +81,4 @@ METHODS = {
 def choose_auto(problem: KCenter) -> tuple[str, str]:
     """Return the method to take for a problem, and why."""
     del problem
-    return "random", "random: the only one"
+    return "exact", "exact: greedy first, then better radii and bounds within the time limit"

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...problems.base import Certificate
+from .._clock import OutOfTime
 from ..class_balanced.branching import solve_exact as solve_class_balance
+from . import METHODS
 from .balanced import solve_balanced
 from .bisection import EFFORTS, Bisection
+from .greedily import solve_greedy
 
 if TYPE_CHECKING:
     from ...problems.k_center import KCenter
@@ -82,31 +84,15 @@ def settle(bisection: Bisection) -> None:
 
 
 def start(search: Search[KCenter]) -> None:
-    """Offer a farthest-first selection."""
+    """Offer what greedy finds, with its bound."""
     problem = search.problem
-    chosen: list[int] = []
-    nearest, distances = problem.to_fixed
-    nearest, distances = nearest.copy(), distances.copy()
-    free = problem.free
-    if not len(problem.fixed):
-        first = problem.space.start()
-        chosen.append(first if problem.is_selectable[first] else int(free[0]))
-        distances = problem.space.between(np.array(chosen), np.arange(problem.space.size))[0]
-        nearest[:] = chosen[0]
-    everything = np.arange(problem.space.size)
-    open_ = np.zeros(problem.space.size, dtype=bool)
-    open_[free] = True
-    open_[chosen] = False
-    while len(chosen) < problem.to_choose:
-        search.clock.check()
-        row = int(np.where(open_, distances, -1.0).argmax())
-        chosen.append(row)
-        open_[row] = False
-        found = problem.space.between(np.array([row]), everything)[0]
-        closer = found < distances
-        distances[closer], nearest[closer] = found[closer], row
-    search.offer(np.concatenate([problem.included, chosen]).astype(np.int64), nearest=nearest)
-    search.prove(
-        problem.least_imbalance(),
-        Certificate("weighted-rows", True, problem.least_imbalance(), {"rows": [], "radius": 0.0}),
-    )
+    try:
+        if METHODS["greedy"].refusal(problem) is None:
+            solve_greedy(search)
+        else:
+            search.offer(problem.random_rows(search.rng()))
+    except OutOfTime:
+        if search.best is None:
+            search.offer(problem.random_rows(search.rng()))
+        raise
+    search.stop_if_closed()

@@ -1,0 +1,84 @@
+"""k-means++ seeding: rows drawn with probability proportional to squared distance."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .._clock import OutOfTime
+
+if TYPE_CHECKING:
+    from ...problems.arrays import Floats, Ints, Mask
+    from ...problems.k_center import KCenter
+    from ...problems.spaces import Sites
+    from ..search import Search
+
+
+def solve_k_means_pp(search: Search[KCenter]) -> None:
+    r"""Draw one row at a time by D² sampling (Arthur & Vassilvitskii 2007), as BADGE does.
+
+    .. math:: \Pr(i) \propto \min_{c \in S \cup L} \|x_i - x_c\|^2
+
+    over the selectable rows; the first one uniformly where no row is labeled or included, and all
+    uniformly once every row lies on a center. Under cosine the points are those of length 1, so
+    that rows are drawn in proportion to 1 - cos; given distances are squared. Distances are those
+    of one product in the space's working precision for each pick.
+    """
+    problem = search.problem
+    space, rng = problem.space, search.rng()
+    nearest = problem.to_fixed[0].copy()
+    squares = _squared(problem, space.to_rough(problem.to_fixed[1])).copy()
+    picks: list[int] = []
+    is_open = np.zeros(space.size, dtype=bool)
+    is_open[problem.free] = True
+    try:
+        while len(picks) < problem.to_choose:
+            search.clock.check()
+            row = _draw(rng, np.where(is_open, squares, 0.0), is_open)
+            picks.append(row)
+            is_open[row] = False
+            site = space.sites(np.array([row]))
+            for start, stop in space.blocks(1):
+                _approach(problem, start, stop, site, squares, nearest)
+    except OutOfTime:
+        rest = np.flatnonzero(is_open)[: problem.to_choose - len(picks)]
+        _offer(search, np.concatenate([np.array(picks, dtype=np.int64), rest]), nearest)
+        raise
+    _offer(search, np.array(picks, dtype=np.int64), nearest)
+
+
+def _draw(rng: np.random.Generator, weights: Floats, is_open: Mask) -> int:
+    """Return an open row in proportion to its weight; uniformly where all are 0 or inf."""
+    total = weights.sum()
+    if not (0 < total < np.inf):
+        return int(rng.choice(np.flatnonzero(is_open)))
+    sums = weights.cumsum()
+    # The sum's rounding must not let a row of weight 0 in at the end.
+    at = int(np.searchsorted(sums, rng.random() * sums[-1], side="right"))
+    return min(at, int(np.flatnonzero(weights)[-1]))
+
+
+def _approach(
+    problem: KCenter, start: int, stop: int, site: Sites, squares: Floats, nearest: Ints
+) -> None:
+    """Lower the squared distances of a block of rows by one more center, in place."""
+    rough = problem.space.closest(start, stop, site)[1]
+    # What rounding makes of two points in one place is no distance.
+    rough[rough <= problem.space.rough_error(start, stop, site)] = 0.0
+    found = _squared(problem, rough)
+    nearer = found < squares[start:stop]
+    squares[start:stop][nearer] = found[nearer]
+    nearest[start:stop][nearer] = site.rows[0]
+
+
+def _squared(problem: KCenter, rough: Floats) -> Floats:
+    return np.square(rough) if problem.space.witness_share is None else rough
+
+
+def _offer(search: Search[KCenter], picks: Ints, nearest: Ints) -> None:
+    problem = search.problem
+    rows = np.concatenate([problem.included, picks])
+    some = problem.fixed[0] if len(problem.fixed) else rows[0]
+    hints = np.where(nearest < 0, some, nearest)
+    search.offer(rows, ordered=True, nearest=hints)
