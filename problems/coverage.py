@@ -31,17 +31,19 @@ def nearest_centers(space: Space, centers: Ints) -> tuple[Ints, Floats]:
     space
         N points.
     centers
-        Dataset rows ``(m,)``, at least one, ascending.
+        Dataset rows ``(m,)``, ascending.
 
     Returns
     -------
     Ints
-        Dataset row of the nearest center ``(N,)``.
+        Dataset row of the nearest center ``(N,)``; -1 where there are none.
     Floats
-        Distance to it ``(N,)``.
+        Distance to it ``(N,)``; inf where there are none.
     """
-    nearest = np.empty(space.size, dtype=np.int64)
-    distances = np.empty(space.size)
+    nearest = np.full(space.size, -1, dtype=np.int64)
+    distances = np.full(space.size, np.inf)
+    if not len(centers):
+        return nearest, distances
     sites = space.sites(centers)
     for start, stop in space.blocks(len(centers), COMPARED_VALUES):
         rough = to_numpy(space.rough(start, stop, sites))
@@ -94,8 +96,10 @@ def coverage_radius(space: Space, centers: Ints, outliers: int, nearest: Ints | 
     float
         R in the unit of the space's distance.
     """
-    which = np.searchsorted(centers, centers[0] if nearest is None else nearest)
-    if nearest is None or (centers[np.minimum(which, len(centers) - 1)] != nearest).any():
+    if nearest is None or not len(centers):
+        return _largest(nearest_centers(space, centers)[1], outliers)
+    which = np.searchsorted(centers, nearest)
+    if (centers[np.minimum(which, len(centers) - 1)] != nearest).any():
         return _largest(nearest_centers(space, centers)[1], outliers)
     at_most, sites = np.empty(space.size), space.sites(centers)
     for start, stop in space.blocks(space.width, PAIRED_VALUES):

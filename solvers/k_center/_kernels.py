@@ -9,7 +9,7 @@ import numpy as np
 from ...problems.arrays import Ints, Mask
 
 
-def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+def _compiled(function: Callable[..., Any]) -> Any:
     """Compile a function, and keep the result on disk where some folder can be written."""
     try:
         return numba.njit(cache=True)(function)
