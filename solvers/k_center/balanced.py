@@ -154,18 +154,17 @@ class _Intervals:
             if bound >= self.best - self._tolerance():
                 return
             radii = self.sample.radii(a, min(c, self.best - self._least(np.inf)))
-            if not len(radii):
+            middle = float(radii[len(radii) // 2]) if len(radii) else a
+            if middle == a:
                 # The sample is covered alike at all of these radii.
                 self._bound_imbalance(a)
                 heapq.heappush(heap, (a + self._least(a), a, c))
                 continue
-            middle = float(radii[len(radii) // 2])
-            self._bound_imbalance(middle)
-            above = float(np.nextafter(middle, np.inf))
-            last = self.sample.radii(above, c)
-            highest = float(last[-1]) if len(last) else middle
-            heapq.heappush(heap, (above + self._least(highest), above, c))
-            heapq.heappush(heap, (a + self._least(middle), a, above))
+            below = float(radii[len(radii) // 2 - 1]) if len(radii) > 1 else a
+            self._bound_imbalance(below)
+            heapq.heappush(heap, (a + self._least(below), a, middle))
+            last = float(self.sample.radii(middle, c)[-1])
+            heapq.heappush(heap, (middle + self._least(last), middle, c))
 
     def _least(self, radius: float) -> float:
         """Return the best bound known on F at a radius: F does not increase."""

@@ -22,6 +22,8 @@ EFFORTS = (1, 4, 16)
 """Local searches before a cover is given up, by turns of the bisection."""
 TOUCHES = 50_000_000
 """Matrix entries that one local search may touch: some 0.2 s."""
+EACH = 500
+"""Moves of one local search for each row and column, at most."""
 ADDED = 12
 """Rows that join the sample at once."""
 STALLED = 3
@@ -138,6 +140,7 @@ class Bisection:
         count = min(self.problem.to_choose, len(cover.columns))
         entries = len(cover.columns_of)
         steps = max(TOUCHES // (2 * entries // count + count + 1), 1_000)
+        steps = min(steps, EACH * sum(cover.shape))
         for turn in range(effort):
             self.search.clock.check()
             if turn == 0:
