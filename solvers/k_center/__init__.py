@@ -36,6 +36,10 @@ def _only_norms(problem: KCenter) -> str | None:
     return None
 
 
+def _only_radius(problem: KCenter) -> str | None:
+    return "cannot take balance > 0" if problem.balance > 0 else None
+
+
 METHODS = {
     method.name: method
     for method in (
@@ -51,6 +55,8 @@ METHODS = {
             about="swaps of centers that shrink the radius",
             run="k_center.exact:solve_improve",
             memory=_sampled,
+            proves=True,
+            refuses=_only_radius,
         ),
         Method(
             name="greedy",

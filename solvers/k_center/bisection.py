@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,10 +19,26 @@ if TYPE_CHECKING:
     from .covering import Cover
     from .refuting import Relaxation
 
-EFFORTS = (1, 4, 16)
-"""Local searches before a cover is given up, by turns of the bisection."""
-TOUCHES = 50_000_000
-"""Matrix entries that one local search may touch: some 0.2 s."""
+
+@dataclass(frozen=True)
+class Effort:
+    """How much local search a cover is worth.
+
+    Parameters
+    ----------
+    searches
+        How many, half of them from the best selection and half of them afresh.
+    touches
+        Matrix entries that each may touch, by a rough forecast.
+    """
+
+    searches: int
+    touches: int
+
+
+LIGHT, MEDIUM, STRONG = Effort(1, 50_000_000), Effort(2, 200_000_000), Effort(6, 800_000_000)
+A_SECOND = 1_000_000_000
+"""Touches that a second allows, about."""
 EACH = 500
 """Moves of one local search for each row and column, at most."""
 ADDED = 12
@@ -57,13 +74,13 @@ class Bisection:
         assert self.search.best is not None
         return self.search.best.terms["radius"]
 
-    def halve(self, effort: int, *, refute: bool) -> None:
+    def halve(self, effort: Effort, *, refute: bool) -> None:
         """Bisect until every radius below the best is refuted or no cover of it was found.
 
         Parameters
         ----------
         effort
-            Local searches before a cover is given up.
+            Local search before a cover is given up.
         refute
             Whether to refute radii by linear programs where no cover was found.
         """
@@ -77,7 +94,7 @@ class Bisection:
             if not self.cover(radius, effort) and not (refute and self.refute(radius)):
                 doubt = float(np.nextafter(radius, np.inf))
 
-    def cover(self, radius: float, effort: int) -> bool:
+    def cover(self, radius: float, effort: Effort) -> bool:
         """Cover the sample by local search; grow it until that fails or all rows are covered."""
         while True:
             self.search.clock.check()
@@ -128,7 +145,7 @@ class Bisection:
             if self._offer(self.problem.free[cover.columns[chosen]], radius):
                 return True
 
-    def _local_search(self, cover: Cover, radius: float, effort: int) -> Ints | None:
+    def _local_search(self, cover: Cover, radius: float, effort: Effort) -> Ints | None:
         """Return free rows that cover the sample, or None; from the best ones, then afresh."""
         from ._kernels import search_cover
 
@@ -139,13 +156,14 @@ class Bisection:
             return None
         count = min(self.problem.to_choose, len(cover.columns))
         entries = len(cover.columns_of)
-        steps = max(TOUCHES // (2 * entries // count + count + 1), 1_000)
-        steps = min(steps, EACH * sum(cover.shape))
-        for turn in range(effort):
+        touches = 2 * entries // count + count + 1
+        steps = min(max(effort.touches // touches, 1_000), EACH * sum(cover.shape))
+        for turn in range(effort.searches):
             self.search.clock.check()
+            most = int(min(self.search.clock.remaining(), 1e6) * A_SECOND / touches)
             if turn == 0:
                 chosen = self._near_best(cover, radius, count)
-            elif turn == effort // 2:
+            elif turn == effort.searches // 2:
                 chosen = greedy_cover(cover, count)
             missed = search_cover(
                 cover.row_starts,
@@ -155,7 +173,7 @@ class Bisection:
                 cover.copies,
                 chosen,
                 may_miss,
-                steps,
+                min(steps, most + 100),
                 int(self.rng.integers(1 << 31)),
             )
             if missed <= may_miss:

@@ -10,7 +10,7 @@ from .._clock import OutOfTime
 from ..class_balanced.branching import solve_exact as solve_class_balance
 from . import METHODS
 from .balanced import solve_balanced
-from .bisection import EFFORTS, Bisection
+from .bisection import LIGHT, MEDIUM, STRONG, Bisection
 from .greedily import solve_greedy
 
 if TYPE_CHECKING:
@@ -39,9 +39,9 @@ def solve_exact(search: Search[KCenter]) -> None:
         solve_balanced(search, solve_exact, solve_class_balance)
         return
     bisection = Bisection(search)
-    for effort in EFFORTS[:2]:
-        bisection.halve(effort, refute=False)
-    bisection.halve(1, refute=True)
+    bisection.halve(LIGHT, refute=False)
+    bisection.halve(LIGHT, refute=True)
+    bisection.halve(MEDIUM, refute=False)
     settle(bisection)
     search.complete = bisection.low >= bisection.best
 
@@ -50,7 +50,7 @@ def solve_improve(search: Search[KCenter]) -> None:
     """Shrink the radius by local search alone: swaps of centers near the rows left uncovered."""
     start(search)
     bisection = Bisection(search)
-    for effort in EFFORTS:
+    for effort in (LIGHT, MEDIUM, STRONG):
         bisection.halve(effort, refute=False)
 
 
@@ -63,10 +63,10 @@ def settle(bisection: Bisection) -> None:
         if not len(radii):
             return
         top = float(radii[-1])
-        seconds = max(SHARE * search.clock.remaining(), 1.0)
         if top != tried:
             tried = top
-            if bisection.branch(top, seconds) is not None or bisection.cover(top, EFFORTS[-1]):
+            seconds = max(0.5 * SHARE * search.clock.remaining(), 1.0)
+            if bisection.branch(top, seconds) is not None or bisection.cover(top, STRONG):
                 continue
         high = top
         while len(radii := bisection.sample.radii(bisection.low, high)):
