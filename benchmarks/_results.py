@@ -1,11 +1,56 @@
-"""Where benchmarks write: one section each of RESULTS.md, with the machine named."""
+"""What benchmarks share: fresh processes, and a section each of RESULTS.md on a named machine."""
 
+import json
 import os
 import platform
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
 HEAD = "# Results\n\nWritten by the scripts in this folder; each section names its script.\n"
+REPEATS, SHORT = 3, 20.0
+"""Runs up to this many seconds are repeated."""
+EARLIER = "from an earlier run"
+"""Remark at rows that were not measured with the others."""
+
+
+def in_child(
+    script: str,
+    request: Mapping[str, Any],
+    *,
+    kill_after: float | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """Run ``script child REQUEST`` in a fresh process and return the JSON it prints last.
+
+    Raises
+    ------
+    subprocess.TimeoutExpired
+        The process was killed after so many seconds.
+    subprocess.CalledProcessError
+        It failed.
+    """
+    done = subprocess.run(
+        [sys.executable, script, "child", json.dumps(request)],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+        timeout=kill_after,
+        env={**os.environ, **(environment or {})},
+    )
+    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return answer
+
+
+def repeated(measure: Callable[[], dict[str, Any]]) -> list[dict[str, Any]]:
+    """Measure several times, or once if it takes long."""
+    results = [measure()]
+    while len(results) < REPEATS and results[0]["seconds"] <= SHORT:
+        results.append(measure())
+    return results
 
 
 def machine() -> str:
@@ -27,3 +72,20 @@ def write_section(title: str, script: str, body: str) -> None:
     after = "\n## " + rest.split("\n## ", 1)[1] if found and "\n## " in rest else ""
     RESULTS.write_text(f"{before.rstrip()}\n\n{section}{after}")
     print(section)
+
+
+def written_tables(title: str) -> dict[str, str]:
+    """Return the tables that stand in a section already, by their titles."""
+    text = RESULTS.read_text() if RESULTS.exists() else ""
+    section = text.partition(f"## {title}\n")[2].split("\n## ", 1)[0]
+    parts = [part.partition("\n") for part in section.split("\n### ")[1:]]
+    return {name: body.strip() for name, _, body in parts}
+
+
+def write_tables(
+    title: str, script: str, intro: str, order: Sequence[str], tables: Mapping[str, str]
+) -> None:
+    """Write a section of tables under their titles; those not given stay as they stand."""
+    every = {**written_tables(title), **tables}
+    body = [intro, *(f"### {name}\n\n{every[name]}" for name in order if name in every)]
+    write_section(title, script, "\n\n".join(body))

@@ -17,7 +17,16 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-from _results import RESULTS, write_section
+from _results import (
+    EARLIER,
+    REPEATS,
+    RESULTS,
+    SHORT,
+    in_child,
+    repeated,
+    write_tables,
+    written_tables,
+)
 
 import labelcut
 from labelcut.problems.synthetic import long_tailed_pool
@@ -25,8 +34,6 @@ from labelcut.solvers._mip_worker import peak_bytes
 from labelcut.solvers.search import Progress
 
 TITLE, SCRIPT = "Class-balanced selection", "benchmarks/class_balanced.py"
-REPEATS, SHORT = 3, 20.0
-"""Runs up to this many seconds are repeated."""
 GRACE = 60.0
 """Seconds over its limit after which a peer is killed."""
 AT_LIMIT = 0.999
@@ -46,8 +53,6 @@ The annealing loop is compiled by numba at its first use and then kept on disk: 
 limit of {limit} s took {first:.1f} s the first time ever and {later:.1f} s after that. It was
 compiled before anything below was measured."""
 TINY_LIMIT = 2.0
-EARLIER = "from an earlier run"
-"""Remark at rows that were not measured with the others."""
 
 
 @dataclass(frozen=True)
@@ -187,7 +192,7 @@ def main() -> None:
     parser.add_argument("--only", choices=topics(0.0), help="measure one table, keep the others")
     arguments = parser.parse_args()
     every = topics(arguments.peer_limit)
-    written, tables = _written(), {}
+    written, tables = written_tables(TITLE), {}
     with TemporaryDirectory() as folder:
         first, later = _first_solve(Path(folder))
         for name in [arguments.only] if arguments.only else every:
@@ -196,20 +201,8 @@ def main() -> None:
                 runs = [run for run in runs if run.kill_after is None]
             kept = _peer_rows(runs, written, every[name].title) if arguments.keep_peers else {}
             tables[every[name].title] = _table(runs, every[name].note, Path(folder), kept)
-    if arguments.only:
-        tables = {**written, **tables}
     intro = INTRO.format(repeats=REPEATS, short=SHORT, limit=TINY_LIMIT, first=first, later=later)
-    titles = [topic.title for topic in every.values() if topic.title in tables]
-    body = [intro, *(f"### {title}\n\n{tables[title]}" for title in titles)]
-    write_section(TITLE, SCRIPT, "\n\n".join(body))
-
-
-def _written() -> dict[str, str]:
-    """Return the tables that stand in the section already, by their titles."""
-    text = RESULTS.read_text() if RESULTS.exists() else ""
-    section = text.partition(f"## {TITLE}\n")[2].split("\n## ", 1)[0]
-    parts = [part.partition("\n") for part in section.split("\n### ")[1:]]
-    return {title: body.strip() for title, _, body in parts}
+    write_tables(TITLE, SCRIPT, intro, [topic.title for topic in every.values()], tables)
 
 
 def _peer_rows(runs: Sequence[Run], written: Mapping[str, str], title: str) -> dict[str, str]:
@@ -317,9 +310,7 @@ def _remarks(run: Run, result: Mapping[str, Any]) -> list[str]:
 
 def _measure(run: Run, pool: Path) -> dict[str, Any]:
     """Return the medians of several runs, or one run if it is long."""
-    results = [_in_child(run, pool)]
-    while len(results) < REPEATS and results[0]["seconds"] <= SHORT:
-        results.append(_in_child(run, pool))
+    results = repeated(lambda: _in_child(run, pool))
     return {name: _median([result.get(name) for result in results]) for name in results[0]}
 
 
@@ -334,26 +325,16 @@ def _median(values: Sequence[Any]) -> Any:
 def _in_child(
     run: Run, pool: Path | None, environment: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
-    request = json.dumps({**asdict(run), "folder": str(pool)})
-    command = [sys.executable, __file__, "child", request]
+    request = {**asdict(run), "folder": str(pool)}
     start = time.perf_counter()
     try:
-        done = subprocess.run(
-            command,
-            stdout=subprocess.PIPE,
-            text=True,
-            check=True,
-            timeout=run.kill_after,
-            env={**os.environ, **(environment or {})},
-        )
+        return in_child(__file__, request, kill_after=run.kill_after, environment=environment)
     except subprocess.TimeoutExpired:
         return {"seconds": time.perf_counter() - start, "remark": "killed"}
     except subprocess.CalledProcessError as error:
         if run.runner == "solve":
             raise
         return {"seconds": time.perf_counter() - start, "remark": f"exit code {error.returncode}"}
-    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return answer
 
 
 def _pool(instance: Instance, folder: Path) -> Path | None:

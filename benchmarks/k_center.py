@@ -6,7 +6,6 @@ python benchmarks/k_center.py [--only INSTANCE]
 import argparse
 import json
 import statistics
-import subprocess
 import sys
 import time
 import tracemalloc
@@ -16,7 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from _results import write_section
+from _results import REPEATS, SHORT, in_child, repeated, write_section
 
 import labelcut
 
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 TITLE, SCRIPT = "k-center: greedy", "benchmarks/k_center.py"
-REPEATS, SHORT = 3, 20.0
-"""Runs up to this many seconds are repeated."""
 FEW = 8
 """Picks of the slow way that stand for all of them."""
 
@@ -107,13 +104,12 @@ def _rows(instance: Instance) -> list[str]:
         np.save(Path(folder) / "points.npy", _points(instance))
         ours: dict[str, Any] = {}
         for runner in instance.runners:
-            results = [_in_child(instance, runner, folder)]
-            while results[0]["seconds"] <= SHORT and len(results) < REPEATS:
-                results.append(_in_child(instance, runner, folder))
+            request = {**asdict(instance), "runner": runner, "folder": folder}
+            results = repeated(lambda request=request: in_child(__file__, request))
             seconds = statistics.median(result["seconds"] for result in results)
             found = results[0]
             if runner == "greedy":
-                found |= _in_child(instance, "traced", folder)
+                found |= in_child(__file__, {**request, "runner": "traced"})
                 ours = {**found, "seconds": seconds}
             lines.append(_line(instance, runner, seconds, found, ours))
             print(lines[-1], file=sys.stderr)
@@ -137,14 +133,6 @@ def _line(
         f"{found['extra']:.0f} ({found['share']:.0%})" if "extra" in found else "",
     )
     return f"| {' | '.join(cells)} |"
-
-
-def _in_child(instance: Instance, runner: str, folder: str) -> dict[str, Any]:
-    request = json.dumps({**asdict(instance), "runner": runner, "folder": folder})
-    command = [sys.executable, __file__, "child", request]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return answer
 
 
 def child(request: dict[str, Any]) -> dict[str, Any]:
