@@ -132,6 +132,11 @@ class Search(Generic[P]):
         self._report()
         return True
 
+    def note_peak(self, peak: int | None) -> None:
+        """Remember the peak memory of the HiGHS process, which this process does not see."""
+        if peak is not None:
+            self.info["worker_peak_bytes"] = max(peak, self.info.get("worker_peak_bytes", 0))
+
     @property
     def closed(self) -> bool:
         """Whether answer and bound are as close as asked for."""

@@ -165,7 +165,7 @@ class _Branching:
             },
             on_update=self._take,
         )
-        note_peak(search, result.peak_bytes)
+        search.note_peak(result.peak_bytes)
         search.info["nodes"] = search.info.get("nodes", 0) + result.nodes
         if result.bound is not None:
             self._prove(result.bound)
@@ -201,12 +201,6 @@ class _Branching:
         problem = self.search.problem
         rows = np.concatenate([self.part.taken, self.part.rows[selected]])
         return problem.target - problem.probs.total(rows)
-
-
-def note_peak(search: Search[ClassBalanced], peak: int | None) -> None:
-    """Remember the peak memory of the HiGHS process, which this process does not see."""
-    if peak is not None:
-        search.info["worker_peak_bytes"] = max(peak, search.info.get("worker_peak_bytes", 0))
 
 
 def _prove_by_search(search: Search[ClassBalanced], bound: float, multipliers: Floats) -> None:

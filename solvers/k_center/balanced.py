@@ -216,6 +216,7 @@ class _Intervals:
             },
             on_update=hopeless,
         )
+        self.search.note_peak(result.peak_bytes)
         if result.status is MipStatus.INFEASIBLE:
             return np.inf, None
         least = self._least(radius)

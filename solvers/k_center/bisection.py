@@ -135,7 +135,7 @@ class Bisection:
                 return None
             cover = self.sample.cover(radius)
             refuted, chosen = search_by_mip(
-                cover, self.problem.to_choose, self.problem.outliers, left, self.search.seed
+                cover, self.problem.to_choose, self.problem.outliers, left, self.search
             )
             if refuted:
                 self._raise(radius)

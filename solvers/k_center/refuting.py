@@ -11,6 +11,8 @@ from .._mip import LinearModel, MipStatus, MipUpdate, solve_model
 
 if TYPE_CHECKING:
     from ...problems.arrays import Floats, Ints
+    from ...problems.k_center import KCenter
+    from ..search import Search
     from .covering import Cover
 
 ROUNDING = 1e-6
@@ -114,7 +116,7 @@ def _solve_lp(cover: Cover, outliers: int, seconds: float) -> tuple[Floats, Floa
 
 
 def search_by_mip(
-    cover: Cover, budget: int, outliers: int, seconds: float, seed: int
+    cover: Cover, budget: int, outliers: int, seconds: float, search: Search[KCenter]
 ) -> tuple[bool, Ints | None]:
     """Ask HiGHS whether `budget` columns cover all rows but the outliers.
 
@@ -152,9 +154,10 @@ def search_by_mip(
     result = solve_model(
         model,
         time_limit=max(seconds, 1e-3),
-        options={"random_seed": seed % (1 << 31)},
+        options={"random_seed": search.seed % (1 << 31)},
         on_update=decided,
     )
+    search.note_peak(result.peak_bytes)
     if result.status is MipStatus.INFEASIBLE:
         return True, None
     if result.bound is not None and result.bound > budget + 0.5:
