@@ -257,22 +257,10 @@ def _problem(array: Any, instance: Instance, budget: int) -> labelcut.KCenter:
 
 
 def _exact(array: Any, instance: Instance, limit: float) -> dict[str, Any]:
-    from labelcut.solvers.k_center import refuting
-
-    peaks: list[int] = []
-    solve_model = refuting.solve_model
-
-    def watched(*arguments: Any, **options: Any) -> Any:
-        result = solve_model(*arguments, **options)
-        if result.peak_bytes is not None:
-            peaks.append(result.peak_bytes)
-        return result
-
     plane = np.random.default_rng(0).standard_normal((FEW, 2)).astype(array.dtype)
     few = _problem(array[:FEW, :FEW] if instance.given else plane, instance, 10)
     labelcut.solve(few, "exact", gap_tol=0, abs_gap_tol=0)
     problem = _problem(array, instance, instance.budget)
-    refuting.solve_model = watched
     start = time.perf_counter()
     solution = labelcut.solve(problem, "exact", time_limit=limit, gap_tol=0, abs_gap_tol=0)
     seconds, peak = time.perf_counter() - start, peak_bytes()
@@ -290,7 +278,7 @@ def _exact(array: Any, instance: Instance, limit: float) -> dict[str, Any]:
         "proof": solution.info.get("proof", ""),
         "check": checked,
         "peak": peak,
-        "highs_peak": max(peaks, default=None),
+        "highs_peak": solution.info.get("worker_peak_bytes"),
         "greedy": labelcut.solve(problem, "greedy").objective,
     }
 
