@@ -184,7 +184,9 @@ class Embeddings(InnerProducts):
                 chunk = chunk / np.sqrt(lengths)[:, None]
             total += chunk.sum(axis=0)
         self._digest = running.digest()
+        held = []
         if self.metric == "cosine":
+            held = [squares.min(), squares.max()]
             self.scale = freeze(1.0 / np.sqrt(squares))
             squares = np.ones(self.size)
         self.mean = freeze(total / self.size)
@@ -197,9 +199,8 @@ class Embeddings(InnerProducts):
                 moved = self._placed(chunk, slice(first, first + len(chunk)))
                 squares[first : first + len(chunk)] = np.einsum("ij,ij->i", moved, moved)
         self.norms = freeze(squares)
-        low, high = SAFE_IN_FLOAT32
         # In few dimensions products are cheap, and points are near each other for their norms.
-        fits = self.dimension > FEW and low < float(np.sqrt(squares.max())) < high
+        fits = self.dimension > FEW and all(map(fits_float32, [squares.max(), *held]))
         self.dtype = np.float32 if fits else np.float64
 
     def _refuse(self, chunk: Floats, squares: Floats, first: int) -> None:
@@ -355,6 +356,12 @@ def multiplied(points: npt.NDArray[Any], sites: npt.NDArray[Any]) -> npt.NDArray
     for at in range(0, len(points), step):
         np.matmul(points[at : at + step], sites.T, out=found[at : at + step])
     return found
+
+
+def fits_float32(squared: float) -> bool:
+    """Return whether float32 neither overflows nor vanishes in points of this squared norm."""
+    low, high = SAFE_IN_FLOAT32
+    return low < float(np.sqrt(squared)) < high
 
 
 def require_metric(metric: Any) -> None:

@@ -10,9 +10,9 @@ from array_api_compat import array_namespace
 from .arrays import freeze, like, product_type
 from .embeddings import (
     CHUNK,
-    SAFE_IN_FLOAT32,
     Embeddings,
     InnerProducts,
+    fits_float32,
     multiplied,
     require_metric,
 )
@@ -75,6 +75,7 @@ class Factored(InnerProducts):
                 "float64; scale them down"
             )
         self.scale: Floats | None = None
+        held = []
         if metric == "cosine":
             zero = np.flatnonzero(squares == 0.0)
             if len(zero):
@@ -83,12 +84,11 @@ class Factored(InnerProducts):
                     "direction; take metric='euclidean' or leave the row out"
                 )
             self.scale = freeze(1.0 / np.sqrt(squares))
+            held = [lefts.min(), lefts.max()]
             lefts, squares = 1.0 / rights, np.ones(self.size)
         self.norms = freeze(squares)
-        low, high = SAFE_IN_FLOAT32
-        longest = [float(np.sqrt(each.max())) for each in (lefts, rights, squares)]
-        fits = all(low < length < high for length in longest)
-        self.dtype = np.float32 if fits else np.float64
+        held += [lefts.max(), rights.max(), squares.max()]
+        self.dtype = np.float32 if all(map(fits_float32, held)) else np.float64
 
     def _inner_each(self, rows: Ints, others: Ints) -> tuple[Floats, Floats]:
         """Return both factors' inner products of pairs, the same bits wherever asked for."""
