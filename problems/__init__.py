@@ -4,7 +4,6 @@ from .base import Certificate, Evaluation, Problem, Sense, Solution, Status, Sto
 from .checking import CheckReport, check
 from .class_balanced import ClassBalanced
 from .constraints import Constraint, Forbid, Include
-from .embeddings import Factored
 from .errors import (
     CheckFailed,
     InfeasibleSelection,
@@ -13,6 +12,7 @@ from .errors import (
     NotEnoughMemory,
     UnsupportedProblem,
 )
+from .factored import Factored
 from .k_center import KCenter
 from .loading import load
 from .problem_files import ProblemFile, read_problem, save_problem

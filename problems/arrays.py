@@ -204,6 +204,23 @@ def like(values: npt.NDArray[Any], block: Any) -> Any:
     return array_namespace(block).asarray(values, dtype=block.dtype, device=device(block))
 
 
+def product_type(block: Any, dtype: type) -> Any:
+    """Return the type to multiply a block in: `dtype`, or float64 where that would lose bits.
+
+    Torch can be told to take TF32 or bfloat16 for products of float32, which errs far more than
+    float32 does; of float64 it takes none.
+    """
+    xp = array_namespace(block)
+    asked = getattr(xp, "get_float32_matmul_precision", None)
+    try:
+        whole = asked is None or (
+            asked() == "highest" and not xp.is_autocast_enabled(device(block).type)
+        )
+    except RuntimeError:  # Set by its newer names, which this one cannot tell.
+        whole = False
+    return getattr(xp, dtype.__name__) if whole else xp.float64
+
+
 def as_matrix(values: Any, name: str) -> Matrix:
     """Return one array, or a list of shards with the same columns, as a `Matrix`."""
     if isinstance(values, Matrix):

@@ -13,8 +13,9 @@ from .base import Certificate, Evaluation, Sense
 from .class_balanced import ClassBalanced
 from .coverage import coverage_radius, nearest_centers
 from .covering_bound import proves_radius
-from .embeddings import Embeddings, Factored
+from .embeddings import Embeddings
 from .errors import InvalidInput
+from .factored import Factored
 from .given_distances import GivenDistances
 from .layouts import BALANCE_ARRAYS, BALANCE_PARAMETERS, Layout
 from .selection import SelectionProblem

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 BLOCK_VALUES = 1 << 22
 """Rough distances in one block: 16 MB in float32."""
 
-HELD_VALUES = 1 << 20
-"""Numbers of the points of one block: 4 MB in float32."""
+HELD_VALUES = 1 << 21
+"""Numbers of the points of one block: 8 MB in float32."""
 
 
 @dataclass(frozen=True, eq=False)

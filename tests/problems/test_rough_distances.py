@@ -6,7 +6,8 @@ import torch
 
 from labelcut.problems.arrays import to_numpy
 from labelcut.problems.coverage import coverage_radius, nearest_centers
-from labelcut.problems.embeddings import Embeddings, Factored
+from labelcut.problems.embeddings import Embeddings
+from labelcut.problems.factored import Factored
 from labelcut.problems.given_distances import GivenDistances
 
 METRICS = ("euclidean", "squared-euclidean", "cosine")

@@ -200,6 +200,27 @@ def test_factors_of_opposite_scale_do_not_overflow(power):
     np.testing.assert_allclose(scaled.between(rows, rows), plain.between(rows, rows), atol=1e-6)
 
 
+@pytest.mark.parametrize("power", [60, -60])
+@pytest.mark.parametrize("offset", [0.0, 5.0])
+def test_directions_do_not_depend_on_lengths(power, offset):
+    """Lengths beyond float32 would give NaN in place of cosine distances."""
+    points, other = (cloud(32) + offset), cloud(6, seed=2)
+    scaled = points * 10.0**power
+    rows = np.arange(SIZE)
+    for plain, space in (
+        (Embeddings(points, "cosine"), Embeddings(scaled, "cosine")),
+        (Factored(points, other, "cosine"), Factored(scaled, other, "cosine")),
+    ):
+        assert_within_promise(space)
+        np.testing.assert_allclose(space.between(rows, rows), plain.between(rows, rows), atol=1e-12)
+
+
+def test_points_beyond_float32_are_moved_alike():
+    """The offset of points that float32 cannot hold would be infinite."""
+    assert_within_promise(Embeddings(cloud(32) + 1e16))
+    assert_within_promise(Embeddings(cloud(32) * 1e30 + 1e45))
+
+
 @pytest.mark.parametrize("name", ["embeddings", "far from the origin", "cosine", "given"])
 def test_start_is_the_row_in_the_middle(name):
     """Farthest-first would begin somewhere else on every machine, or at the rim."""

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from labelcut import Forbid, Include, KCenter, check, load, solve
 from labelcut.problems.base import Status, StoppedBy
-from labelcut.problems.embeddings import Factored
+from labelcut.problems.factored import Factored
 from labelcut.solvers import dispatch
 from labelcut.solvers._clock import Clock, OutOfTime
 from labelcut.solvers.k_center import farthest, suppliers

@@ -254,7 +254,7 @@ def test_the_map_shows_rows_choices_and_radii(drawn):
 def test_given_distances_are_not_said_to_look_shorter(drawn):
     """The title would promise of any table what holds for points only."""
     problem = KCenter.from_distances(TABLE, 2)
-    (axis,) = drawn(problem, {"random": solve(problem)}).axes
+    (axis,) = drawn(problem, {"random": solve(problem, "random")}).axes
     assert "only roughly to scale" in axis.get_title()
 
 
