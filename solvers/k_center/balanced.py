@@ -154,17 +154,14 @@ class _Intervals:
             if bound >= self.best - self._tolerance():
                 return
             radii = self.sample.radii(a, min(c, self.best - self._least(np.inf)))
-            middle = float(radii[len(radii) // 2]) if len(radii) else a
-            if middle == a:
-                # The sample is covered alike at all of these radii.
-                self._bound_imbalance(a)
-                heapq.heappush(heap, (a + self._least(a), a, c))
-                continue
             below = float(radii[len(radii) // 2 - 1]) if len(radii) > 1 else a
             self._bound_imbalance(below)
+            # The sample has grown: what it needs at `below` it needs up to its next distance only.
+            middle = self.sample.next_radius(below, c)
             heapq.heappush(heap, (a + self._least(below), a, middle))
-            last = float(self.sample.radii(middle, c)[-1])
-            heapq.heappush(heap, (middle + self._least(last), middle, c))
+            if middle < c:
+                last = float(self.sample.radii(middle, c)[-1])
+                heapq.heappush(heap, (middle + self._least(last), middle, c))
 
     def _least(self, radius: float) -> float:
         """Return the best bound known on F at a radius: F does not increase."""
