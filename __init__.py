@@ -26,7 +26,7 @@ if TYPE_CHECKING:
         load,
     )
     from .solvers import methods, solve
-    from .studies import compare, frontier, l1_score, predicted_l1
+    from .studies import compare, coreset_frontier, frontier, l1_score, predicted_l1
 
 _ROOMS = {
     "models": ("entropy", "least_confidence", "margin", "score"),
@@ -47,7 +47,7 @@ _ROOMS = {
         "load",
     ),
     "solvers": ("methods", "solve"),
-    "studies": ("compare", "frontier", "l1_score", "predicted_l1"),
+    "studies": ("compare", "coreset_frontier", "frontier", "l1_score", "predicted_l1"),
 }
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
 
@@ -66,6 +66,7 @@ __all__ = [
     "UnsupportedProblem",
     "check",
     "compare",
+    "coreset_frontier",
     "entropy",
     "frontier",
     "l1_score",

@@ -1,6 +1,7 @@
 """What solvers are worth: comparisons, metrics and pictures."""
 
 from .comparing import Comparison, Run, compare
+from .coreset_frontier import coreset_frontier
 from .metrics import l1_score, predicted_l1
 from .pictures import plot_choices, plot_frontier
 from .trade_off import Frontier, FrontierPoint, frontier
@@ -11,6 +12,7 @@ __all__ = [
     "FrontierPoint",
     "Run",
     "compare",
+    "coreset_frontier",
     "frontier",
     "l1_score",
     "plot_choices",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -62,6 +62,69 @@ def solve_balanced(
     solve_radius, solve_balance
         Solve the problem without balance, and the class balance by itself.
     """
+    intervals = _prepare(search, solve_radius, solve_balance)
+    search.stop_if_closed()
+    if len(search.problem.free) * intervals.balancing.n_classes <= BRANCHED:
+        intervals.run()
+        search.complete = True
+
+
+@dataclass(frozen=True, eq=False)
+class RadiusPoint:
+    """The best balance found within one radius.
+
+    Parameters
+    ----------
+    limit
+        The radius allowed.
+    indices
+        Chosen rows, ascending.
+    radius, imbalance
+        Of these rows.
+    bound
+        No selection within the limit has a smaller imbalance: proven, by branch and bound.
+    """
+
+    limit: float
+    indices: Ints
+    radius: float
+    imbalance: float
+    bound: float
+
+
+def trace_radii(
+    search: Search[KCenter],
+    solve_radius: Callable[[Search[KCenter]], None],
+    solve_balance: Callable[[Search[ClassBalanced]], None],
+    count: int,
+) -> list[RadiusPoint]:
+    """Bound the least imbalance at `count` radii, from the least radius to the best balance's."""
+    intervals = _prepare(search, solve_radius, solve_balance)
+    found = intervals.found
+    limits = np.linspace(min(found)[0], max(found)[0], count)
+    for limit in limits[::-1]:
+        try:
+            intervals.bound_imbalance(float(limit))
+        except OutOfTime:
+            break
+    points = []
+    for limit in limits:
+        _, radius, imbalance, rows = min(
+            (imbalance, radius, imbalance, rows)
+            for radius, imbalance, rows in found
+            if radius <= limit * (1.0 + 1e-12)
+        )
+        bound = intervals.least(float(limit)) / intervals.balancing.balance
+        points.append(RadiusPoint(float(limit), np.array(rows), radius, imbalance, bound))
+    return points
+
+
+def _prepare(
+    search: Search[KCenter],
+    solve_radius: Callable[[Search[KCenter]], None],
+    solve_balance: Callable[[Search[ClassBalanced]], None],
+) -> _Intervals:
+    """Solve both parts alone and prove the sum of their bounds."""
     problem, balancing = search.problem, search.problem.balancing
     assert balancing is not None
     radius = _alone(search, _without_balance(problem), solve_radius)
@@ -76,11 +139,11 @@ def solve_balanced(
     if rechecked is not None:
         search.prove(rechecked, Certificate("weighted-rows", True, rechecked, proof))
     search.prove(low + least, Certificate("branch-and-bound", False, rechecked, proof))
-    search.stop_if_closed()
-    if len(problem.free) * balancing.n_classes > BRANCHED:
-        return
-    _Intervals(search, low, least, rechecked, proof).run()
-    search.complete = True
+    intervals = _Intervals(search, low, least, rechecked, proof)
+    for part in (radius, balance):
+        if part.rows is not None:
+            intervals.take(part.rows, None)
+    return intervals
 
 
 def _without_balance(problem: KCenter) -> KCenter:
@@ -128,6 +191,7 @@ class _Intervals:
         assert search.rows is not None
         self.search, self.problem, self.balancing = search, search.problem, search.problem.balancing
         self.low, self.rechecked, self.proof = low, rechecked, proof
+        self.found: list[tuple[float, float, tuple[int, ...]]] = []
         self.sample = Sample(self.problem)
         self.sample.add(np.setdiff1d(search.rows, self.problem.fixed)[:ADDED], np.inf)
         self.known: list[tuple[float, float]] = [(np.inf, least)]
@@ -146,38 +210,48 @@ class _Intervals:
 
     def run(self) -> None:
         """Split the interval of the lowest bound until none lies below the answer."""
-        heap = [(self.low + self._least(np.inf), self.low, np.inf)]
+        heap = [(self.low + self.least(np.inf), self.low, np.inf)]
         while heap:
             bound, a, c = heapq.heappop(heap)
             self._prove(min(bound, self.best))
             self.search.stop_if_closed()
             if bound >= self.best - self._tolerance():
                 return
-            radii = self.sample.radii(a, min(c, self.best - self._least(np.inf)))
+            radii = self.sample.radii(a, min(c, self.best - self.least(np.inf)))
             below = float(radii[len(radii) // 2 - 1]) if len(radii) > 1 else a
-            self._bound_imbalance(below)
+            self.bound_imbalance(below, self.best - self.low)
             # The sample has grown: what it needs at `below` it needs up to its next distance only.
             middle = self.sample.next_radius(below, c)
-            heapq.heappush(heap, (a + self._least(below), a, middle))
+            heapq.heappush(heap, (a + self.least(below), a, middle))
             if middle < c:
                 last = float(self.sample.radii(middle, c)[-1])
-                heapq.heappush(heap, (middle + self._least(last), middle, c))
+                heapq.heappush(heap, (middle + self.least(last), middle, c))
 
-    def _least(self, radius: float) -> float:
+    def take(self, rows: Ints, nearest: Ints | None) -> None:
+        """Offer a selection, and remember both of its terms."""
+        self.search.offer(rows, nearest=nearest)
+        terms = self.problem.evaluate(rows, nearest).terms
+        self.found.append((terms["radius"], terms["imbalance"], tuple(np.sort(rows).tolist())))
+
+    def least(self, radius: float) -> float:
         """Return the best bound known on F at a radius: F does not increase."""
         return max(value for at, value in self.known if at >= radius)
 
-    def _bound_imbalance(self, radius: float) -> None:
-        """Bound F at a radius, until an answer of the sample covers all rows."""
+    def bound_imbalance(self, radius: float, cutoff: float = np.inf) -> None:
+        """Bound F at a radius, until an answer of the sample covers all rows.
+
+        Above the cutoff the bound is good enough.
+        """
         while True:
             self.search.clock.check()
-            bound, chosen = self._branch(radius)
+            bound, chosen = self._branch(radius, cutoff)
             self.known.append((radius, bound))
-            if chosen is None or not np.isfinite(bound):
+            if chosen is None or bound > cutoff:
+                # Stopped at the cutoff, branch and bound has an answer that tells nothing.
                 return
             distances, nearest = center_distances(self.problem, chosen, radius)
             rows = np.concatenate([self.problem.included, chosen])
-            self.search.offer(rows, nearest=nearest)
+            self.take(rows, nearest)
             if self.cuts:
                 shortfall = self.balancing.target - self.balancing.probs.total(rows)
                 value = self.balancing.balance * self.balancing.metric.value(shortfall)
@@ -195,13 +269,15 @@ class _Intervals:
         relative = max(self.search.gap_tol, 4.0 * SAFETY) * abs(self.best)
         return max(relative, self.search.abs_gap_tol) + self.lost
 
-    def _branch(self, radius: float) -> tuple[float, Ints | None]:
+    def _branch(self, radius: float, cutoff: float) -> tuple[float, Ints | None]:
         """Return a bound on F at a radius, infinite if nothing covers, and the rows behind it."""
         scale = unit(self.balancing)
         model, count = self._model(radius, scale), len(self.problem.free)
 
         def hopeless(update: MipUpdate) -> bool:
-            return update.bound is not None and self.low + scale * update.bound > self.best
+            if update.bound is None:
+                return False
+            return safe_bound(self.balancing, update.bound, self.lost) > cutoff
 
         result = solve_model(
             model,
@@ -216,7 +292,7 @@ class _Intervals:
         self.search.note_peak(result.peak_bytes)
         if result.status is MipStatus.INFEASIBLE:
             return np.inf, None
-        least = self._least(radius)
+        least = self.least(radius)
         if result.bound is not None:
             least = max(least, safe_bound(self.balancing, result.bound, self.lost))
         if result.values is None:

@@ -78,7 +78,7 @@ def test_exact_is_the_optimum_on_many_more(distance, seed, tmp_path):
     require_optimal(drawn(seed, distance), tmp_path)
 
 
-def least_imbalance(self, radius):
+def least_imbalance(self, radius, cutoff):
     """Return what branch and bound should, by trying all selections."""
     problem, best, behind = self.problem, np.inf, None
     apart = problem.space.between(self.sample.rows, np.arange(problem.space.size))
