@@ -173,7 +173,8 @@ class _Intervals:
             self.search.clock.check()
             bound, chosen = self._branch(radius)
             self.known.append((radius, bound))
-            if chosen is None or not np.isfinite(bound):
+            if chosen is None or self._is_hopeless(bound):
+                # Stopped at that, branch and bound has an answer that tells nothing.
                 return
             distances, nearest = center_distances(self.problem, chosen, radius)
             rows = np.concatenate([self.problem.included, chosen])
@@ -195,13 +196,19 @@ class _Intervals:
         relative = max(self.search.gap_tol, 4.0 * SAFETY) * abs(self.best)
         return max(relative, self.search.abs_gap_tol) + self.lost
 
+    def _is_hopeless(self, imbalance: float) -> bool:
+        """Return whether no radius makes up for so much imbalance."""
+        return self.low + imbalance > self.best
+
     def _branch(self, radius: float) -> tuple[float, Ints | None]:
         """Return a bound on F at a radius, infinite if nothing covers, and the rows behind it."""
         scale = unit(self.balancing)
         model, count = self._model(radius, scale), len(self.problem.free)
 
         def hopeless(update: MipUpdate) -> bool:
-            return update.bound is not None and self.low + scale * update.bound > self.best
+            if update.bound is None:
+                return False
+            return self._is_hopeless(safe_bound(self.balancing, update.bound, self.lost))
 
         result = solve_model(
             model,
