@@ -118,3 +118,14 @@ def test_a_bound_holds_up_to_the_next_distance_of_the_sample_as_it_is_now(monkey
             balanced.solve_balanced(search, lambda _: None, lambda _: None)
         assert search.best.objective == pytest.approx(optimum, abs=1e-9)
         assert search.bound == pytest.approx(optimum, abs=1e-5)
+
+
+@pytest.mark.parametrize("seed", [6, 10])
+def test_branch_and_bound_that_was_cut_short_is_not_asked_again(seed):
+    """Cuts at an answer that is no minimum change nothing: the run would last until its limit."""
+    rng = np.random.default_rng(seed)
+    points, probs = rng.normal(size=(9, 2)), rng.dirichlet(np.full(3, 0.5), 9)
+    problem = KCenter(points, 3, probs=probs, balance=1.0, distance="l2")
+    solution = solve(problem, "exact", gap_tol=0, abs_gap_tol=1e-9, time_limit=30)
+    assert solution.status is Status.OPTIMAL
+    assert solution.objective == pytest.approx(cheapest(problem), abs=1e-6)
