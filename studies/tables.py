@@ -52,6 +52,7 @@ def comparison_table(comparison: Comparison, name: str) -> Table:
     rows = comparison.rows()
     columns: dict[str, tuple[str, Callable[[float], str]]] = {
         "objective": ("objective", _decimals([row["objective"] for row in rows], 6)),
+        "bound": ("bound", _decimals([row["bound"] for row in rows], 6)),
         "to bound": ("to_bound", _percent(2)),
         f"of {problem.baseline_method}'s gap": ("of_baseline", _percent(1)),
     }

@@ -95,4 +95,5 @@ def start(search: Search[KCenter]) -> None:
         if search.best is None:
             search.offer(problem.random_rows(search.rng()))
         raise
+    search.info.pop("curve", None)  # it is of greedy's picks, not of what follows
     search.stop_if_closed()

@@ -88,12 +88,13 @@ def test_compare_prints_the_gaps_worked_out_by_hand(labelcut, two_classes, with_
     head, columns, exact, top = result.err.splitlines()
     assert "two.toml" in head
     assert "best bound -1.2 (exact)" in head
-    names = "objective|to bound|of top's gap|utility|imbalance|L1 predicted|L1 true|s|MB|status"
-    assert re.split(r" {2,}", columns.strip()) == ["method", *names.split("|")]
-    assert exact.split()[:7] == ["exact", "-1.20000", "0.00%", "0.0%", "1.2000", "0.0000", "0.000"]
+    names = "objective|bound|to bound|of top's gap|utility|imbalance|L1 predicted|L1 true"
+    assert re.split(r" {2,}", columns.strip()) == ["method", *names.split("|"), "s", "MB", "status"]
+    assert exact.split()[:5] == ["exact", "-1.20000", "-1.20000", "0.00%", "0.0%"]
+    assert exact.split()[5:8] == ["1.2000", "0.0000", "0.000"]
     # Top is 0.3 + 1.2 = 1.5 from the bound, five times its own objective, and the whole way.
-    assert top.split()[:8] == [
-        *("top", "0.30000", "500.00%", "100.0%", "1.7000", "2.0000"),
+    assert top.split()[:9] == [
+        *("top", "0.30000", "-", "500.00%", "100.0%", "1.7000", "2.0000"),
         *("1.000", "0.000"),
     ]
 
