@@ -36,6 +36,13 @@ def _only_norms(problem: KCenter) -> str | None:
     return None
 
 
+def _only_l1(problem: KCenter) -> str | None:
+    balancing = problem.balancing
+    if balancing is None or problem.balance == 0:
+        return "needs balance > 0"
+    return None if balancing.distance == "l1" else f"is for l1; distance is {balancing.distance!r}"
+
+
 def _only_radius(problem: KCenter) -> str | None:
     return "cannot take balance > 0" if problem.balance > 0 else None
 
@@ -65,6 +72,14 @@ METHODS = {
             memory=_pooled,
             proves=True,
             refuses=_only_norms,
+        ),
+        Method(
+            name="greedy-l2",
+            about="algorithm 2 steered by the ℓ2 distance, which tells classes apart at once",
+            run="k_center.greedily:solve_straight",
+            memory=_pooled,
+            proves=True,
+            refuses=_only_l1,
         ),
         Method(
             name="k-means++",

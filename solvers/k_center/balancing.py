@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,11 +16,16 @@ if TYPE_CHECKING:
     from .farthest import Charge
 
 
-def charge_of(problem: KCenter) -> Charge:
-    """Return the cost of rows under the problem's class balance, its included rows taken in."""
+def charge_of(problem: KCenter, *, straight: bool = False) -> Charge:
+    """Return the cost of rows under the problem's class balance, its included rows taken in.
+
+    `straight` takes the ℓ2 distance in the place of the problem's own.
+    """
     balancing = problem.balancing
     if balancing is None:
         raise AssertionError("λ > 0 has class probabilities")
+    if straight:
+        return Shortfall(replace(balancing, distance="l2"))
     if isinstance(balancing.metric, L1):
         return Overshoot(balancing)
     return Shortfall(balancing)

@@ -61,7 +61,19 @@ def solve_greedy(search: Search[KCenter]) -> None:
         _select(search, rank=problem.outliers)
 
 
-def _select(search: Search[KCenter], *, rank: int = 0, balanced: bool = False) -> Farthest:
+def solve_straight(search: Search[KCenter]) -> None:
+    """Do what `solve_greedy` does under class balance, steered by ℓ2 whatever the distance is.
+
+    Of two rows of the same length ℓ2 prefers the one whose class lacks most, from the first pick.
+    The answer is measured by the problem's own distance.
+    """
+    _select(search, balanced=True, straight=True)
+    _witness(search)
+
+
+def _select(
+    search: Search[KCenter], *, rank: int = 0, balanced: bool = False, straight: bool = False
+) -> Farthest:
     """Grow a selection to the whole budget and offer it; `rank` rows are passed over each time."""
     problem = search.problem
     nearest, distances = problem.to_fixed
@@ -71,7 +83,7 @@ def _select(search: Search[KCenter], *, rank: int = 0, balanced: bool = False) -
     if balanced:
         is_open[:] = False
         is_open[problem.free] = True
-    charge = charge_of(problem) if balanced else None
+    charge = charge_of(problem, straight=straight) if balanced else None
     engine = Farthest(problem.space, nearest, distances, search.clock, is_open, charge)
     suppliers = None if everyone or balanced else Suppliers(problem, search.clock)
     curve: list[float] = []

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from labelcut import Forbid, Include, KCenter, check, load, solve
+from labelcut import Forbid, Include, KCenter, UnsupportedProblem, check, load, solve
 from labelcut.problems.base import Status, StoppedBy
 from labelcut.problems.factored import Factored
 from labelcut.solvers import dispatch
@@ -364,6 +364,21 @@ def test_balanced_greedy_is_algorithm_2(distance):
         assert solution.order.tolist() == expected
         assert problem.prove(solution.certificate) == solution.bound
         assert solution.bound <= solution.objective
+
+
+def test_steered_by_l2_the_picks_are_those_of_the_l2_problem():
+    """`greedy-l2` would steer by the problem's own distance, or measure its answer by another."""
+    rng = np.random.default_rng(3)
+    points, probs = rng.normal(size=(80, 10)), rng.dirichlet(np.full(4, 0.2), 80)
+    stated = {"probs": probs, "balance": 2.0}
+    problem = KCenter(points, 12, **stated)
+    straight = solve(KCenter(points, 12, distance="l2", **stated), "greedy")
+    solution = solve(problem, "greedy-l2")
+    assert solution.order.tolist() == straight.order.tolist()
+    assert solution.order.tolist() != solve(problem, "greedy").order.tolist()
+    assert solution.objective == problem.evaluate(straight).objective
+    with pytest.raises(UnsupportedProblem, match="greedy-l2' needs balance > 0"):
+        solve(KCenter(points, 12), "greedy-l2")
 
 
 def test_balanced_bound_against_brute_force():
