@@ -95,6 +95,18 @@ def test_exact_is_the_optimum_over_all_subsets(added, answer_file, problem):
     check(problem, improved)
 
 
+def test_nothing_is_refuted_that_local_search_failed_to_find(monkeypatch):
+    """A false refutation would hide behind local search as long as that finds all covers."""
+    monkeypatch.setattr(bisection.Bisection, "_local_search", lambda *_: None)
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        problem = KCenter(rng.normal(size=(10, 2)), 3, outliers=seed % 3, labeled=[seed % 10])
+        solution = solve(problem, "exact", **STRICT)
+        optimum = least_radius(problem)
+        assert solution.objective == solution.bound == optimum
+        check(problem, solution)
+
+
 def clusters(size=300, dimension=2, seed=0):
     """Return points in clusters of many sizes."""
     rng = np.random.default_rng(seed)
