@@ -9,11 +9,13 @@ from hypothesis import strategies as st
 from scipy.optimize import linprog
 
 from labelcut import KCenter
+from labelcut.solvers._clock import Clock
 from labelcut.solvers.k_center import sample
 from labelcut.solvers.k_center._kernels import search_cover
 from labelcut.solvers.k_center.covering import greedy_cover, make_cover
 from labelcut.solvers.k_center.refuting import needed_centers, relaxed_cover, search_by_mip
 from labelcut.solvers.k_center.sample import Sample, center_distances
+from labelcut.solvers.search import Search
 
 
 def compressed(matrix, rng):
@@ -206,7 +208,8 @@ def test_branch_and_bound_refutes_what_brute_force_refutes(outliers):
         cover = make_cover(*compressed(matrix, rng), 9, outliers=outliers > 0)
         least = fewest(matrix, outliers)
         for budget in range(2, 6):
-            refuted, chosen = search_by_mip(cover, budget, outliers, 30.0, seed)
+            search = Search(problem=None, clock=Clock(), seed=seed)
+            refuted, chosen = search_by_mip(cover, budget, outliers, 30.0, search)
             assert refuted == (least is None or budget < least)
             if chosen is not None:
                 assert len(chosen) <= budget
