@@ -80,7 +80,9 @@ def settle(bisection: Bisection) -> None:
                 break
         else:
             # Only the clock can end what is still in doubt.
-            bisection.branch(float(bisection.sample.radii(0.0, bisection.best)[-1]), np.inf)
+            left = bisection.sample.radii(bisection.low, bisection.best)
+            if len(left):
+                bisection.branch(float(left[-1]), np.inf)
 
 
 def start(search: Search[KCenter]) -> None:
