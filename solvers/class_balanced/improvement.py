@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 from math import inf
-from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ...problems.distances import L1, L2, SquaredL2, Wasserstein
 from .._clock import OutOfTime
+from .._compiling import compiled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -233,33 +232,14 @@ def _distances(metric: Distance, points: Floats, others: Floats) -> Floats:
     return np.sqrt(table) if isinstance(metric, L2) else table
 
 
-@cache
-def _compiling(transported: bool) -> Thread:
-    """Start to compile the loop beside everything else: at its first use that takes seconds."""
-
-    def compile_loop() -> None:
-        from . import _kernels
-
-        _kernels.compile_for(transported)
-
-    thread = Thread(target=compile_loop, daemon=True)
-    thread.start()
-    return thread
-
-
 def _annealer(problem: ClassBalanced, clock: Clock) -> tuple[Any, Any, int]:
     """Return the compiled loop for the distance, its argument, and how many proposals to make."""
-    compiling = _compiling(isinstance(problem.metric, Wasserstein))
-    compiling.join(min(clock.remaining(), 3600.0))
-    if compiling.is_alive():
-        raise OutOfTime
-    from . import _kernels
-
+    kernels = compiled(clock, __package__, isinstance(problem.metric, Wasserstein))
     if isinstance(problem.metric, Wasserstein):
         ground_cost = np.array(problem.metric.ground_cost)
-        return _kernels.anneal_transport, ground_cost, PROPOSALS // problem.n_classes**2
-    kinds = {L1: _kernels.L1, L2: _kernels.L2, SquaredL2: _kernels.SQUARED}
-    return _kernels.anneal, kinds[type(problem.metric)], PROPOSALS
+        return kernels.anneal_transport, ground_cost, PROPOSALS // problem.n_classes**2
+    kinds = {L1: kernels.L1, L2: kernels.L2, SquaredL2: kernels.SQUARED}
+    return kernels.anneal, kinds[type(problem.metric)], PROPOSALS
 
 
 def _typical_change(

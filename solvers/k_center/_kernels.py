@@ -224,3 +224,12 @@ def _search_cover(
 transposed = _compiled(_transposed)
 superfluous = _compiled(_superfluous)
 search_cover = _compiled(_search_cover)
+
+
+def compile_for() -> None:
+    """Compile all loops, or load them from the disk, by a tiny run."""
+    starts, members = np.array([0, 1, 2]), np.array([0, 1])
+    transposed(starts, members, 2)
+    superfluous(starts, members, 2, True)
+    chosen, copies = np.array([0]), np.ones(2, dtype=np.int64)
+    search_cover(starts, members, starts, members, copies, chosen, 0, 1, 0)

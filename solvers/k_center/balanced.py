@@ -12,6 +12,7 @@ from ...problems.base import Certificate
 from ...problems.distances import L1, Wasserstein
 from ...problems.k_center import KCenter
 from .._clock import Clock, OutOfTime
+from .._compiling import compiled
 from .._mip import MipStatus, MipUpdate, solve_model
 from ..class_balanced.model import (
     SAFETY,
@@ -189,6 +190,7 @@ class _Intervals:
     ) -> None:
         assert search.problem.balancing is not None
         assert search.rows is not None
+        compiled(search.clock, __package__)
         self.search, self.problem, self.balancing = search, search.problem, search.problem.balancing
         self.low, self.rechecked, self.proof = low, rechecked, proof
         self.found: list[tuple[float, float, tuple[int, ...]]] = []

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...problems.base import Certificate
+from .._compiling import compiled
 from .covering import greedy_cover
 from .refuting import relaxed_cover, search_by_mip
 from .sample import Sample, center_distances
@@ -59,6 +60,7 @@ class Bisection:
 
     def __init__(self, search: Search[KCenter]) -> None:
         assert search.rows is not None
+        compiled(search.clock, __package__)
         self.search = search
         self.problem = search.problem
         self.sample = Sample(self.problem)
