@@ -1,4 +1,4 @@
-"""Compiled loops that are ready in time: their first use may take seconds, the clock goes on."""
+"""Compiled loops, ready in time: their first use may take seconds, and the clock goes on."""
 
 from __future__ import annotations
 
@@ -10,7 +10,19 @@ from typing import TYPE_CHECKING, Any
 from ._clock import OutOfTime
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ._clock import Clock
+
+
+def to_compile(function: Callable[..., Any], **options: Any) -> Any:
+    """Return a function that numba compiles, kept on disk where some folder can be written."""
+    import numba
+
+    try:
+        return numba.njit(cache=True, **options)(function)
+    except RuntimeError:
+        return numba.njit(**options)(function)
 
 
 def compiled(clock: Clock, package: str, *arguments: Any) -> Any:

@@ -1,12 +1,9 @@
 """The annealing loop, compiled. Imported only when it runs: compiling takes seconds, once."""
 
-from collections.abc import Callable
-from typing import Any
-
-import numba
 import numpy as np
 
 from ...problems.arrays import Floats, Ints
+from .._compiling import to_compile
 
 L1, L2, SQUARED = 0, 1, 2
 LOOKS = 32
@@ -16,14 +13,6 @@ HOPELESS = 25.0
 
 FASTMATH = {"contract", "reassoc"}
 """Sums may be taken in any order, but infinities stay what they are."""
-
-
-def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile a function, and keep the result on disk where some folder can be written."""
-    try:
-        return numba.njit(cache=True, fastmath=FASTMATH)(function)
-    except RuntimeError:
-        return numba.njit(fastmath=FASTMATH)(function)
 
 
 def _anneal(
@@ -233,9 +222,9 @@ def _transport(shortfall: Floats, ground_cost: Floats, potentials: Floats) -> fl
     return float((flow * ground_cost).sum())
 
 
-transport = _compiled(_transport)
-anneal = _compiled(_anneal)
-anneal_transport = _compiled(_anneal_transport)
+transport = to_compile(_transport, fastmath=FASTMATH)
+anneal = to_compile(_anneal, fastmath=FASTMATH)
+anneal_transport = to_compile(_anneal_transport, fastmath=FASTMATH)
 
 
 def compile_for(transported: bool) -> None:

@@ -1,20 +1,9 @@
 """Loops over covers, compiled. Imported only when they run: compiling takes seconds, once."""
 
-from collections.abc import Callable
-from typing import Any
-
-import numba
 import numpy as np
 
 from ...problems.arrays import Ints, Mask
-
-
-def _compiled(function: Callable[..., Any]) -> Any:
-    """Compile a function, and keep the result on disk where some folder can be written."""
-    try:
-        return numba.njit(cache=True)(function)
-    except RuntimeError:
-        return numba.njit(function)
+from .._compiling import to_compile
 
 
 def _transposed(starts: Ints, members: Ints, count: int) -> tuple[Ints, Ints]:
@@ -221,9 +210,9 @@ def _search_cover(
     return best
 
 
-transposed = _compiled(_transposed)
-superfluous = _compiled(_superfluous)
-search_cover = _compiled(_search_cover)
+transposed = to_compile(_transposed)
+superfluous = to_compile(_superfluous)
+search_cover = to_compile(_search_cover)
 
 
 def compile_for() -> None:

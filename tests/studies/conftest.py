@@ -4,9 +4,11 @@ import io
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from rich.console import Console
 
 from labelcut import ClassBalanced, KCenter
+from labelcut.studies import plot_choices
 
 
 @pytest.fixture
@@ -41,3 +43,16 @@ def six_points():
     Rows 0, 1, 2 lie at 0, 1, 2 and rows 3, 4, 5 at 10, 12, 14: rows 1 and 4 have the radius 2.
     """
     return KCenter([[0.0], [1.0], [2.0], [10.0], [12.0], [14.0]], budget=2)
+
+
+@pytest.fixture
+def drawn(monkeypatch, tmp_path):
+    """Draw, and return the figure instead of the file."""
+    figures = []
+
+    def draw(problem, choices, **arguments):
+        plot_choices(problem, choices, tmp_path / "c.png", **arguments)
+        return figures[-1]
+
+    monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: figures.append(figure))
+    return draw

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 from scipy.spatial.distance import cdist
 
 import labelcut
@@ -211,19 +210,6 @@ def test_the_farthest_row_makes_the_radius(six_points):
     assert farthest(six_points, answer(six_points, [1, 3])).tolist() == [5, 3]
     left_out = KCenter(six_points.space, 2, outliers=1)
     assert farthest(left_out, answer(left_out, [1, 3])).tolist() == [4, 3]
-
-
-@pytest.fixture
-def drawn(monkeypatch, tmp_path):
-    """Draw, and return the figure instead of the file."""
-    figures = []
-
-    def draw(problem, choices, **arguments):
-        plot_choices(problem, choices, tmp_path / "c.png", **arguments)
-        return figures[-1]
-
-    monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: figures.append(figure))
-    return draw
 
 
 def labels_of(figure):

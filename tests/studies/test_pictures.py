@@ -38,19 +38,6 @@ def test_picture_is_readable_and_not_blank(tmp_path, n_classes):
     assert colours > 20
 
 
-@pytest.fixture
-def drawn(monkeypatch, tmp_path):
-    """Draw, and return the figure instead of the file."""
-    figures = []
-
-    def draw(problem, choices, **arguments):
-        plot_choices(problem, choices, tmp_path / "c.png", **arguments)
-        return figures[-1]
-
-    monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: figures.append(figure))
-    return draw
-
-
 @pytest.mark.parametrize(
     ("truth", "panels"),
     [
