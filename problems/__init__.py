@@ -3,7 +3,12 @@
 from .base import Certificate, Evaluation, Problem, Sense, Solution, Status, StoppedBy
 from .checking import CheckReport, check
 from .class_balanced import ClassBalanced
+from .coherence_weights import Weights
 from .constraints import Constraint, Forbid, Include
+from .detection_files import read_coco, read_kitti, read_mot
+from .detection_writing import write_detections
+from .detections import Detections, Video, join_detections, make_detections
+from .error_estimate import ErrorEstimate
 from .errors import (
     CheckFailed,
     InfeasibleSelection,
@@ -13,12 +18,21 @@ from .errors import (
     UnsupportedProblem,
 )
 from .factored import Factored
+from .frame_utilities import (
+    count_utility,
+    entropy_utility,
+    least_confidence_utility,
+    margin_utility,
+    summed_utility,
+)
 from .k_center import KCenter
 from .loading import load
 from .problem_files import ProblemFile, read_problem, save_problem
 from .selection import Selection, SelectionProblem
 from .solution_files import load_solution
 from .targets import fill_target, paper_target
+from .temporal_coherence import TemporalCoherence
+from .true_errors import TrueErrors, find_errors
 
 __all__ = [
     "Certificate",
@@ -26,6 +40,8 @@ __all__ = [
     "CheckReport",
     "ClassBalanced",
     "Constraint",
+    "Detections",
+    "ErrorEstimate",
     "Evaluation",
     "Factored",
     "Forbid",
@@ -43,12 +59,28 @@ __all__ = [
     "Solution",
     "Status",
     "StoppedBy",
+    "TemporalCoherence",
+    "TrueErrors",
     "UnsupportedProblem",
+    "Video",
+    "Weights",
     "check",
+    "count_utility",
+    "entropy_utility",
     "fill_target",
+    "find_errors",
+    "join_detections",
+    "least_confidence_utility",
     "load",
     "load_solution",
+    "make_detections",
+    "margin_utility",
     "paper_target",
+    "read_coco",
+    "read_kitti",
+    "read_mot",
     "read_problem",
     "save_problem",
+    "summed_utility",
+    "write_detections",
 ]
