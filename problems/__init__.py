@@ -1,10 +1,19 @@
 """What is being chosen: problems, their constraints, answers, and the files that hold them."""
 
 from .base import Certificate, Evaluation, Problem, Sense, Solution, Status, StoppedBy
+from .budgeted import BudgetedSelection
 from .checking import CheckReport, check
 from .class_balanced import ClassBalanced
 from .coherence_weights import Weights
-from .constraints import Constraint, Forbid, Include
+from .constraints import (
+    Constraint,
+    Cost,
+    ExpectedCount,
+    Forbid,
+    GroupLimit,
+    Include,
+    Spacing,
+)
 from .detection_files import read_coco, read_kitti, read_mot
 from .detection_writing import write_detections
 from .detections import Detections, Video, join_detections, make_detections
@@ -35,16 +44,20 @@ from .temporal_coherence import TemporalCoherence
 from .true_errors import TrueErrors, find_errors
 
 __all__ = [
+    "BudgetedSelection",
     "Certificate",
     "CheckFailed",
     "CheckReport",
     "ClassBalanced",
     "Constraint",
+    "Cost",
     "Detections",
     "ErrorEstimate",
     "Evaluation",
+    "ExpectedCount",
     "Factored",
     "Forbid",
+    "GroupLimit",
     "Include",
     "InfeasibleSelection",
     "InvalidInput",
@@ -57,6 +70,7 @@ __all__ = [
     "SelectionProblem",
     "Sense",
     "Solution",
+    "Spacing",
     "Status",
     "StoppedBy",
     "TemporalCoherence",
