@@ -1,4 +1,4 @@
-"""Scores from torch models: probabilities, embeddings and how uncertain a prediction is.
+"""Scores from torch models, embeddings, how uncertain a prediction is; trackers for video.
 
 Names load on first use, so that importing this room does not import torch.
 """
@@ -7,13 +7,31 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .optical_flow import VideoFlow, compute_flow
     from .scoring import Scores, score
+    from .trackers import offsets_within, track_flow, track_static
     from .uncertainty import entropy, least_confidence, margin
 
-__all__ = ["Scores", "entropy", "least_confidence", "margin", "score"]
+__all__ = [
+    "Scores",
+    "VideoFlow",
+    "compute_flow",
+    "entropy",
+    "least_confidence",
+    "margin",
+    "offsets_within",
+    "score",
+    "track_flow",
+    "track_static",
+]
 
 _HOME = {
     "Scores": "scoring",
+    "VideoFlow": "optical_flow",
+    "compute_flow": "optical_flow",
+    "offsets_within": "trackers",
+    "track_flow": "trackers",
+    "track_static": "trackers",
     "score": "scoring",
     "entropy": "uncertainty",
     "least_confidence": "uncertainty",

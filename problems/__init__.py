@@ -32,6 +32,7 @@ from .frame_utilities import (
     entropy_utility,
     least_confidence_utility,
     margin_utility,
+    soft_utility,
     summed_utility,
 )
 from .k_center import KCenter
@@ -95,6 +96,7 @@ __all__ = [
     "read_mot",
     "read_problem",
     "save_problem",
+    "soft_utility",
     "summed_utility",
     "write_detections",
 ]
