@@ -1,4 +1,4 @@
-"""Scores from torch models, embeddings, how uncertain a prediction is; trackers for video.
+"""Scores from torch models: probabilities, embeddings and how uncertain a prediction is.
 
 Names load on first use, so that importing this room does not import torch.
 """
@@ -7,35 +7,43 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .dispersion import LabelDispersion
     from .optical_flow import VideoFlow, compute_flow
     from .scoring import Scores, score
+    from .stochastic import bald, flip_disagreement, mc_dropout
     from .trackers import offsets_within, track_flow, track_static
-    from .uncertainty import entropy, least_confidence, margin
+    from .uncertainty import entropy, least_confidence, margin, second_best_ratio
 
 __all__ = [
+    "LabelDispersion",
     "Scores",
     "VideoFlow",
+    "bald",
     "compute_flow",
     "entropy",
+    "flip_disagreement",
     "least_confidence",
     "margin",
+    "mc_dropout",
     "offsets_within",
     "score",
+    "second_best_ratio",
     "track_flow",
     "track_static",
 ]
 
+_NAMES = {
+    "dispersion": ("LabelDispersion",),
+    "scoring": ("Scores", "score"),
+    "stochastic": ("bald", "flip_disagreement", "mc_dropout"),
+    "uncertainty": ("entropy", "least_confidence", "margin", "second_best_ratio"),
+}
 _HOME = {
-    "Scores": "scoring",
     "VideoFlow": "optical_flow",
     "compute_flow": "optical_flow",
     "offsets_within": "trackers",
     "track_flow": "trackers",
     "track_static": "trackers",
-    "score": "scoring",
-    "entropy": "uncertainty",
-    "least_confidence": "uncertainty",
-    "margin": "uncertainty",
 }
 
 
