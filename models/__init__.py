@@ -34,17 +34,13 @@ __all__ = [
 
 _NAMES = {
     "dispersion": ("LabelDispersion",),
+    "optical_flow": ("VideoFlow", "compute_flow"),
     "scoring": ("Scores", "score"),
     "stochastic": ("bald", "flip_disagreement", "mc_dropout"),
+    "trackers": ("offsets_within", "track_flow", "track_static"),
     "uncertainty": ("entropy", "least_confidence", "margin", "second_best_ratio"),
 }
-_HOME = {
-    "VideoFlow": "optical_flow",
-    "compute_flow": "optical_flow",
-    "offsets_within": "trackers",
-    "track_flow": "trackers",
-    "track_static": "trackers",
-}
+_HOME = {name: module for module, names in _NAMES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:

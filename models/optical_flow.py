@@ -203,13 +203,14 @@ def _load(image: Image, at: int) -> npt.NDArray[np.uint8] | None:
                 f"{image.shape}"
             )
         return image
-    found = _imread(image)
+    found = read_image(image)
     if found is None:
         logger.warning("image %s of frame %d cannot be read", image, at)
     return found
 
 
-def _imread(path: str | os.PathLike[str]) -> npt.NDArray[np.uint8] | None:
+def read_image(path: str | os.PathLike[str]) -> npt.NDArray[np.uint8] | None:
+    """Return an image file ``(H, W, 3)`` in RGB, or None if it cannot be read."""
     cv2 = import_cv2()
     try:
         data = np.fromfile(path, dtype=np.uint8)
