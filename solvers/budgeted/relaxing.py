@@ -1,4 +1,4 @@
-"""Prices for the limits that cross the tree: the Lagrangian dual, and the answers met on the way."""
+"""Prices for the limits that cross the tree, and the answers met on the way to them."""
 
 from __future__ import annotations
 
@@ -67,6 +67,11 @@ class Pursuit:
         self.size = fsum(np.abs(self.utility[self.problem.included]))
 
     @property
+    def optimal(self) -> bool:
+        """Whether the bound leaves nothing between itself and the answer."""
+        return self.rows is not None and self.bound <= self.value
+
+    @property
     def closed(self) -> bool:
         """Whether answer and bound are as close as asked for."""
         return self.rows is not None and self.bound - self.value <= self.gap(self.value)
@@ -97,7 +102,8 @@ class Pursuit:
     def at(self, multipliers: Floats, rng: np.random.Generator | None = None) -> tuple[float, Any]:
         r"""Evaluate the dual at some prices y: its value and its slope ``r - A z``.
 
-        .. math:: g(y) = y^\top r + \max_{z \in \text{tree}} (u - A^\top y)^\top z \ge \text{optimum}
+        .. math:: g(y) = y^\top r
+            + \max_{z \in \text{tree}} (u - A^\top y)^\top z \;\ge\; \text{optimum}
         """
         crossing = self.structure.crossing
         weights, slack = self.net(multipliers)
@@ -280,8 +286,11 @@ def cannot_meet(pursuit: Pursuit) -> bool:
     """Return whether some crossing limit alone is out of reach within the tree.
 
     The smallest ``A_k z`` over the tree is found exactly, and its proven bound lies above ``r_k``.
+    Only few limits are looked at.
     """
     structure, clock = pursuit.structure, pursuit.clock
+    if len(structure.crossing.limits) > FEW:
+        return False
     for at, limit in enumerate(structure.crossing.limits):
         row = structure.crossing.matrix[[at], :].toarray().ravel()
         merged = merge(structure, -row, clock)

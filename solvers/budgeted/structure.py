@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -245,7 +246,7 @@ def _tree(
     # By rank a unit's groups stand from the outermost to the innermost.
     chain = np.sort(np.array([np.zeros(units, dtype=np.int64), *of_unit]), axis=0)
     parent, depth = np.full(len(order), -1), np.zeros(len(order), dtype=np.int64)
-    for outer, inner in zip(chain[:-1], chain[1:], strict=True):
+    for outer, inner in pairwise(chain):
         apart = inner > outer
         parent[inner[apart]] = outer[apart]
     for node in range(1, len(order)):
