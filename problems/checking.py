@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from .base import Sense, Status
 from .error_estimate import ErrorEstimate
-from .errors import CheckFailed
+from .errors import CheckFailed, InfeasibleSelection, Stuck
 from .selection import Selection, SelectionProblem
 from .temporal_coherence import TemporalCoherence
 
@@ -116,7 +116,7 @@ def _check_status(problem: Problem[Any], solution: Solution) -> None:
     )
     _require(answered or not _rows(solution), "indices: rows without an objective")
     _require(
-        status is not Status.INFEASIBLE or problem.why_infeasible() is not None,
+        status is not Status.INFEASIBLE or not _has_answer(problem),
         "status: infeasible is claimed, the constraints do not contradict each other",
     )
 
@@ -143,6 +143,17 @@ def _check_counts(problem: TemporalCoherence, solution: ErrorEstimate) -> None:
             name in solution.table and np.array_equal(solution.table[name], counts),
             f"table: column {name!r} does not count the types",
         )
+
+
+def _has_answer(problem: Problem[Any]) -> bool:
+    """Return whether rows drawn at random satisfy all constraints; if not, others still may."""
+    if problem.why_infeasible() is not None or not isinstance(problem, SelectionProblem):
+        return False
+    try:
+        problem.check(problem.random_rows(np.random.default_rng(0)))
+    except (InfeasibleSelection, Stuck):
+        return False
+    return True
 
 
 def _check_names(problem: SelectionProblem, solution: Selection) -> None:
