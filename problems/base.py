@@ -183,7 +183,7 @@ class Problem(ABC):
 
     @abstractmethod
     def why_infeasible(self) -> str | None:
-        """Return why no answer exists, or None if one does."""
+        """Return why no answer exists where that is seen at once, else None."""
 
     @abstractmethod
     def baseline(self) -> float | None:
