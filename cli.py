@@ -196,8 +196,11 @@ def check(file: File, solution: SolutionFile, as_json: Json = False) -> None:
         return
     console = _console()
     if report.objective is None:
+        claimed = "infeasible, as claimed"
+        if not report.status_rechecked:
+            claimed = "infeasible, so it is claimed: not re-checkable, and nothing found refutes it"
         infeasible = answer.status is Status.INFEASIBLE
-        console.print("infeasible, as claimed" if infeasible else "no answer, so nothing to check")
+        console.print(claimed if infeasible else "no answer, so nothing to check")
         return
     console.print(f"{report.rows:,} rows are feasible, objective {report.objective:.6g} is right")
     if report.bound is None:
