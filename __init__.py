@@ -10,10 +10,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .models import entropy, least_confidence, margin, score
     from .problems import (
+        BudgetedSelection,
         CheckFailed,
         ClassBalanced,
+        Cost,
+        ExpectedCount,
         Factored,
         Forbid,
+        GroupLimit,
         Include,
         InfeasibleSelection,
         InvalidInput,
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
         LabelcutError,
         NotEnoughMemory,
         Selection,
+        Spacing,
         UnsupportedProblem,
         check,
         load,
@@ -31,10 +36,14 @@ if TYPE_CHECKING:
 _ROOMS = {
     "models": ("entropy", "least_confidence", "margin", "score"),
     "problems": (
+        "BudgetedSelection",
         "CheckFailed",
         "ClassBalanced",
+        "Cost",
+        "ExpectedCount",
         "Factored",
         "Forbid",
+        "GroupLimit",
         "Include",
         "InfeasibleSelection",
         "InvalidInput",
@@ -42,6 +51,7 @@ _ROOMS = {
         "LabelcutError",
         "NotEnoughMemory",
         "Selection",
+        "Spacing",
         "UnsupportedProblem",
         "check",
         "load",
@@ -52,10 +62,14 @@ _ROOMS = {
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
 
 __all__ = [
+    "BudgetedSelection",
     "CheckFailed",
     "ClassBalanced",
+    "Cost",
+    "ExpectedCount",
     "Factored",
     "Forbid",
+    "GroupLimit",
     "Include",
     "InfeasibleSelection",
     "InvalidInput",
@@ -63,6 +77,7 @@ __all__ = [
     "LabelcutError",
     "NotEnoughMemory",
     "Selection",
+    "Spacing",
     "UnsupportedProblem",
     "check",
     "compare",

@@ -1,9 +1,18 @@
 """What is being chosen: problems, their constraints, answers, and the files that hold them."""
 
 from .base import Certificate, Evaluation, Problem, Sense, Solution, Status, StoppedBy
+from .budgeted import BudgetedSelection
 from .checking import CheckReport, check
 from .class_balanced import ClassBalanced
-from .constraints import Constraint, Forbid, Include
+from .constraints import (
+    Constraint,
+    Cost,
+    ExpectedCount,
+    Forbid,
+    GroupLimit,
+    Include,
+    Spacing,
+)
 from .errors import (
     CheckFailed,
     InfeasibleSelection,
@@ -21,14 +30,18 @@ from .solution_files import load_solution
 from .targets import fill_target, paper_target
 
 __all__ = [
+    "BudgetedSelection",
     "Certificate",
     "CheckFailed",
     "CheckReport",
     "ClassBalanced",
     "Constraint",
+    "Cost",
     "Evaluation",
+    "ExpectedCount",
     "Factored",
     "Forbid",
+    "GroupLimit",
     "Include",
     "InfeasibleSelection",
     "InvalidInput",
@@ -41,6 +54,7 @@ __all__ = [
     "SelectionProblem",
     "Sense",
     "Solution",
+    "Spacing",
     "Status",
     "StoppedBy",
     "UnsupportedProblem",

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from math import fsum, isclose
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
-
 from .arrays import Floats, Ints, as_matrix, as_vector, freeze
 from .base import Certificate, Evaluation, Sense
+from .dataset import require_finite
 from .distances import Distance, Wasserstein, as_distance
-from .errors import InvalidInput, UnsupportedProblem
+from .errors import Stuck, UnsupportedProblem
 from .fingerprint import hash_array
+from .growing import most_useful
 from .lagrangian import lagrangian_bound
 from .layouts import BALANCE_ARRAYS, BALANCE_PARAMETERS, Layout
 from .probabilities import Probabilities, as_probabilities
@@ -91,6 +91,7 @@ class ClassBalanced(SelectionProblem):
         sources=(("probs", "utility"),),
     )
     baseline_method: ClassVar[str] = "top"
+    budget: int
     probs: Probabilities
     utility: Floats
     balance: float
@@ -122,7 +123,7 @@ class ClassBalanced(SelectionProblem):
         size = matrix.shape[0]
         values = as_vector(utility, "utility", size)
         self._set_rows(size, budget, labeled, candidates, constraints, ids, table)
-        _refuse_non_finite_utility(values, self)
+        require_finite(values, "utility", self.dataset)
         self._set(
             utility=values,
             balance=as_balance(balance),
@@ -203,13 +204,14 @@ class ClassBalanced(SelectionProblem):
         """Return the objective of the included rows and the most useful others."""
         if self.why_infeasible():
             return None
-        return self.evaluate(self.top_rows()).objective
+        try:
+            return self.evaluate(self.top_rows()).objective
+        except Stuck:
+            return None
 
     def top_rows(self) -> Ints:
-        """Return the included rows and the most useful others, lowest rows first on ties."""
-        rest = self.free
-        best = rest[np.argsort(-self.utility[rest], kind="stable")]
-        return np.concatenate([self.included, best[: self.to_choose]])
+        """Return the included rows and the most useful others; see `most_useful`."""
+        return most_useful(self, self.utility)
 
     def to_cvxpy(self) -> cvxpy.Problem:
         """Return eq. 4.8 as a plain CVXPY model, to solve or to extend.
@@ -261,13 +263,3 @@ def require_class_balanced(problem: SelectionProblem, what: str) -> ClassBalance
             "compare it, or take to_cvxpy() as its model"
         )
     return problem
-
-
-def _refuse_non_finite_utility(utility: Floats, problem: ClassBalanced) -> None:
-    rows = problem.candidates
-    wrong = rows[~np.isfinite(utility[rows])]
-    if len(wrong):
-        raise InvalidInput(
-            f"utility: {problem.dataset.name(int(wrong[0]))} holds {utility[wrong[0]]}; "
-            "candidates need finite numbers; score the row again or leave it out of candidates"
-        )

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import cvxpy
 
     from .arrays import Floats
+    from .budgeted import BudgetedSelection
     from .class_balanced import ClassBalanced
     from .k_center import KCenter
     from .probabilities import Probabilities
@@ -30,6 +31,16 @@ def class_balanced_model(problem: ClassBalanced) -> cvxpy.Problem:
     rules += _selection_rules(problem, selected)
     objective = -utility @ selected + problem.balance * imbalance
     return cp.Problem(cp.Minimize(objective), rules)
+
+
+def budgeted_model(problem: BudgetedSelection) -> cvxpy.Problem:
+    """Return the largest utility under constraints in CVXPY; see `BudgetedSelection.to_cvxpy`."""
+    require_memory(200 * problem.dataset.size, "to_cvxpy", "solve the problem with labelcut.solve")
+    import cvxpy as cp
+
+    selected = cp.Variable(problem.dataset.size, boolean=True, name="z")
+    utility = np.where(problem.dataset.is_candidate, problem.utility, 0.0)
+    return cp.Problem(cp.Maximize(utility @ selected), _selection_rules(problem, selected))
 
 
 def k_center_model(problem: KCenter) -> cvxpy.Problem:
@@ -82,7 +93,7 @@ def _selection_rules(problem: SelectionProblem, selected: cvxpy.Variable) -> lis
     """Return what every selection obeys: the budget, the candidates, the constraints."""
     import cvxpy as cp
 
-    rules = [cp.sum(selected) == problem.budget]
+    rules = [] if problem.budget is None else [cp.sum(selected) == problem.budget]
     outside = np.flatnonzero(~problem.dataset.is_candidate)
     if len(outside):
         rules.append(selected[outside] == 0)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .arrays import Ints, Mask, as_rows, freeze, to_numpy
+from .arrays import Floats, Ints, Mask, as_rows, freeze, to_numpy
 from .errors import InvalidInput
 
 
@@ -130,3 +130,14 @@ def _as_ids(ids: Any, size: int) -> npt.NDArray[Any]:
             "make them unique"
         )
     return freeze(array)
+
+
+def require_finite(values: Floats, name: str, dataset: Dataset) -> None:
+    """Raise `InvalidInput` naming the first candidate that holds NaN or infinity."""
+    rows = dataset.candidates
+    wrong = rows[~np.isfinite(values[rows])]
+    if len(wrong):
+        raise InvalidInput(
+            f"{name}: {dataset.name(int(wrong[0]))} holds {values[wrong[0]]}; "
+            "candidates need finite numbers; score the row again or leave it out of candidates"
+        )

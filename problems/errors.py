@@ -3,6 +3,13 @@
 Every message names the argument, the rule, what came, and the way out.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .arrays import Ints
+
 
 class LabelcutError(Exception):
     """Base of all errors that labelcut raises on purpose."""
@@ -14,6 +21,20 @@ class InvalidInput(LabelcutError, ValueError):
 
 class InfeasibleSelection(LabelcutError, ValueError):
     """A selection breaks one of its problem's constraints."""
+
+
+class Stuck(LabelcutError):
+    """A selection that grew row by row cannot be completed; another one may well be.
+
+    Parameters
+    ----------
+    rows
+        The rows taken, in order.
+    """
+
+    def __init__(self, rows: Ints) -> None:
+        super().__init__(f"{len(rows)} rows were taken, and the constraints let in no more")
+        self.rows = rows
 
 
 class CheckFailed(LabelcutError):

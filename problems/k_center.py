@@ -14,7 +14,7 @@ from .class_balanced import ClassBalanced
 from .coverage import coverage_radius, nearest_centers
 from .covering_bound import proves_radius
 from .embeddings import Embeddings
-from .errors import InvalidInput
+from .errors import InvalidInput, Stuck
 from .factored import Factored
 from .given_distances import GivenDistances
 from .layouts import BALANCE_ARRAYS, BALANCE_PARAMETERS, Layout
@@ -76,6 +76,7 @@ class KCenter(SelectionProblem):
         sources=(("embeddings",), ("left", "right"), ("distances",)),
     )
     baseline_method: ClassVar[str] = "random"
+    budget: int
     space: Space
     outliers: int
     balancing: ClassBalanced | None = field(init=False)
@@ -308,7 +309,10 @@ class KCenter(SelectionProblem):
         """Return the objective of rows drawn at random."""
         if self.why_infeasible():
             return None
-        return self.evaluate(self.random_rows(np.random.default_rng(0))).objective
+        try:
+            return self.evaluate(self.random_rows(np.random.default_rng(0))).objective
+        except Stuck:
+            return None
 
     def to_cvxpy(self) -> cvxpy.Problem:
         """Return the problem as a plain CVXPY model with N² assignment variables.

@@ -23,11 +23,14 @@ class Layout:
         Keys of ``[data]``.
     sources
         Arrays that a file must hold together; one such group of several, and only one.
+    needs_budget
+        Whether it must say how many rows to choose.
     """
 
     parameters: Mapping[str, tuple[type, ...]]
     arrays: tuple[str, ...]
     sources: tuple[tuple[str, ...], ...]
+    needs_budget: bool = True
 
     def require_source(self, given: Collection[str]) -> None:
         """Raise `InvalidInput` unless the arrays that are given state one problem."""

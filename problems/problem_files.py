@@ -20,6 +20,7 @@ from .array_files import read_array, require_file, require_known, write_array
 from .arrays import Ints, as_integers
 from .atomic import atomic_file, staged_folder
 from .base import plain
+from .budgeted import BudgetedSelection
 from .class_balanced import ClassBalanced
 from .constraints import CONSTRAINTS, Constraint
 from .errors import InvalidInput
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 
 KINDS: Mapping[str, type[SelectionProblem]] = {
-    problem.kind: problem for problem in (ClassBalanced, KCenter)
+    problem.kind: problem for problem in (ClassBalanced, KCenter, BudgetedSelection)
 }
 """What a file's ``kind`` may be."""
 ROWS = ("labeled", "candidates")
@@ -128,7 +129,7 @@ class _Reader:
     def _parameters(self, stated: Mapping[str, Any], layout: Layout) -> dict[str, Any]:
         own = {key: value for key, value in stated.items() if key != "kind"}
         _typed(own, {"budget": (int,), **layout.parameters}, "[problem]")
-        if "budget" not in own:
+        if "budget" not in own and layout.needs_budget:
             raise InvalidInput("[problem] budget: is missing; say how many rows to choose")
         return own
 
@@ -180,10 +181,29 @@ class _Reader:
             near = get_close_matches(kind, CONSTRAINTS, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"one of {', '.join(CONSTRAINTS)}"
             raise InvalidInput(f"[[constraint]] kind: {kind!r} is unknown; {hint}")
-        require_known(table, {"kind", "rows"}, f"[[constraint]] {kind}")
-        if "rows" not in table:
-            raise InvalidInput(f"[[constraint]] {kind}: rows are missing; list them")
-        return CONSTRAINTS[kind](self._rows(data, table["rows"], f"{kind} rows"))
+        rule, where = CONSTRAINTS[kind], f"[[constraint]] {kind}"
+        types = {"kind": (str,), "name": (str,), **rule.file_parameters}
+        require_known(table, {*types, *rule.file_arrays}, where)
+        numbers = {key: value for key, value in table.items() if key not in rule.file_arrays}
+        _typed(numbers, types, where)
+        missing = [key for key in rule.file_required if key not in table]
+        if missing:
+            raise InvalidInput(f"{where}: {missing[0]} is missing; add it")
+        arrays = {
+            key: self._column(data, table[key], f"{kind} {key}", holds)
+            for key, holds in rule.file_arrays.items()
+            if key in table
+        }
+        optional = dict.fromkeys(set(rule.file_arrays) - set(arrays))
+        numbers.pop("kind")
+        made: Constraint = rule(**optional, **arrays, **numbers)
+        return made
+
+    def _column(self, data: Mapping[str, Any], source: Any, name: str, holds: str) -> Any:
+        """Read an array of a constraint, which holds ``rows``, ``numbers`` or ``labels``."""
+        if holds == "rows":
+            return self._rows(data, source, name)
+        return self._array(source, name, text=holds == "labels")
 
     def _truth(self, data: Mapping[str, Any], problem: SelectionProblem) -> Ints | None:
         if "truth" not in data:
@@ -219,9 +239,10 @@ def save_problem(
     folder = path.with_name(f"{path.stem}.data")
     with atomic_file(path) as temporary, staged_folder(folder) as staging:
         writer = _Writer(staging, folder.name)
+        budget = {} if problem.budget is None else {"budget": problem.budget}
         content: dict[str, Any] = {
             "labelcut": FORMAT,
-            "problem": {"kind": problem.kind, "budget": problem.budget, **problem.parameters()},
+            "problem": {"kind": problem.kind, **budget, **problem.parameters()},
             "data": writer.data(problem, truth),
         }
         rules = [writer.constraint(rule, at) for at, rule in enumerate(problem.constraints)]
@@ -260,7 +281,8 @@ class _Writer:
             name: self._put(f"constraint-{at}-{name}", values)
             for name, values in rule.arrays().items()
         }
-        return {"kind": rule.kind, **rule.parameters(), **arrays}
+        named = {} if rule.name is None else {"name": rule.name}
+        return {"kind": rule.kind, **named, **plain(rule.parameters()), **arrays}
 
     def _put(self, name: str, values: Any) -> str:
         write_array(self.staging / f"{name}.npy", values)

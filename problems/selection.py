@@ -12,10 +12,11 @@ import numpy.typing as npt
 
 from .arrays import Ints, Mask, as_number, as_rows, freeze, to_numpy
 from .base import Problem, Solution
-from .constraints import Constraint
+from .constraints import Constraint, Forbid, Growth, Include
 from .dataset import Dataset, make_dataset
 from .errors import InfeasibleSelection, InvalidInput
 from .fingerprint import fingerprint, hash_array
+from .growing import grow_at_random
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -64,7 +65,7 @@ class Selection(Solution):
 
 @dataclass(frozen=True, eq=False, init=False, repr=False)
 class SelectionProblem(Problem):
-    """A problem whose answer is exactly `budget` of the candidates.
+    """A problem whose answer is some of the candidates, exactly `budget` of them where it has one.
 
     Subclasses add the objective. Everything here is validated and read-only; all rows are rows of
     the dataset.
@@ -72,7 +73,7 @@ class SelectionProblem(Problem):
     Parameters
     ----------
     budget
-        b, the number of rows to choose.
+        b, the number of rows to choose, or None where constraints alone limit it.
     labeled, candidates, ids, table
         See `Dataset`.
     constraints
@@ -83,7 +84,7 @@ class SelectionProblem(Problem):
     """What its problem files may hold."""
     baseline_method: ClassVar[str]
     """The method whose answer `baseline` is the objective of."""
-    budget: int
+    budget: int | None
     labeled: Ints
     candidates: Ints
     constraints: tuple[Constraint, ...]
@@ -94,7 +95,7 @@ class SelectionProblem(Problem):
     def _set_rows(
         self,
         size: int,
-        budget: int,
+        budget: int | None,
         labeled: Any,
         candidates: Any,
         constraints: Iterable[Constraint],
@@ -116,7 +117,8 @@ class SelectionProblem(Problem):
             table=dataset.table,
             constraints=bound,
         )
-        self._set(budget=self._as_budget(budget))
+        open_ended = budget is None and not self.layout.needs_budget
+        self._set(budget=None if open_ended else self._as_budget(budget))
 
     def _set(self, **values: Any) -> None:
         for name, value in values.items():
@@ -128,7 +130,11 @@ class SelectionProblem(Problem):
             raise InvalidInput(
                 f"budget: must be a whole number, at least 1; got {budget}; say how many rows"
             )
-        count, free = int(number), len(self.selectable)
+        forbidden = [rule.rows for rule in self.constraints if isinstance(rule, Forbid)]
+        left = self.dataset.is_candidate.copy()
+        for rows in forbidden:
+            left[rows] = False
+        count, free = int(number), int(np.count_nonzero(left))
         if count > free:
             taken = len(self.candidates) - free
             because = (
@@ -164,16 +170,38 @@ class SelectionProblem(Problem):
 
     @cached_property
     def free(self) -> Ints:
-        """Selectable rows that no constraint includes outright, ascending."""
-        return freeze(np.setdiff1d(self.selectable, self.included, assume_unique=True))
+        """Selectable rows that the included rows leave open, themselves not counted, ascending."""
+        if not self.is_limited:
+            return freeze(np.setdiff1d(self.selectable, self.included, assume_unique=True))
+        return freeze(np.flatnonzero(~self.grow().closed))
 
     @property
     def to_choose(self) -> int:
-        """How many of the free rows to choose."""
-        return self.budget - len(self.included)
+        """How many of the free rows to choose; at most so many where there is no budget."""
+        return len(self.free) if self.budget is None else self.budget - len(self.included)
+
+    @cached_property
+    def is_limited(self) -> bool:
+        """Whether it has constraints that do more than include and forbid rows."""
+        return any(not isinstance(rule, Include | Forbid) for rule in self.constraints)
+
+    def grow(self) -> Growth:
+        """Return a fresh selection that holds the included rows and may take in others."""
+        growth = Growth(self.constraints, self.dataset)
+        for row in self.included:
+            growth.add(int(row))
+        return growth
 
     def random_rows(self, rng: np.random.Generator) -> Ints:
-        """Return the included rows, and others drawn uniformly."""
+        """Return the included rows, and others drawn at random; see `grow_at_random`.
+
+        Raises
+        ------
+        Stuck
+            If the draws leave no room for what the constraints ask for.
+        """
+        if self.is_limited:
+            return grow_at_random(self, rng)
         drawn = rng.choice(self.free, size=self.to_choose, replace=False)
         return np.concatenate([self.included, drawn])
 
@@ -187,7 +215,7 @@ class SelectionProblem(Problem):
             rows = self.rows_of(answer)
         except InvalidInput as error:
             raise InfeasibleSelection(str(error)) from None
-        if len(rows) != self.budget:
+        if self.budget is not None and len(rows) != self.budget:
             raise InfeasibleSelection(
                 f"budget: {len(rows)} rows are chosen, exactly {self.budget} are asked for"
             )
@@ -209,7 +237,7 @@ class SelectionProblem(Problem):
                 f"Include and Forbid contradict each other: {self.dataset.names(clash)} must be "
                 "chosen and must not"
             )
-        if len(self.included) > self.budget:
+        if self.budget is not None and len(self.included) > self.budget:
             return (
                 f"budget {self.budget} cannot be met: Include asks for {len(self.included)} rows; "
                 f"raise the budget to {len(self.included)} or shorten the list"
@@ -223,14 +251,7 @@ class SelectionProblem(Problem):
             hash_array("labeled", self.labeled),
             hash_array("candidates", self.candidates),
         ]
-        rules = [
-            fingerprint(
-                constraint.kind,
-                constraint.parameters(),
-                [hash_array(name, values) for name, values in constraint.arrays().items()],
-            )
-            for constraint in self.constraints
-        ]
+        rules = [constraint.fingerprint() for constraint in self.constraints]
         parameters = {"budget": self.budget, **self.parameters(), "constraints": sorted(rules)}
         return fingerprint(self.kind, parameters, [*self.hashes(), *rows])
 
@@ -284,7 +305,7 @@ class SelectionProblem(Problem):
         """Return kind and sizes, not the arrays."""
         return (
             f"{type(self).__name__}({self.dataset.size} rows, {len(self.labeled)} labeled, "
-            f"{len(self.candidates)} candidates, budget {self.budget})"
+            f"{len(self.candidates)} candidates, budget {self.budget or 'open'})"
         )
 
 
@@ -294,6 +315,8 @@ def _bind(constraint: Any, dataset: Dataset) -> Constraint:
             f"constraints: must be labelcut constraints; got {type(constraint).__name__}; "
             "pass a list such as [Include(rows)]"
         )
+    if not (constraint.name is None or isinstance(constraint.name, str)):
+        raise InvalidInput(f"constraints: a name must be text; got {constraint.name!r}")
     return constraint.bind(dataset)
 
 

@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from ..problems.constraints import CONSTRAINTS
 from ..problems.errors import InvalidInput, UnsupportedProblem
 
 if TYPE_CHECKING:
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
 
     from ..problems.selection import SelectionProblem
     from .search import Search
+
+
+EVERY_CONSTRAINT = frozenset(CONSTRAINTS)
 
 
 @dataclass(frozen=True)

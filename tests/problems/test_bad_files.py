@@ -173,7 +173,7 @@ TEXTS = [
     ),
     (
         {"rest": "[[constraint]]\nrows = [1]"},
-        "constraint.* kind: 'None' is unknown; one of include",
+        "constraint.* kind: 'None' is unknown; one of cost",
     ),
     (
         {"rest": '[[constraint]]\nkind = "forbid"\nrow = [1]'},
@@ -181,7 +181,7 @@ TEXTS = [
     ),
     (
         {"rest": '[[constraint]]\nkind = "forbid"'},
-        "constraint.* forbid: rows are missing; list them",
+        "constraint.* forbid: rows is missing; add it",
     ),
     ({"rest": '[[constraint]]\nkind = "forbid"\nrows = [9]'}, r"Forbid: rows must lie in 0\.\.3"),
     (

@@ -176,6 +176,10 @@ class AtMostOne(Constraint):
         """Return no rows."""
         return LinearRows(np.empty((0, dataset.size)), np.empty(0))
 
+    def describe(self):
+        """Say what it asks for."""
+        return "anything"
+
     def arrays(self):
         """Return nothing."""
         return {}

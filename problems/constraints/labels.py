@@ -1,0 +1,76 @@
+"""Labels of rows, such as the video each belongs to, as small whole numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..arrays import freeze, to_numpy
+from ..errors import InvalidInput
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from ..arrays import Ints
+
+
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """One label for each row, counted from 0 in the order in which they first occur.
+
+    Parameters
+    ----------
+    values
+        Labels ``(N,)`` as given, str or int.
+    codes
+        Numbers ``(N,)`` of the labels, ``0..G-1``.
+    names
+        The G labels, by number.
+    """
+
+    values: npt.NDArray[Any]
+    codes: Ints
+    names: npt.NDArray[Any]
+
+    def code(self, label: Any, what: str) -> int:
+        """Return the number of a label; text stands for the whole number it shows."""
+        known = {str(name): number for number, name in enumerate(self.names)}
+        if str(label) in known:
+            return known[str(label)]
+        near = get_close_matches(str(label), known, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"there are {_some(self.names)}"
+        raise InvalidInput(f"{what}: no row has the label {label!r}; {hint}")
+
+    def members(self) -> tuple[Ints, Ints]:
+        """Return all rows by label, and where each label's rows begin ``(G + 1,)``."""
+        counts = np.bincount(self.codes, minlength=len(self.names))
+        order = np.argsort(self.codes, kind="stable")
+        return order, np.concatenate([[0], np.cumsum(counts)])
+
+
+def as_labels(values: Any, what: str, size: int) -> Labels:
+    """Validate labels: str or int, one for each row."""
+    array = to_numpy(values.values if isinstance(values, Labels) else values, what)
+    if array.dtype.kind == "O" and all(isinstance(value, str) for value in array.flat):
+        array = array.astype(str)
+    if array.dtype.kind == "f" and np.isfinite(array).all() and (array == np.floor(array)).all():
+        array = array.astype(np.int64)
+    if array.dtype.kind not in "iuUb":
+        raise InvalidInput(f"{what}: labels must be str or int; got {array.dtype}; convert them")
+    if array.ndim != 1 or len(array) != size:
+        raise InvalidInput(
+            f"{what}: must label each of {size} rows; got shape {array.shape}; pass one label a row"
+        )
+    names, first, codes = np.unique(array, return_index=True, return_inverse=True)
+    by_occurrence = np.argsort(first)
+    rank = np.empty_like(by_occurrence)
+    rank[by_occurrence] = np.arange(len(names))
+    return Labels(freeze(array), freeze(rank[codes].astype(np.int64)), names[by_occurrence])
+
+
+def _some(names: npt.NDArray[Any], at_most: int = 5) -> str:
+    listed = ", ".join(str(name) for name in names[:at_most])
+    return listed if len(names) <= at_most else f"{listed} and {len(names) - at_most} more"

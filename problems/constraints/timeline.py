@@ -1,0 +1,76 @@
+"""Rows in order of time, and how far each one reaches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from ..arrays import Ints, Mask
+
+
+@dataclass(frozen=True, eq=False)
+class Timeline:
+    """Some rows by sequence and position, with the rows that each excludes.
+
+    Places ``k`` and ``l > k`` exclude each other exactly if ``l <= last[k]``; so every window
+    ``k..last[k]`` is a clique, and no row excludes another but inside a window.
+
+    Parameters
+    ----------
+    rows
+        Rows ``(n,)`` by sequence, then position, then row.
+    last
+        The last place that each place excludes ``(n,)``, itself if none; it never falls.
+    starts
+        The place where each sequence begins, and n at the end.
+    """
+
+    rows: Ints
+    last: Ints
+    starts: Ints
+
+    @cached_property
+    def first(self) -> Ints:
+        """The first place that each place excludes ``(n,)``, itself if none."""
+        return np.searchsorted(self.last, np.arange(len(self.rows)))
+
+    def kept(self, keep: Mask) -> Timeline:
+        """Return the timeline of some of its rows, by a mask ``(n,)`` of places."""
+        before = np.concatenate([[0], np.cumsum(keep)])
+        last = before[self.last[keep] + 1] - 1
+        return Timeline(self.rows[keep], last, before[self.starts])
+
+
+def make_timeline(
+    rows: Ints, sequence: Ints, position: npt.NDArray[Any], exclude_within: Any
+) -> Timeline:
+    """Sort rows by time and find what each excludes.
+
+    Parameters
+    ----------
+    rows
+        Rows to sort.
+    sequence, position
+        Number of the sequence and position in it ``(N,)`` of every row.
+    exclude_within
+        Two rows i and j of a sequence exclude each other if
+        ``position[j] - position[i] <= exclude_within``, the later less the earlier.
+    """
+    order = rows[np.lexsort((rows, position[rows], sequence[rows]))]
+    codes, places = sequence[order], position[order]
+    begins = np.flatnonzero(np.concatenate([[True], codes[1:] != codes[:-1]])[: len(order)])
+    starts = np.concatenate([begins, [len(order)]])
+    low = np.arange(len(order))
+    high = np.repeat(starts[1:], np.diff(starts)) - 1
+    while (undecided := low < high).any():
+        middle = (low + high + 1) // 2
+        near = places[middle] - places <= exclude_within
+        low = np.where(undecided & near, middle, low)
+        high = np.where(undecided & ~near, middle - 1, high)
+    return Timeline(order, low, starts)

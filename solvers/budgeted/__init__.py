@@ -1,0 +1,43 @@
+"""Budgeted selection: its methods, exact and greedy side by side."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..registry import EVERY_CONSTRAINT, Method
+
+if TYPE_CHECKING:
+    from ...problems.budgeted import BudgetedSelection
+
+
+def _vectors(problem: BudgetedSelection) -> int:
+    return 8 * 8 * problem.dataset.size + (16 << 20)
+
+
+METHODS = {
+    method.name: method
+    for method in (
+        Method(
+            name="top",
+            about="the most useful rows, one after another",
+            run="budgeted.baselines:solve_top",
+            memory=_vectors,
+            random=True,
+            constraints=EVERY_CONSTRAINT,
+        ),
+        Method(
+            name="random",
+            about="rows drawn at random (with spacing Random+R, thesis 2.5.2)",
+            run="baselines:solve_random",
+            memory=_vectors,
+            random=True,
+            constraints=EVERY_CONSTRAINT,
+        ),
+    )
+}
+
+
+def choose_auto(problem: BudgetedSelection) -> tuple[str, str]:
+    """Return the method to take for a problem, and why."""
+    del problem
+    return "top", "top: the most useful rows"
