@@ -2,6 +2,7 @@
 
 from .base import Certificate, Evaluation, Problem, Sense, Solution, Status, StoppedBy
 from .budgeted import BudgetedSelection
+from .calibration import Calibration, Reliability, fit_temperature, fit_vector, reliability
 from .checking import CheckReport, check
 from .class_balanced import ClassBalanced
 from .constraints import (
@@ -13,6 +14,7 @@ from .constraints import (
     Include,
     Spacing,
 )
+from .correcting import Correction, corrected, uncorrected
 from .errors import (
     CheckFailed,
     InfeasibleSelection,
@@ -24,6 +26,7 @@ from .errors import (
 from .factored import Factored
 from .k_center import KCenter
 from .loading import load
+from .priors import PriorCorrection, correct_priors
 from .problem_files import ProblemFile, read_problem, save_problem
 from .selection import Selection, SelectionProblem
 from .solution_files import load_solution
@@ -31,11 +34,13 @@ from .targets import fill_target, paper_target
 
 __all__ = [
     "BudgetedSelection",
+    "Calibration",
     "Certificate",
     "CheckFailed",
     "CheckReport",
     "ClassBalanced",
     "Constraint",
+    "Correction",
     "Cost",
     "Evaluation",
     "ExpectedCount",
@@ -48,8 +53,10 @@ __all__ = [
     "KCenter",
     "LabelcutError",
     "NotEnoughMemory",
+    "PriorCorrection",
     "Problem",
     "ProblemFile",
+    "Reliability",
     "Selection",
     "SelectionProblem",
     "Sense",
@@ -59,10 +66,16 @@ __all__ = [
     "StoppedBy",
     "UnsupportedProblem",
     "check",
+    "correct_priors",
+    "corrected",
     "fill_target",
+    "fit_temperature",
+    "fit_vector",
     "load",
     "load_solution",
     "paper_target",
     "read_problem",
+    "reliability",
     "save_problem",
+    "uncorrected",
 ]

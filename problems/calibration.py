@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from .arrays import Floats, Ints, as_integers, as_matrix, freeze
 from .errors import InvalidInput
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 SMALLEST = 1e-8
 """Probabilities below this count as this: no correction could ever raise an exact zero."""
@@ -249,5 +251,6 @@ def _fit(
     span = np.log(100.0)
     bounds = [(-span, span)] * len(start)
     found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds)
-    slopes, offsets = unpack(np.asarray(found.x, dtype=np.float64))
+    # Rounded, so that every machine calibrates alike.
+    slopes, offsets = (np.round(values, 6) for values in unpack(np.asarray(found.x)))
     return Calibration(freeze(slopes), freeze(offsets))

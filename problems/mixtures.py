@@ -1,4 +1,4 @@
-"""The prior of a pool by maximum likelihood: Saerens' EM, extrapolated, for many weights at once."""
+"""The prior of a pool by maximum likelihood: Saerens' EM, extrapolated, for many weightings."""
 
 from __future__ import annotations
 

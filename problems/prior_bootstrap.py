@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .arrays import Matrix
-from .calibration import Calibration
 from .confusion import confusion_prior
 from .mixtures import fit_priors
 
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .arrays import Floats, Ints
+    from .calibration import Calibration
     from .probabilities import Probabilities
 
 SAMPLE = 20_000
@@ -87,16 +87,15 @@ def bootstrap(
                 here = calibration.apply(raw)
         weights = np.empty((len(some), each + 1))
         weights[:, 0] = 1.0
-        weights[:, 1:] = rng.poisson(1.0, size=(len(some), each))
+        shares = np.full(len(some), 1 / len(some))
+        weights[:, 1:] = rng.multinomial(len(some), shares, size=each).T
         found = _priors(method, here, trained, again, calibration, weights, prior[:, None])
         moved = found[:, :1] - center[:, None] + shrink * (found[:, 1:] - found[:, :1])
         drawn.append(prior[:, None] + moved)
     return np.concatenate(drawn, axis=1).T[:replicates]
 
 
-def doubt(
-    method: str, pool: Matrix, trained: Floats, prior: Floats, drawn: Floats
-) -> str | None:
+def doubt(method: str, pool: Matrix, trained: Floats, prior: Floats, drawn: Floats) -> str | None:
     """Return why a prior is too uncertain to be used, or None."""
     if method == "none":
         return None

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from .arrays import Floats, Ints, Matrix, as_vector, dtype_name, freeze
+from .arrays import Floats, Ints, Matrix, as_matrix, as_vector, dtype_name, freeze
+from .base import plain
 from .calibration import FITS, SMALLEST, Calibration, as_held_out, no_calibration
 from .confusion import confusion_prior, mean_predictions
 from .dataset import make_dataset
@@ -63,6 +64,23 @@ class PriorCorrection:
     method: str
     calibration: Calibration
     notes: tuple[str, ...]
+
+    def record(self) -> dict[str, Any]:
+        """Return everything but the probabilities in JSON's own types, for a solution's info."""
+        fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        fields["calibration"] = vars(self.calibration)
+        return {name: plain(value) for name, value in fields.items() if name != "probs"}
+
+    def summary(self) -> str:
+        """Return the correction in a line of text."""
+        temperature = self.calibration.temperature
+        before = "" if temperature == 1 else f", temperature {temperature:.3g}"
+        if temperature is None:
+            before = ", vector scaling"
+        shares = f"shares from {self.prior.min():.1%} to {self.prior.max():.1%}"
+        doubt = "" if self.reason is None else f"; not identified: {self.reason}"
+        left = "" if self.applied or self.method == "none" else "; not applied"
+        return f"{self.method}{before}, {shares}{doubt}{left}"
 
 
 def correct_priors(
@@ -147,7 +165,7 @@ def correct_priors(
     whole, zeros = _calibrated(given, used, fitted)
     trained = _trained_mix(counts, labeled if kind == "vector" else None, classes)
     pool = Matrix((whole,))
-    prior = _estimate(method, pool, trained, labeled, fitted)
+    prior = _rounded(_estimate(method, pool, trained, labeled, fitted))
     interval, reason, usable = _certainty(
         method, pool, given, used, trained, prior, labeled, fit, fitted, replicates, level, seed
     )
@@ -179,6 +197,12 @@ def _estimate(
     return confusion_prior(fitted.apply(labeled.probs), labeled.classes, means)
 
 
+def _rounded(prior: Floats) -> Floats:
+    """Round shares to millionths, none to 0, so that every machine corrects alike."""
+    shares = np.maximum(np.round(prior, 6), 1e-6)
+    return np.asarray(shares / shares.sum())
+
+
 def _certainty(
     method: str,
     pool: Matrix,
@@ -207,12 +231,8 @@ def _certainty(
 def _as_probabilities(probs: Any, rows: Any) -> Probabilities:
     if isinstance(probs, Probabilities) and rows is None:
         return probs
-    matrix = probs.matrix if isinstance(probs, Probabilities) else probs
-    from .arrays import as_matrix
-
-    matrix = as_matrix(matrix, "probs")
-    dataset = make_dataset(matrix.shape[0], candidates=rows)
-    return as_probabilities(matrix, dataset)
+    matrix = probs.matrix if isinstance(probs, Probabilities) else as_matrix(probs, "probs")
+    return as_probabilities(matrix, make_dataset(matrix.shape[0], candidates=rows))
 
 
 def _as_trained(trained_on: Any, classes: int) -> Floats:

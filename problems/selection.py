@@ -255,7 +255,7 @@ class SelectionProblem(Problem):
         parameters = {"budget": self.budget, **self.parameters(), "constraints": sorted(rules)}
         return fingerprint(self.kind, parameters, [*self.hashes(), *rows])
 
-    def notes(self) -> Mapping[str, str]:
+    def notes(self) -> Mapping[str, Any]:
         """Return what a solution's ``info`` should say of the problem, by topic."""
         return {}
 
