@@ -28,6 +28,7 @@ from .k_center import KCenter
 from .loading import load
 from .priors import PriorCorrection, correct_priors
 from .problem_files import ProblemFile, read_problem, save_problem
+from .robust import confusion_radius, expected_balance, robust_balance
 from .selection import Selection, SelectionProblem
 from .solution_files import load_solution
 from .targets import fill_target, paper_target
@@ -66,8 +67,10 @@ __all__ = [
     "StoppedBy",
     "UnsupportedProblem",
     "check",
+    "confusion_radius",
     "correct_priors",
     "corrected",
+    "expected_balance",
     "fill_target",
     "fit_temperature",
     "fit_vector",
@@ -76,6 +79,7 @@ __all__ = [
     "paper_target",
     "read_problem",
     "reliability",
+    "robust_balance",
     "save_problem",
     "uncorrected",
 ]

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from .calibration import Calibration
     from .probabilities import Probabilities
 
-SAMPLE = 20_000
-"""Rows of the pool that the bootstrap draws from; its spread is scaled to all rows."""
+SAMPLE, FEWEST = 500_000, 2_000
+"""Probabilities of the pool that the bootstrap draws from, and rows that they make at least; the
+spread among them is scaled to all rows."""
 GROUPS = 20
 """Draws of the held-out rows, each with a calibration of its own."""
 WIDE = 0.15
@@ -67,9 +68,9 @@ def bootstrap(
     """
     rng = np.random.default_rng(seed)
     count = pool.shape[0]
-    some = np.arange(count)
-    if count > SAMPLE:
-        some = np.sort(rng.choice(count, SAMPLE, replace=False))
+    some, most = np.arange(count), _sampled(pool)
+    if count > most:
+        some = np.sort(rng.choice(count, most, replace=False))
     shrink = np.sqrt(len(some) / count)
     raw = None if fit is None else given.take(used[some])
     base = pool.take(some)
@@ -144,6 +145,10 @@ def _priors(
     return np.stack(found, axis=1)
 
 
+def _sampled(pool: Matrix) -> int:
+    return max(SAMPLE // pool.shape[1], FEWEST)
+
+
 def _redrawn(labeled: HeldOut, rng: np.random.Generator) -> HeldOut:
     """Draw as many rows of each class as there are, with replacement."""
     rows = [np.flatnonzero(labeled.classes == k) for k in np.unique(labeled.classes)]
@@ -157,7 +162,7 @@ def _worst_deviation(pool: Matrix, trained: Floats, prior: Floats) -> float:
     if size == 1:
         return 0.0
     count = pool.shape[0]
-    step = max(count // SAMPLE, 1)
+    step = max(count // _sampled(pool), 1)
     rows = pool.take(np.arange(0, count, step))
     ratios = rows / trained
     ratios /= np.maximum(ratios @ prior, 1e-300)[:, None]

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 METHODS = ("em", "confusion", "none")
 """Ways to estimate the pool's prior."""
 AUTO = "auto"
+FEW = 20_000
+"""Rows of a large pool that the search begins with."""
 ROWS_A_CLASS = 2
 """Held-out rows a class below which nothing is called identified."""
 
@@ -190,11 +192,19 @@ def _estimate(
     method: str, pool: Matrix, trained: Floats, labeled: HeldOut | None, fitted: Calibration
 ) -> Floats:
     if method == "em":
-        return np.asarray(fit_priors(pool, trained).priors[:, 0])
+        return np.asarray(fit_priors(pool, trained, start=_near(pool, trained)).priors[:, 0])
     means = mean_predictions(pool)
     if method == "none" or labeled is None:
         return means
     return confusion_prior(fitted.apply(labeled.probs), labeled.classes, means)
+
+
+def _near(pool: Matrix, trained: Floats) -> Floats | None:
+    """Return a prior ``(C, 1)`` fitted to some of many rows, where to begin with all of them."""
+    step = pool.shape[0] // FEW
+    if step < 2:
+        return None
+    return fit_priors(Matrix((pool.take(np.arange(0, pool.shape[0], step)),)), trained).priors
 
 
 def _rounded(prior: Floats) -> Floats:

@@ -6,10 +6,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from .arrays import as_matrix, as_number, as_vector, dtype_name, freeze
 from .errors import InvalidInput
+from .probabilities import Probabilities, as_probabilities
 
 if TYPE_CHECKING:
     from .arrays import Floats
@@ -74,7 +74,7 @@ def robust_balance(problem: ClassBalanced, counts: Any, radius: Any = None) -> C
         Held-out rows ``(C, C)`` by predicted class (rows) and true class (columns), drawn from the
         pool's own class mix; a class never predicted is taken to be what it says.
     radius
-        ρ ``(C,)``; default `confusion_radius`.
+        The radii ``(C,)``; default `confusion_radius`.
 
     Returns
     -------
@@ -162,14 +162,14 @@ def expected_balance(problem: ClassBalanced, spread: Any = None) -> ClassBalance
     return replace(problem, utility=problem.utility - problem.balance * prices)
 
 
-def _mixed(problem: ClassBalanced, rates: Floats) -> npt.NDArray[Any]:
+def _mixed(problem: ClassBalanced, rates: Floats) -> Probabilities:
     """Return P M ``(N, C)``, as precise as P is stored; NaN where P was not validated."""
     parts = problem.probs.matrix.parts
     single = {dtype_name(part) for part in parts} == {"float32"}
     mixed = np.empty(problem.probs.shape, dtype=np.float32 if single else np.float64)
     for first, values in problem.probs.chunks():
         mixed[first : first + len(values)] = values @ rates
-    return mixed
+    return as_probabilities(mixed, problem.dataset)
 
 
 def _as_counts(counts: Any, size: int | None = None) -> Floats:
