@@ -144,6 +144,7 @@ def compare(
     from .studies import plot_choices
     from .studies.pictures import require_picture
     from .studies.tables import comparison_notes, comparison_table, programs_table
+    from .studies.true_balance_pictures import can_plot_programs, plot_programs
 
     problem, content = _read(file)
     if plot is not None:
@@ -166,7 +167,9 @@ def compare(
         _fail("interrupted before the first method had finished", 130)
     choices = {row["method"]: comparison.best(row["method"]) for row in comparison.rows()}
     answers = {name: choice for name, choice in choices.items() if choice is not None}
-    if plot is not None and answers:
+    if plot is not None and can_plot_programs(comparison):
+        plot_programs(comparison, plot)
+    elif plot is not None and answers:
         plot_choices(problem, answers, plot, truth=content.truth)
     if as_json:
         _print_json("comparison", None, comparison.to_dict())
@@ -229,7 +232,6 @@ def show(
     from .solvers import methods
     from .studies import plot_choices
     from .studies.pictures import require_picture
-    from .studies.reliability_pictures import plot_reliability
     from .studies.tables import (
         classes_table,
         methods_table,
@@ -238,6 +240,7 @@ def show(
         solution_table,
     )
     from .studies.true_balance import reliabilities
+    from .studies.true_balance_pictures import plot_reliability
 
     problem, content = _read(file)
     curves = reliabilities(problem, content.truth)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from .arrays import Floats, Ints, Matrix, as_matrix, as_vector, dtype_name, freeze
+from .arrays import Floats, Ints, Matrix, as_matrix, as_number, as_vector, dtype_name, freeze
 from .base import plain
 from .calibration import FITS, SMALLEST, Calibration, as_held_out, no_calibration
 from .confusion import confusion_prior, mean_predictions
@@ -153,6 +153,7 @@ def correct_priors(
     """
     _require_choice("method", method, METHODS)
     _require_choice("calibration", calibration, (AUTO, "none", *FITS))
+    _require_draws(replicates, level)
     given = _as_probabilities(probs, rows)
     used = np.flatnonzero(~np.isnan(given.scale))
     classes = given.shape[1]
@@ -289,6 +290,16 @@ def _require_labeled(labeled: HeldOut | None, method: str, kind: str, classes: i
                 f"held_out_classes: 'confusion' needs rows of every class; class {missing[0]} has "
                 "none; hold out more rows, or take method 'em'"
             )
+
+
+def _require_draws(replicates: int, level: float) -> None:
+    count, share = as_number(replicates, "replicates"), as_number(level, "level")
+    if not (count >= 1 and count.is_integer()):
+        raise InvalidInput(
+            f"replicates: must be a whole number, at least 1; got {replicates}; 200 is a start"
+        )
+    if not 0 < share < 1:
+        raise InvalidInput(f"level: must lie between 0 and 1; got {level}; 0.95 is usual")
 
 
 def _require_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
