@@ -31,7 +31,7 @@ def instance(seed, rows=7, classes=3, budget=3, balance=0.8):
 
 
 def worst_case(problem, counts, radii, rows):
-    """Return the robust objective over all extreme Δ: one entry a row, at plus or minus its radius."""
+    """Return the worst objective over all extreme Δ: one entry a row, plus or minus its radius."""
     matrix = counts / counts.sum(axis=1, keepdims=True)
     weights = problem.probs.total(np.array(rows))
     classes = len(radii)
