@@ -8,27 +8,36 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .dispersion import LabelDispersion
+    from .optical_flow import VideoFlow, compute_flow
     from .scoring import Scores, score
     from .stochastic import bald, flip_disagreement, mc_dropout
+    from .trackers import offsets_within, track_flow, track_static
     from .uncertainty import entropy, least_confidence, margin, second_best_ratio
 
 __all__ = [
     "LabelDispersion",
     "Scores",
+    "VideoFlow",
     "bald",
+    "compute_flow",
     "entropy",
     "flip_disagreement",
     "least_confidence",
     "margin",
     "mc_dropout",
+    "offsets_within",
     "score",
     "second_best_ratio",
+    "track_flow",
+    "track_static",
 ]
 
 _NAMES = {
     "dispersion": ("LabelDispersion",),
+    "optical_flow": ("VideoFlow", "compute_flow"),
     "scoring": ("Scores", "score"),
     "stochastic": ("bald", "flip_disagreement", "mc_dropout"),
+    "trackers": ("offsets_within", "track_flow", "track_static"),
     "uncertainty": ("entropy", "least_confidence", "margin", "second_best_ratio"),
 }
 _HOME = {name: module for module, names in _NAMES.items() for name in names}

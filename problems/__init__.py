@@ -34,6 +34,7 @@ from .frame_utilities import (
     entropy_utility,
     least_confidence_utility,
     margin_utility,
+    soft_utility,
     summed_utility,
 )
 from .k_center import KCenter
@@ -111,6 +112,7 @@ __all__ = [
     "reliability",
     "robust_balance",
     "save_problem",
+    "soft_utility",
     "summed_utility",
     "uncorrected",
     "write_detections",

@@ -61,7 +61,9 @@ class Weights:
 
 PRESETS: Mapping[str, Weights] = {
     "paper": Weights(),
-    "weighted": Weights(detection=0.0, score=2.0, link=0.0, overlap=0.5, candidate=1.0, origin=0.5),
+    "weighted": Weights(
+        detection=0.25, score=3.0, candidate=0.5, link=0.0, overlap=0.25, origin=0.5, trusted=0.25
+    ),
 }
 """Weights by name: ``paper`` is eq. 2.2 to 2.4 of the thesis, ``weighted`` is ours."""
 
