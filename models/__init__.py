@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .dispersion import LabelDispersion
+    from .embeddings import badge, pooled, uwe
     from .scoring import Scores, score
     from .stochastic import bald, flip_disagreement, mc_dropout
     from .uncertainty import entropy, least_confidence, margin, second_best_ratio
@@ -15,18 +16,22 @@ if TYPE_CHECKING:
 __all__ = [
     "LabelDispersion",
     "Scores",
+    "badge",
     "bald",
     "entropy",
     "flip_disagreement",
     "least_confidence",
     "margin",
     "mc_dropout",
+    "pooled",
     "score",
     "second_best_ratio",
+    "uwe",
 ]
 
 _NAMES = {
     "dispersion": ("LabelDispersion",),
+    "embeddings": ("badge", "pooled", "uwe"),
     "scoring": ("Scores", "score"),
     "stochastic": ("bald", "flip_disagreement", "mc_dropout"),
     "uncertainty": ("entropy", "least_confidence", "margin", "second_best_ratio"),
