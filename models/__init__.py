@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .dispersion import LabelDispersion
     from .embeddings import badge, pooled, uwe
-    from .scoring import Scores, score
+    from .scoring import Scores, load_scores, score
     from .stochastic import bald, flip_disagreement, mc_dropout
     from .uncertainty import entropy, least_confidence, margin, second_best_ratio
 
@@ -21,6 +21,7 @@ __all__ = [
     "entropy",
     "flip_disagreement",
     "least_confidence",
+    "load_scores",
     "margin",
     "mc_dropout",
     "pooled",
@@ -32,7 +33,7 @@ __all__ = [
 _NAMES = {
     "dispersion": ("LabelDispersion",),
     "embeddings": ("badge", "pooled", "uwe"),
-    "scoring": ("Scores", "score"),
+    "scoring": ("Scores", "load_scores", "score"),
     "stochastic": ("bald", "flip_disagreement", "mc_dropout"),
     "uncertainty": ("entropy", "least_confidence", "margin", "second_best_ratio"),
 }
