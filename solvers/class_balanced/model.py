@@ -106,7 +106,7 @@ def linear_model(
 
     rows = part.rows
     count = problem.budget - len(part.taken)
-    spread, prices, free, cut_rows = _distance_part(problem, cuts)
+    spread, prices, free, cut_rows = distance_part(problem, cuts)
     width = spread.shape[1]
     probs = sparse.csr_array(problem.probs.take(rows).T)
     target = problem.target - problem.probs.total(part.taken)
@@ -139,7 +139,7 @@ def linear_model(
     )
 
 
-def _distance_part(problem: ClassBalanced, cuts: tuple[Cut, ...]) -> tuple[Any, Floats, Any, Any]:
+def distance_part(problem: ClassBalanced, cuts: tuple[Cut, ...]) -> tuple[Any, Floats, Any, Any]:
     """Return B, the prices d, which y are free, and the cuts' coefficients."""
     from scipy import sparse
 
