@@ -102,6 +102,8 @@ class Relaxed:
         μ ``(C,)`` within the dual ball.
     prices
         ν and y of all constraints.
+    shortfall
+        :math:`\Omega - P^\top z` ``(C,)`` of the relaxed selection z.
     value
         Its value; a bound only for selections among these rows.
     """
@@ -110,6 +112,7 @@ class Relaxed:
     shares: Floats
     multipliers: Floats
     prices: Prices
+    shortfall: Floats
     value: float
 
 
@@ -175,7 +178,8 @@ def relax_rows(limits: Limits, rows: Ints, accuracy: float, seconds: float) -> R
         cones.append(clarabel.SecondOrderConeT(classes + 1))
     settings = clarabel.DefaultSettings()
     settings.verbose, settings.max_threads, settings.presolve_enable = False, 1, False
-    settings.tol_gap_rel = settings.tol_gap_abs = accuracy
+    settings.direct_solve_method = "faer"
+    settings.tol_gap_rel = settings.tol_gap_abs = settings.tol_feas = accuracy
     settings.time_limit = max(seconds, SHORTEST)
     solver = clarabel.DefaultSolver(
         sparse.csc_matrix(sparse.diags_array(curve)),
@@ -191,11 +195,13 @@ def relax_rows(limits: Limits, rows: Ints, accuracy: float, seconds: float) -> R
         return None
     y = duals[classes + 1 :]
     prices = Prices(float(duals[classes]), _spread_prices(limits, places, y))
+    shares = np.clip(np.array(solution.x)[:count], 0.0, 1.0)
     return Relaxed(
         rows,
-        np.clip(np.array(solution.x)[:count], 0.0, 1.0),
+        shares,
         problem.metric.into_ball(-duals[:classes], problem.balance),
         prices,
+        target - probs @ shares,
         divisor * solution.obj_val - float(problem.utility[problem.included].sum()),
     )
 

@@ -242,9 +242,7 @@ def _annealer(problem: ClassBalanced, clock: Clock) -> tuple[Any, Any, int]:
     return kernels.anneal, kinds[type(problem.metric)], PROPOSALS
 
 
-def typical_change(
-    probs: Floats, costs: Floats, balance: float, rng: np.random.Generator
-) -> float:
+def typical_change(probs: Floats, costs: Floats, balance: float, rng: np.random.Generator) -> float:
     """Return the median size of what a random swap changes."""
     i, j = rng.integers(len(probs), size=(2, 500))
     moved = np.abs(probs[i] - probs[j]).sum(axis=1)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ...problems.errors import Stuck
-from ...problems.growing import grow_by
 from ..completing import complete
 from .conic import Limits
 from .model import Part
-from .sifting import sift, turn
+from .sifting import FEWEST, sift, turn
+from .starting import offer_grown, offer_top
 from .swapping import Swapping
 from .tree import Branching, objective
 
@@ -59,34 +60,36 @@ def relax_limited(
     OutOfTime
         If the clock runs out.
     """
+    _offer_start(search)
     found = sift(search, limits, start)
     search.info["dual_seconds"] = round(search.clock.elapsed(), 3)
     if found is None:
+        if search.best is None:
+            search.offer(complete(search, search.problem.included, search.problem.utility))
         return None
     relaxed, bound = found
-    offer_grown(search, _rounded(search.problem, limits, relaxed))
+    _offer_rounded(search, limits, relaxed)
     search.clock.check()
     return turn(search, limits, relaxed, bound)
 
 
-def offer_grown(search: Search[ClassBalanced], order: Ints) -> None:
-    """Offer what the constraints let in of an order, completed where it gets stuck."""
-    try:
-        rows = grow_by(search.problem, order.tolist())
-    except Stuck as stuck:
-        rows = complete(search, stuck.rows)
-    search.offer(rows)
+def _offer_start(search: Search[ClassBalanced]) -> None:
+    """Offer the most useful rows; where they get stuck, only a large pool needs others first."""
+    if len(search.problem.free) > FEWEST:
+        offer_top(search)
+        return
+    with suppress(Stuck):
+        search.offer(search.problem.top_rows())
 
 
-def _rounded(problem: ClassBalanced, limits: Limits, relaxed: Relaxed) -> Ints:
-    """Return the free rows by their shares in the relaxation, then by what they are worth."""
+def _offer_rounded(search: Search[ClassBalanced], limits: Limits, relaxed: Relaxed) -> None:
+    """Offer the free rows by their shares in the relaxation, then by what they are worth."""
+    problem, free = search.problem, search.problem.free
     shares = np.zeros(problem.dataset.size)
     shares[relaxed.rows] = np.round(relaxed.shares, 3)
-    worth: Floats = limits.residual(
-        problem.utility + problem.probs.dot(relaxed.multipliers), relaxed.prices
-    )
-    free = problem.free
-    return free[np.lexsort((-worth[free], -shares[free]))]
+    worth = problem.utility + problem.probs.dot(relaxed.multipliers)
+    residual: Floats = limits.residual(worth, relaxed.prices)
+    offer_grown(search, free[np.lexsort((-residual[free], -shares[free]))], worth)
 
 
 def solve_limited(search: Search[ClassBalanced]) -> None:
@@ -98,10 +101,7 @@ def solve_limited(search: Search[ClassBalanced]) -> None:
     4. Where few rows are undecided by what turning them around costs, HiGHS branches on those.
     5. Annealing goes on until the clock runs out.
     """
-    problem = search.problem
-    offer_grown(search, most_useful_order(problem))
-    limits = Limits(problem)
-    turning = relax_limited(search, limits)
+    turning = relax_limited(search, Limits(search.problem))
     if turning is None:
         return
     search.stop_if_closed()
@@ -115,11 +115,6 @@ def solve_limited(search: Search[ClassBalanced]) -> None:
         search.complete = True
         return
     swapping.run(LAST_ROUNDS)
-
-
-def most_useful_order(problem: ClassBalanced) -> Ints:
-    """Return the free rows in descending utility, ties to the lowest row."""
-    return problem.free[np.argsort(-problem.utility[problem.free], kind="stable")]
 
 
 def _undecided(search: Search[ClassBalanced], turning: Turning) -> int:

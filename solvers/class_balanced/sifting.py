@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...problems.base import Certificate
-from .._clock import OutOfTime
 from .._compiling import compiled
 from .conic import Limits, Relaxed, relax_rows
 from .dual import solve_dual
@@ -24,9 +23,9 @@ if TYPE_CHECKING:
 FEWEST = 2_000
 """Free rows up to which all are taken at once."""
 PASSES = 20
-ROUGH, FINE = 1e-4, 1e-8
+ROUGH, FINE = 1e-3, 1e-8
 """Relative gaps that the first passes and the last ones are solved to."""
-NEARLY = 1e-3
+NEARLY = 1e-2
 """Relative gap between a pass and the bound of all rows below which it is worth being exact."""
 SMALL = 200_000
 """Probabilities up to which the relaxation is solved until no row is missing."""
@@ -101,7 +100,7 @@ def sift(
     """
     problem, free = search.problem, search.problem.free
     rows = free if len(free) <= FEWEST else _first_rows(search, start)
-    few = max(2 * problem.budget, FEWEST // 2)
+    few = max(problem.budget // 2, FEWEST // 2)
     best: tuple[Relaxed, float] | None = None
     accuracy = FINE if len(rows) == len(free) else ROUGH
     for _ in range(PASSES):
@@ -121,10 +120,12 @@ def sift(
         gap = (relaxed.value - bound) / max(abs(bound), 1e-300)
         new = _missing(problem, limits, relaxed)
         done = not len(new) or (gap <= ENOUGH and len(rows) * problem.n_classes > SMALL)
-        if done and accuracy <= FINE:
+        if done and (accuracy <= FINE or abs(gap) <= FINE):
             break
+        if accuracy > FINE:
+            rows = _kept(rows, limits, relaxed, few)
         accuracy = FINE if done or gap <= NEARLY else ROUGH
-        rows = np.union1d(_kept(rows, limits, relaxed, few), new[:few])
+        rows = np.union1d(rows, new[: 4 * few])
     return best
 
 
@@ -156,7 +157,7 @@ def _missing(problem: ClassBalanced, limits: Limits, relaxed: Relaxed) -> Ints:
 def _kept(rows: Ints, limits: Limits, relaxed: Relaxed, few: int) -> Ints:
     """Return the rows that matter, and of the others those that come nearest to it."""
     residual = _residual(limits.problem, limits, relaxed)[rows]
-    matters = (relaxed.shares > 1e-6) | (residual > 0)
+    matters = (relaxed.shares > 1e-2) | (residual > 0)
     others = rows[~matters][np.argsort(-residual[~matters], kind="stable")]
     return np.concatenate([rows[matters], others[:few]])
 
