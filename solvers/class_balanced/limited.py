@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...problems.errors import Stuck
-from ..completing import complete
+from ...problems.errors import InfeasibleSelection, Stuck
 from .conic import Limits
 from .model import Part
 from .sifting import FEWEST, sift, turn
@@ -35,7 +34,7 @@ ENUMERABLE = 200
 
 def relax_limited(
     search: Search[ClassBalanced], limits: Limits, start: Ints | None = None
-) -> Turning | None:
+) -> Turning:
     """Prove the bound of the relaxation under all constraints and offer its rounding.
 
     The rounding takes the rows one after another, those that the relaxation takes wholly first, as
@@ -52,8 +51,8 @@ def relax_limited(
 
     Returns
     -------
-    Turning or None
-        What turning each row around costs; None if there is no relaxation.
+    Turning
+        What turning each row around costs.
 
     Raises
     ------
@@ -61,13 +60,8 @@ def relax_limited(
         If the clock runs out.
     """
     _offer_start(search)
-    found = sift(search, limits, start)
+    relaxed, bound = sift(search, limits, start)
     search.info["dual_seconds"] = round(search.clock.elapsed(), 3)
-    if found is None:
-        if search.best is None:
-            search.offer(complete(search, search.problem.included, search.problem.utility))
-        return None
-    relaxed, bound = found
     _offer_rounded(search, limits, relaxed)
     search.clock.check()
     return turn(search, limits, relaxed, bound)
@@ -78,7 +72,7 @@ def _offer_start(search: Search[ClassBalanced]) -> None:
     if len(search.problem.free) > FEWEST:
         offer_top(search)
         return
-    with suppress(Stuck):
+    with suppress(Stuck, InfeasibleSelection):
         search.offer(search.problem.top_rows())
 
 
@@ -102,8 +96,6 @@ def solve_limited(search: Search[ClassBalanced]) -> None:
     5. Annealing goes on until the clock runs out.
     """
     turning = relax_limited(search, Limits(search.problem))
-    if turning is None:
-        return
     search.stop_if_closed()
     swapping = Swapping(search, turning)
     swapping.run(FIRST_ROUNDS)

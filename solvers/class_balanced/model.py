@@ -65,7 +65,7 @@ def unit(problem: ClassBalanced) -> float:
     HiGHS' tolerances are absolute, some 1e-7: costs far below 1 would all count as 0, and at costs
     above 1e12 it gives up.
     """
-    largest = float(np.abs(problem.utility[problem.selectable]).max())
+    largest = float(np.abs(problem.utility[problem.selectable]).max(initial=0.0))
     _, exponent = frexp(max(largest, problem.balance * 1e-6) or 1.0)
     return 2.0 ** (exponent - 1)
 

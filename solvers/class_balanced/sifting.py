@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...problems.base import Certificate
+from ...problems.pricing import Prices
 from .._compiling import compiled
 from .conic import Limits, Relaxed, relax_rows
 from .dual import solve_dual
@@ -16,7 +17,6 @@ from .dual import solve_dual
 if TYPE_CHECKING:
     from ...problems.arrays import Floats, Ints, Mask
     from ...problems.class_balanced import ClassBalanced
-    from ...problems.pricing import Prices
     from .._clock import Clock
     from ..search import Search
 
@@ -71,7 +71,7 @@ def prove_priced(search: Search[ClassBalanced], multipliers: Floats, prices: Pri
 
 def sift(
     search: Search[ClassBalanced], limits: Limits, start: Ints | None = None
-) -> tuple[Relaxed, float] | None:
+) -> tuple[Relaxed, float]:
     """Solve the relaxation on few rows, price all others, and take in those that would help.
 
     Prices of a relaxation over some rows prove a bound over all of them. A row helps if it is worth
@@ -90,8 +90,9 @@ def sift(
 
     Returns
     -------
-    tuple or None
-        The last relaxation and the bound that it proves; None if there is none.
+    tuple
+        The best relaxation and the bound that it proves; where no relaxation could be solved, the
+        most useful rows, whose bound counts no constraint but the budget.
 
     Raises
     ------
@@ -99,6 +100,8 @@ def sift(
         Before the first bound, if the clock runs out.
     """
     problem, free = search.problem, search.problem.free
+    if not 0 < problem.to_choose < len(free):
+        return _unpriced(search)
     rows = free if len(free) <= FEWEST else _first_rows(search, start)
     few = max(problem.budget // 2, FEWEST // 2)
     best: tuple[Relaxed, float] | None = None
@@ -126,7 +129,21 @@ def sift(
             rows = _kept(rows, limits, relaxed, few)
         accuracy = FINE if done or gap <= NEARLY else ROUGH
         rows = np.union1d(rows, new[: 4 * few])
-    return best
+    return best or _unpriced(search)
+
+
+def _unpriced(search: Search[ClassBalanced]) -> tuple[Relaxed, float]:
+    """Return the relaxation without balance and constraints, and the bound that it proves."""
+    problem, free = search.problem, search.problem.free
+    order = free[np.argsort(-problem.utility[free], kind="stable")]
+    count = min(problem.to_choose, len(free))
+    level = float(problem.utility[order[max(count - 1, 0)]]) if len(order) else 0.0
+    prices = Prices(level, (np.empty(0),) * len(problem.constraints))
+    shortfall = problem.target - problem.probs.total(np.union1d(problem.included, order[:count]))
+    multipliers = np.zeros(problem.n_classes)
+    shares = (np.arange(len(order)) < count).astype(float)
+    bound = prove_priced(search, multipliers, prices)
+    return Relaxed(order, shares, multipliers, prices, shortfall, bound), bound
 
 
 def _first_rows(search: Search[ClassBalanced], start: Ints | None) -> Ints:

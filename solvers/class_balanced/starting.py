@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ...problems.errors import Stuck
+from ...problems.errors import InfeasibleSelection, Stuck
 from ...problems.growing import grow_by
 from ..completing import complete
 
@@ -20,7 +20,7 @@ def offer_top(search: Search[ClassBalanced], *, ordered: bool = False) -> None:
         rows = search.problem.top_rows()
     except Stuck as stuck:
         rows = complete(search, stuck.rows, search.problem.utility)
-    search.offer(rows, ordered=ordered)
+    offer(search, rows, ordered=ordered)
 
 
 def offer_grown(search: Search[ClassBalanced], order: Ints, worth: Floats) -> None:
@@ -32,4 +32,14 @@ def offer_grown(search: Search[ClassBalanced], order: Ints, worth: Floats) -> No
         rows = grow_by(search.problem, order.tolist())
     except Stuck as stuck:
         rows = complete(search, stuck.rows, worth)
-    search.offer(rows)
+    offer(search, rows)
+
+
+def offer(search: Search[ClassBalanced], rows: Ints, *, ordered: bool = False) -> None:
+    """Offer rows that grew; included rows that contradict a constraint show only now."""
+    try:
+        search.offer(rows, ordered=ordered)
+    except InfeasibleSelection:
+        if not search.problem.is_limited:
+            raise
+        search.offer(complete(search, rows, search.problem.utility), ordered=ordered)

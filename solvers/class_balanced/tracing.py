@@ -72,9 +72,8 @@ def relaxed_imbalance(problem: ClassBalanced) -> float:
         return problem.metric.value(solve_dual(problem, Clock()).shortfall)
     search = Search(problem=problem, clock=Clock())
     offer_top(search)
-    found = sift(search, Limits(problem))
-    assert found is not None
-    return problem.metric.value(found[0].shortfall)
+    relaxed, _ = sift(search, Limits(problem))
+    return problem.metric.value(relaxed.shortfall)
 
 
 def _plain(search: Search[ClassBalanced], start: Any) -> tuple[Any, Callable[[int], None]]:
@@ -91,6 +90,4 @@ def _limited(search: Search[ClassBalanced], start: Any) -> tuple[Any, Callable[[
     turning = relax_limited(
         search, Limits(search.problem), None if start is None else start.rows[start.shares > 0.5]
     )
-    if turning is None:
-        return start, lambda count: None
     return turning.relaxed, Swapping(search, turning).run
