@@ -156,7 +156,8 @@ def compare(
     from .studies import compare as run
     from .studies import plot_choices
     from .studies.pictures import require_picture
-    from .studies.tables import comparison_notes, comparison_table
+    from .studies.tables import comparison_notes, comparison_table, programs_table
+    from .studies.true_balance_pictures import can_plot_programs, plot_programs
 
     problem, content = _read(file)
     if plot is not None:
@@ -179,7 +180,9 @@ def compare(
         _fail("interrupted before the first method had finished", 130)
     choices = {row["method"]: comparison.best(row["method"]) for row in comparison.rows()}
     answers = {name: choice for name, choice in choices.items() if choice is not None}
-    if plot is not None and answers:
+    if plot is not None and can_plot_programs(comparison):
+        plot_programs(comparison, plot)
+    elif plot is not None and answers:
         plot_choices(problem, answers, plot, truth=content.truth)
     if as_json:
         _print_json("comparison", None, comparison.to_dict())
@@ -187,6 +190,9 @@ def compare(
         console.print(comparison_table(comparison, file.name))
         for note in comparison_notes(comparison):
             console.print(note)
+        programs = programs_table(comparison)
+        if programs is not None:
+            console.print("", programs, sep="\n")
         if plot is not None:
             console.print(f"picture in {plot}" if answers else "no answer, so no picture")
     if comparison.interrupted:
@@ -209,8 +215,11 @@ def check(file: File, solution: SolutionFile, as_json: Json = False) -> None:
         return
     console = _console()
     if report.objective is None:
+        claimed = "infeasible, as claimed"
+        if not report.status_rechecked:
+            claimed = "infeasible, so it is claimed: not re-checkable, and nothing found refutes it"
         infeasible = answer.status is Status.INFEASIBLE
-        console.print("infeasible, as claimed" if infeasible else "no answer, so nothing to check")
+        console.print(claimed if infeasible else "no answer, so nothing to check")
         return
     console.print(f"{report.rows:,} rows are feasible, objective {report.objective:.6g} is right")
     if report.bound is None:
@@ -238,17 +247,35 @@ def show(
     from .problems.solution_files import solution_to_dict
     from .solvers import methods
     from .studies import plot_choices
-    from .studies.tables import classes_table, methods_table, problem_table, solution_table
+    from .studies.pictures import require_picture
+    from .studies.tables import (
+        classes_table,
+        methods_table,
+        problem_table,
+        reliability_table,
+        solution_table,
+    )
+    from .studies.true_balance import reliabilities
+    from .studies.true_balance_pictures import plot_reliability
 
     problem, content = _read(file)
+    curves = reliabilities(problem, content.truth)
     answer = None if solution is None else load_solution(solution)
     if answer is not None:
         verify(problem, answer)
     assert answer is None or isinstance(answer, Selection)  # else it answers another problem
     if plot is not None:
+        if answer is None and not curves:
+            _fail(
+                "error: --plot: needs a solution to draw, or labels (data.truth) for a reliability "
+                "curve; name a solution after the problem file",
+                2,
+            )
+        require_picture(plot)
         if answer is None:
-            _fail("error: --plot: needs a solution to draw; name one after the problem file", 2)
-        plot_choices(problem, {answer.method: answer}, plot, truth=content.truth)
+            plot_reliability(curves, plot)
+        else:
+            plot_choices(problem, {answer.method: answer}, plot, truth=content.truth)
     balanced = problem.class_balance
     if as_json:
         description = {
@@ -260,6 +287,8 @@ def show(
             "budget": problem.budget,
             **problem.facts(),
             **({} if balanced is None else {"target": balanced.target.tolist()}),
+            "notes": dict(problem.notes()),
+            "calibration_error": {name: curve.error for name, curve in curves.items()},
             "fingerprint": problem.fingerprint,
             "methods": [vars(info) for info in methods(problem)],
             "solution": None if answer is None else solution_to_dict(answer),
@@ -268,8 +297,12 @@ def show(
         return
     console = _console()
     console.print(problem_table(problem), "")
+    if curves:
+        console.print(reliability_table(curves), "")
     if answer is None:
         console.print(methods_table(problem))
+        if plot is not None:
+            console.print("", f"picture in {plot}", sep="\n")
         return
     console.print(solution_table(problem, answer, content.truth))
     if answer.objective is not None and balanced is not None:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .dispersion import LabelDispersion
+    from .embeddings import badge, pooled, uwe
     from .optical_flow import VideoFlow, compute_flow
-    from .scoring import Scores, score
+    from .scoring import Scores, load_scores, score
     from .stochastic import bald, flip_disagreement, mc_dropout
     from .trackers import offsets_within, track_flow, track_static
     from .uncertainty import entropy, least_confidence, margin, second_best_ratio
@@ -18,24 +19,29 @@ __all__ = [
     "LabelDispersion",
     "Scores",
     "VideoFlow",
+    "badge",
     "bald",
     "compute_flow",
     "entropy",
     "flip_disagreement",
     "least_confidence",
+    "load_scores",
     "margin",
     "mc_dropout",
     "offsets_within",
+    "pooled",
     "score",
     "second_best_ratio",
     "track_flow",
     "track_static",
+    "uwe",
 ]
 
 _NAMES = {
     "dispersion": ("LabelDispersion",),
+    "embeddings": ("badge", "pooled", "uwe"),
     "optical_flow": ("VideoFlow", "compute_flow"),
-    "scoring": ("Scores", "score"),
+    "scoring": ("Scores", "load_scores", "score"),
     "stochastic": ("bald", "flip_disagreement", "mc_dropout"),
     "trackers": ("offsets_within", "track_flow", "track_static"),
     "uncertainty": ("entropy", "least_confidence", "margin", "second_best_ratio"),

@@ -23,6 +23,7 @@ from .base import plain
 from .budgeted import BudgetedSelection
 from .class_balanced import ClassBalanced
 from .constraints import CONSTRAINTS, Constraint
+from .correcting import corrected, correction_table, read_correction
 from .errors import InvalidInput
 from .k_center import KCenter
 
@@ -116,7 +117,8 @@ class _Reader:
     def read(self) -> ProblemFile:
         content = self.content
         require_format(content)
-        require_known(content, {"labelcut", "problem", "data", "constraint", "solve"}, "top level")
+        known = {"labelcut", "problem", "data", "correct", "constraint", "solve"}
+        require_known(content, known, "top level")
         stated, data = toml_table(content, "problem"), toml_table(content, "data")
         kind = stated.get("kind")
         if not (isinstance(kind, str) and kind in KINDS):
@@ -132,6 +134,9 @@ class _Reader:
             **self._arrays(data, layout),
             constraints=self._constraints(data),
         )
+        if "correct" in content:
+            stated = toml_table(content, "correct")
+            problem = corrected(problem, read_correction(stated, self._array))
         solve = toml_table(content, "solve", needed=False)
         require_types(solve, SOLVE, "[solve]")
         return ProblemFile(problem, self._truth(data, problem), solve)
@@ -255,6 +260,9 @@ def save_problem(
             "problem": {"kind": problem.kind, **budget, **problem.parameters()},
             "data": writer.data(problem, truth),
         }
+        correction = correction_table(problem, writer.put)
+        if correction:
+            content["correct"] = correction
         rules = [writer.constraint(rule, at) for at, rule in enumerate(problem.constraints)]
         if rules:
             content["constraint"] = rules
@@ -278,23 +286,23 @@ class _Writer:
             arrays["truth"] = truth
         if problem.ids is not None:
             arrays["ids"] = problem.ids
-        data: dict[str, Any] = {name: self._put(name, values) for name, values in arrays.items()}
+        data: dict[str, Any] = {name: self.put(name, values) for name, values in arrays.items()}
         if problem.table:
             data["table"] = {
-                name: self._put(f"table-{at}", column)
+                name: self.put(f"table-{at}", column)
                 for at, (name, column) in enumerate(problem.table.items())
             }
         return data
 
     def constraint(self, rule: Constraint, at: int) -> dict[str, Any]:
         arrays = {
-            name: self._put(f"constraint-{at}-{name}", values)
+            name: self.put(f"constraint-{at}-{name}", values)
             for name, values in rule.arrays().items()
         }
         named = {} if rule.name is None else {"name": rule.name}
         return {"kind": rule.kind, **named, **plain(rule.parameters()), **arrays}
 
-    def _put(self, name: str, values: Any) -> str:
+    def put(self, name: str, values: Any) -> str:
         write_array(self.staging / f"{name}.npy", values)
         return f"{self.folder}/{name}.npy"
 

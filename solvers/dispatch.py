@@ -6,6 +6,7 @@ import logging
 import math
 from contextlib import nullcontext
 from difflib import get_close_matches
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..problems.arrays import as_number
@@ -14,7 +15,7 @@ from ..problems.errors import InvalidInput
 from ..problems.memory import require_memory
 from ._clock import Clock, OutOfTime
 from .registry import Method, MethodInfo, choose, table
-from .search import Progress, Search, Stop
+from .search import Infeasible, Progress, Search, Stop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -100,8 +101,12 @@ def solve(
     forecast = chosen.memory(problem)
     require_memory(forecast, f"method {chosen.name!r}", _smaller(problem, chosen))
     logger.info("%r by %s (%s)", problem, chosen.name, why)
-    with _progress(progress) as search.on_progress:
-        stopped_by = _run(chosen, search)
+    try:
+        with _progress(progress) as search.on_progress:
+            stopped_by = _run(chosen, search)
+    except Infeasible:
+        reason = _why_infeasible(problem, clock)
+        return _solution(problem, search, chosen, Status.INFEASIBLE, StoppedBy.EXHAUSTED, reason)
     if search.best is None:
         return _solution(problem, search, chosen, Status.UNKNOWN, stopped_by)
     status = Status.OPTIMAL if search.complete or search.closed else Status.FEASIBLE
@@ -142,6 +147,16 @@ def _run(method: Method, search: Search[Any]) -> StoppedBy:
             raise
         return StoppedBy.INTERRUPT
     return StoppedBy.EXHAUSTED
+
+
+def _why_infeasible(problem: Any, clock: Clock) -> str:
+    try:
+        reason: str = import_module(".explaining", __package__).explain(problem, clock)
+    except (ModuleNotFoundError, OutOfTime):
+        rules = ", ".join(f"{rule.title}: {rule.describe()}" for rule in problem.constraints)
+        size = "" if problem.budget is None else f"{problem.budget} "
+        reason = f"no {size}rows satisfy all constraints ({rules}); loosen one of them"
+    return reason
 
 
 def _solution(

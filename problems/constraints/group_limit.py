@@ -109,14 +109,21 @@ class GroupLimit(Constraint):
 
     def check(self, chosen: Ints, dataset: Dataset) -> None:
         """Raise naming the group whose count is farthest outside its limits."""
+        self._check(chosen, dataset, self.lower)
+
+    def check_growing(self, chosen: Ints, dataset: Dataset) -> None:
+        """Raise naming the group that is most above its largest count."""
+        self._check(chosen, dataset, np.zeros_like(self.lower))
+
+    def _check(self, chosen: Ints, dataset: Dataset, lower: Ints) -> None:
         chosen = chosen[dataset.is_candidate[chosen]]
         labels = self.labels
         counts = np.bincount(labels.codes[chosen], minlength=len(labels.names))
-        worst, outside = 0, np.maximum(counts - self.upper, self.lower - counts)
+        worst, outside = 0, np.maximum(counts - self.upper, lower - counts)
         if len(outside) and outside.max() > 0:
             worst = int(outside.argmax())
             over = counts[worst] > self.upper[worst]
-            limit = self.upper[worst] if over else self.lower[worst]
+            limit = self.upper[worst] if over else lower[worst]
             raise InfeasibleSelection(
                 f"{self.title}: {counts[worst]} rows of group {labels.names[worst]!s} are chosen, "
                 f"at {'most' if over else 'least'} {limit} are asked for; "
