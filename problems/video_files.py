@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .array_files import read_array, require_known
-from .coherence_weights import Weights, as_weights
+from .coherence_weights import CoherenceWeights, as_weights
 from .detection_files import read_coco, read_kitti, read_mot
 from .detections import join_detections
 from .errors import InvalidInput
@@ -178,11 +178,11 @@ def _read(content: Mapping[str, Any], folder: Path) -> VideoFile:
     )
 
 
-def _weights(stated: Any) -> Weights:
+def _weights(stated: Any) -> CoherenceWeights:
     if not isinstance(stated, dict):
         return as_weights(stated)
-    require_known(stated, {field.name for field in fields(Weights)}, "[problem] weights")
-    return Weights(**stated)
+    require_known(stated, {field.name for field in fields(CoherenceWeights)}, "[problem] weights")
+    return CoherenceWeights(**stated)
 
 
 def _tracking(stated: dict[str, Any], folder: Path) -> Tracking:
