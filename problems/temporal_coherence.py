@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from .detections import Detections
 
 FINE = 1 << 20
-"""CoherenceWeights that are no whole numbers are rounded to multiples of 1 / FINE."""
+"""Costs that are no whole numbers are rounded to multiples of 1 / FINE."""
 LARGEST = 1 << (8 * np.dtype("l").itemsize - 2)
 """What capacities may sum to: a C long holds them, and sums of two."""
 

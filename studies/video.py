@@ -19,6 +19,7 @@ from ..solvers import solve, sweep_trust
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from ..models.optical_flow import VideoFlow
     from ..problems.arrays import Floats
     from ..problems.detections import Detections
     from ..problems.error_estimate import ErrorEstimate
@@ -45,30 +46,49 @@ def track(
         return track_static(*table, reach=tracking.reach)
     if not any(video.images for video in detections.videos):
         raise InvalidInput(
-            "[tracker] kind: 'flow' needs images, and no video has any; put them where the format "
-            "has them, or take kind 'static'"
+            f"[tracker] kind: {tracking.kind!r} needs images, and no video has any; put them where "
+            "the format has them, or take kind 'static'"
         )
-    from ..models.optical_flow import compute_flow
-
-    flows = []
     try:
-        for at, video in enumerate(detections.videos):
-            if progress is not None:
-                progress(f"flow of {video.name} ({at + 1} of {len(detections.videos)})")
-            seen = any(image is not None for image in video.images)
-            flows.append(
-                compute_flow(
-                    video.images,
-                    height=tracking.height,
-                    preset=tracking.preset,
-                    cache=tracking.cache,
-                )
-                if seen
-                else None
-            )
-        return track_flow(*table, flows, reach=tracking.reach, at=tracking.at)
+        if tracking.kind == "siamese":
+            return _by_looks(detections, tracking)
+        return track_flow(
+            *table, _flows(detections, tracking, progress), reach=tracking.reach, at=tracking.at
+        )
     except (ImportError, ValueError) as error:
         raise InvalidInput(f"[tracker] {error}") from None
+
+
+def _by_looks(detections: Detections, tracking: Tracking) -> Floats:
+    from ..models.siamese import load_weights, small_backbone, track_siamese
+
+    backbone = small_backbone()
+    if tracking.weights is not None:
+        load_weights(backbone, tracking.weights)
+    images = [video.images or (None,) * video.length for video in detections.videos]
+    table = (detections.boxes, detections.video, detections.frame, detections.lengths)
+    return track_siamese(*table, images, reach=tracking.reach, backbone=backbone, normalized=True)
+
+
+def _flows(
+    detections: Detections, tracking: Tracking, progress: Callable[[str], None] | None
+) -> list[VideoFlow | None]:
+    from ..models.optical_flow import compute_flow
+
+    flows: list[VideoFlow | None] = []
+    for at, video in enumerate(detections.videos):
+        if progress is not None:
+            progress(f"flow of {video.name} ({at + 1} of {len(detections.videos)})")
+        found = None
+        if any(image is not None for image in video.images):
+            found = compute_flow(
+                video.images,
+                height=tracking.height,
+                preset=tracking.preset,
+                cache=tracking.cache,
+            )
+        flows.append(found)
+    return flows
 
 
 def video_problem(
