@@ -32,7 +32,7 @@ from labelcut.problems import (
 from labelcut.problems.detections import score_rank
 from labelcut.problems.video_files import Framing
 from labelcut.solvers import sweep_trust
-from labelcut.studies.video import choose_frames
+from labelcut.studies.video import choose_frames, frame_utility
 
 SEQUENCES = ("TUD-Campus", "PETS09-S3MF1")
 SIZES = ((20_000, 10), (200_000, 100), (1_000_000, 500))
@@ -129,6 +129,7 @@ def _measured(problem: TemporalCoherence, truth: Any) -> tuple[str, list[str]]:
         "FP count": count_utility(answer, "fp"),
         "FP + FN count": count_utility(answer, "both"),
         "soft counts": soft,
+        "mixed": frame_utility(problem, answer, "mixed"),
         "(summed low scores)": summed_utility(problem.detections, 1 - problem.detections.score),
         "(number of detections)": summed_utility(problem.detections, false * 0 + 1.0),
         "(random)": np.zeros(len(real)),

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 KIND = "temporal-coherence"
 TRACKERS = ("flow", "siamese", "static", "boxes")
 LAYOUTS = ("mot", "kitti", "coco")
-UTILITIES = ("fp", "fn", "both", "soft")
+UTILITIES = ("fp", "fn", "both", "soft", "mixed")
 
 PROBLEM = {
     "kind": (str,),
@@ -87,7 +87,8 @@ class Framing:
     budget
         How many.
     utility
-        ``"fp"`` estimated false positives (thesis), ``"fn"``, ``"both"``, or ``"soft"`` counts.
+        ``"fp"`` estimated false positives (thesis), ``"fn"``, ``"both"``, ``"soft"`` counts of a
+        trust sweep, or ``"mixed"``: false positives at unit costs plus the weighted soft counts.
     spacing
         No two frames of one video lie this near or nearer; 3 in the thesis.
     at_most

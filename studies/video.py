@@ -121,9 +121,27 @@ def frame_problem(
 
 
 def frame_utility(problem: TemporalCoherence, estimate: ErrorEstimate, what: str) -> Floats:
-    """Return what frames are worth ``(F,)``: ``fp``, ``fn``, ``both`` counted, or ``soft``."""
-    if what != "soft":
-        return count_utility(estimate, what)
+    """Return what frames are worth ``(F,)``.
+
+    Parameters
+    ----------
+    problem, estimate
+        What was solved, and its answer.
+    what
+        ``"fp"``, ``"fn"`` or ``"both"`` are counts of the estimate (the thesis takes FPs).
+        ``"soft"`` counts by the share of levels of a trust sweep. ``"mixed"`` adds the FPs at unit
+        costs and the soft counts of the weighted costs, whatever the problem's own are: of what was
+        tried on real video, it follows the true mistakes best.
+    """
+    if what == "soft":
+        return _soft(problem)
+    if what == "mixed":
+        unit = solve(problem.reweighted("paper"), options={"certificate": False})
+        return count_utility(unit, "fp") + _soft(problem.reweighted("weighted"))
+    return count_utility(estimate, what)
+
+
+def _soft(problem: TemporalCoherence) -> Floats:
     sweep = sweep_trust(problem)
     return soft_utility(problem, sweep.false_positive(), sweep.false_negative())
 
@@ -245,8 +263,8 @@ def _share(
 ) -> float | None:
     if estimate.method == "random":
         utility = np.zeros(len(real))
-    elif framing.utility == "soft" and estimate.method != "exact":
-        utility = count_utility(estimate, "both")  # soft counts are those of cuts
+    elif framing.utility in ("soft", "mixed") and estimate.method != "exact":
+        utility = count_utility(estimate, "both")  # these two are made by cuts
     else:
         utility = frame_utility(problem, estimate, framing.utility)
     chosen = choose_frames(problem, utility, framing, seed=seed)

@@ -137,7 +137,7 @@ def test_boxes_of_the_users_own_tracker(labelcut, still, tmp_path):
         (("budget = 2", ""), r"\[frames\] budget: is missing"),
         (("budget = 2", "budget = 99"), "budget"),
         (("spacing = 1", "spacing = -1"), "spacing: must be"),
-        (("spacing = 1", 'utility = "tp"'), "utility: must be one of fp, fn, both, soft"),
+        (("spacing = 1", 'utility = "tp"'), "utility: must be one of fp, fn, both, soft, mixed"),
         (("spacing = 1", "reach = 1"), "unknown key 'reach'"),
         (('kind = "static"', 'kind = "static"\nreach = 0'), "reach: must be at least 1"),
         (('"cam.txt"', '"came.txt"'), "did you mean cam.txt"),
