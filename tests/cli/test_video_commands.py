@@ -208,3 +208,9 @@ def test_the_siamese_tracker_runs_from_a_file(still, tmp_path):
     still.write_text(text.replace('"static"', '"siamese"\nweights = "none.pt"'))
     with pytest.raises(InvalidInput, match=r"\[tracker\] weights: .* does not exist"):
         video_problem(read_video_file(still))
+
+
+def test_load_says_that_a_tracker_must_run(still):
+    """`labelcut.load` would call the kind unknown."""
+    with pytest.raises(InvalidInput, match="whose tracker must run first"):
+        load(still)
