@@ -62,8 +62,8 @@ def branch(pursuit: Pursuit, seed: int) -> str | None:
         core = _core(pursuit, losses, chosen, size)
         seconds = pursuit.clock.remaining() * (1.0 if core.exact else 0.3)
         status = _solve(pursuit, core, max(seconds, SHORTEST), seed)
-        if pursuit.closed:
-            return "complete"
+        if pursuit.closed and not (core.exact and status is MipStatus.OPTIMAL):
+            return "complete" if pursuit.optimal else None
         if core.exact and status is MipStatus.INFEASIBLE and pursuit.rows is None:
             return "infeasible"
         if core.exact:

@@ -61,7 +61,7 @@ def maximize(
     shuffle: bool = False,
     gap_tol: float = 0.0,
     abs_gap_tol: float = 0.0,
-    tell: Callable[[Maximum], None] | None = None,
+    tell: Callable[[Pursuit], None] = lambda pursuit: None,
 ) -> Maximum:
     r"""Find rows of the largest utility that all constraints allow.
 
@@ -88,7 +88,7 @@ def maximize(
     gap_tol, abs_gap_tol
         Where branching may end.
     tell
-        Called with every better answer or bound.
+        Called with every better answer or bound; `summed_up` turns what it gets into a `Maximum`.
 
     Examples
     --------
@@ -113,30 +113,32 @@ def maximize(
         utility,
         clock,
         gap=lambda value: max(abs_gap_tol, gap_tol * abs(value)),
-        tell=lambda pursuit: None if tell is None else tell(_known(pursuit, False)),
+        tell=tell,
+        rng=np.random.default_rng(seed) if shuffle else None,
     )
     complete = False
     try:
         if start is not None:
             pursuit.offer(start)
         if not len(structure.crossing.limits):
-            pursuit.at(np.empty(0), np.random.default_rng(seed) if shuffle else None)
-            return _known(pursuit, pursuit.rows is not None)
+            pursuit.at(np.empty(0))
+            return summed_up(pursuit, pursuit.rows is not None)
         if pursuit.rows is None and cannot_meet(pursuit):
             return Maximum(None, -np.inf, None, -np.inf, True, True)
         relax(pursuit, 0.4 * clock.remaining())
         if not pursuit.closed:
             pursuit.grow()
-        ended = "complete" if pursuit.closed else branch(pursuit, seed)
+        ended = None if pursuit.closed else branch(pursuit, seed)
         if ended == "infeasible":
             return Maximum(None, -np.inf, None, -np.inf, True, True)
-        complete = ended == "complete"
+        complete = ended == "complete" or pursuit.optimal
     except OutOfTime:
         pass
-    return _known(pursuit, complete)
+    return summed_up(pursuit, complete)
 
 
-def _known(pursuit: Pursuit, complete: bool) -> Maximum:
+def summed_up(pursuit: Pursuit, complete: bool = False) -> Maximum:
+    """Return what is known so far."""
     return Maximum(pursuit.rows, pursuit.bound, prices_of(pursuit), pursuit.root, complete, False)
 
 

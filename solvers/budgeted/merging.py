@@ -127,10 +127,9 @@ class _Merging:
             return
         is_top, under = self._is(tops), np.full(len(self.structure.parent), -1)
         under[tops] = np.arange(len(tops))
-        for depth in range(
-            int(self.structure.depth[tops].min()) + 1, self.structure.depth.max() + 1
-        ):
-            at = np.flatnonzero((self.structure.depth == depth) & ~is_top)
+        depths = self.structure.depth
+        for depth in range(int(depths[tops].min()) + 1, int(depths.max()) + 1):
+            at = np.flatnonzero((depths == depth) & ~is_top)
             under[at] = under[self.structure.parent[at]]
         bracket = _Bracket(self.weights, self.target[tops], self.whole)
         price = np.zeros(len(under))
@@ -165,8 +164,8 @@ class _Merging:
         child = np.repeat(np.arange(len(parent)), np.where(missing[parent] > 0, high - low, 0))
         if rng is not None:
             child = child[rng.permutation(len(child))]
-        elif len(nodes) == 0:
-            lowest = at.rows[at.starts[units]] if len(units) else units
+        else:
+            lowest = at.lowest[np.concatenate([nodes, len(at.parent) + units])]
             child = child[np.argsort(lowest[child], kind="stable")]
         child = child[np.argsort(parent[child], kind="stable")]
         begins = np.searchsorted(parent[child], np.arange(count))
@@ -284,7 +283,7 @@ def priced_out(structure: Structure, weights: Floats, price: Floats) -> tuple[Fl
 
 
 def own_prices(structure: Structure, price: Floats) -> Floats:
-    """Return the price of each node's own limits: above 0 for the upper one, below for the lower."""
+    """Return the price of each node's own limits: above 0 the upper one's, below 0 the lower's."""
     own = price.copy()
     own[1:] -= price[structure.parent[1:]]
     return own

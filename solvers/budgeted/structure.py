@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -65,8 +66,8 @@ class Structure:
         Limits on each node's count ``(G,)``, less the included rows.
     rule, upper_row, lower_row
         Which constraint each node comes from, and which of its linear rows are its limits ``(G,)``.
-    room
-        How many rows of each unit fit ``(U,)``.
+    lowest
+        The lowest row of each node ``(G,)``, then of each unit ``(U,)``.
     crossing
         The other limits.
     impossible
@@ -85,7 +86,7 @@ class Structure:
     rule: Ints
     upper_row: Ints
     lower_row: Ints
-    room: Ints
+    lowest: Ints
     crossing: Crossing
     impossible: bool
 
@@ -150,7 +151,7 @@ def _analyze(problem: SelectionProblem, clock: Clock) -> Structure:
         first=first,
         last=last,
         starts=starts,
-        room=room,
+        lowest=_lowest(tree, rows, starts),
         crossing=found_crossing,
         impossible=impossible,
         **tree,
@@ -245,7 +246,7 @@ def _tree(
     # By rank a unit's groups stand from the outermost to the innermost.
     chain = np.sort(np.array([np.zeros(units, dtype=np.int64), *of_unit]), axis=0)
     parent, depth = np.full(len(order), -1), np.zeros(len(order), dtype=np.int64)
-    for outer, inner in zip(chain[:-1], chain[1:], strict=True):
+    for outer, inner in pairwise(chain):
         apart = inner > outer
         parent[inner[apart]] = outer[apart]
     for node in range(1, len(order)):
@@ -280,6 +281,16 @@ def _fits(tree: dict[str, Any], room: Ints) -> bool:
             most[parent[node]] += most[node]
             least[parent[node]] += least[node]
     return True
+
+
+def _lowest(tree: dict[str, Any], rows: Ints, starts: Ints) -> Ints:
+    """Return the lowest row of each node and of each unit."""
+    units = np.minimum.reduceat(rows, starts[:-1]) if len(rows) else np.empty(0, dtype=np.int64)
+    nodes = np.full(len(tree["parent"]), np.iinfo(np.int64).max)
+    np.minimum.at(nodes, tree["leaf"], units)
+    for node in range(len(nodes) - 1, 0, -1):
+        nodes[tree["parent"][node]] = min(nodes[tree["parent"][node]], nodes[node])
+    return np.concatenate([nodes, units])
 
 
 def _crossing(problem: SelectionProblem, at: list[int], rows: Ints) -> Crossing:
