@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         Spacing,
         UnsupportedProblem,
         check,
+        correct_priors,
         load,
     )
     from .solvers import methods, solve
@@ -54,6 +55,7 @@ _ROOMS = {
         "Spacing",
         "UnsupportedProblem",
         "check",
+        "correct_priors",
         "load",
     ),
     "solvers": ("methods", "solve"),
@@ -82,6 +84,7 @@ __all__ = [
     "check",
     "compare",
     "coreset_frontier",
+    "correct_priors",
     "entropy",
     "frontier",
     "l1_score",
