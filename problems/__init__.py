@@ -5,7 +5,7 @@ from .budgeted import BudgetedSelection
 from .calibration import Calibration, Reliability, fit_temperature, fit_vector, reliability
 from .checking import CheckReport, check
 from .class_balanced import ClassBalanced
-from .coherence_weights import Weights
+from .coherence_weights import CoherenceWeights
 from .constraints import (
     Constraint,
     Cost,
@@ -55,6 +55,7 @@ __all__ = [
     "CheckFailed",
     "CheckReport",
     "ClassBalanced",
+    "CoherenceWeights",
     "Constraint",
     "Correction",
     "Cost",
@@ -86,7 +87,6 @@ __all__ = [
     "TrueErrors",
     "UnsupportedProblem",
     "Video",
-    "Weights",
     "check",
     "confusion_radius",
     "correct_priors",

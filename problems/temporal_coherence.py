@@ -10,7 +10,7 @@ import numpy as np
 
 from .arrays import Floats, Ints, Mask, as_integers, as_number, freeze, to_numpy
 from .base import Certificate, Evaluation, Problem, Sense
-from .coherence_weights import Weights, as_weights, detection_costs, edge_costs
+from .coherence_weights import CoherenceWeights, as_weights, detection_costs, edge_costs
 from .error_estimate import (
     FALSE_NEGATIVE,
     FALSE_POSITIVE,
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from .detections import Detections
 
 FINE = 1 << 20
-"""Weights that are no whole numbers are rounded to multiples of 1 / FINE."""
+"""CoherenceWeights that are no whole numbers are rounded to multiples of 1 / FINE."""
 LARGEST = 1 << (8 * np.dtype("l").itemsize - 2)
 """What capacities may sum to: a C long holds them, and sums of two."""
 
@@ -55,7 +55,7 @@ class TemporalCoherence(Problem[ErrorEstimate]):
     and candidate costs most where its ends are equal: it is supermodular, and no single cut solves
     it.
 
-    Weights are rounded to multiples of 1/`scale` and all sums are integers, so that ties, which are
+    Costs are rounded to multiples of 1/`scale` and all sums are integers, so that ties, which are
     common with unit costs, stay ties, and the value of the flow equals the energy exactly.
 
     Parameters
@@ -73,7 +73,7 @@ class TemporalCoherence(Problem[ErrorEstimate]):
         Overlap that links detections, and that joins tracked boxes to one candidate; both are 0.5,
         which is ours: the thesis gives none.
     weights
-        ``"paper"`` (unit costs), ``"weighted"``, or `Weights`.
+        ``"paper"`` (unit costs), ``"weighted"``, or `CoherenceWeights`.
 
     Raises
     ------
@@ -109,7 +109,7 @@ class TemporalCoherence(Problem[ErrorEstimate]):
         min_score: float = 0.0,
         link_iou: float = 0.5,
         cluster_iou: float = 0.5,
-        weights: Weights | str = "paper",
+        weights: CoherenceWeights | str = "paper",
     ) -> None:
         self.detections = detections
         self.offsets = _as_offsets(offsets)

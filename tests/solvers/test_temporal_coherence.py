@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from labelcut.problems import check, load
 from labelcut.problems.base import Status, StoppedBy
-from labelcut.problems.coherence_weights import Weights
+from labelcut.problems.coherence_weights import CoherenceWeights
 from labelcut.problems.detections import Video, make_detections
 from labelcut.problems.errors import CheckFailed, InvalidInput
 from labelcut.problems.temporal_coherence import TemporalCoherence
@@ -22,7 +22,7 @@ from labelcut.solvers.temporal_coherence.sweeping import GRAIN, LEVELS, sweep_tr
 WEIGHTS = (
     "paper",
     "weighted",
-    Weights(0.3, 0.1, 0.2, 0.1, 0.3, 0.1, 0.2, 0.7),
+    CoherenceWeights(0.3, 0.1, 0.2, 0.1, 0.3, 0.1, 0.2, 0.7),
 )
 
 
@@ -123,7 +123,7 @@ def test_three_solvers_agree_on_the_value(seed):
 def test_fractions_keep_their_ties():
     """0.3 against 0.1 + 0.2 would be decided by the rounding of floats."""
     table = make_detections([[0, 0, 10, 10]], [0.9], [0], videos=[Video("video", 3)])
-    weights = Weights(detection=0.3, candidate=1.0, origin=0.2, decay=0.5)
+    weights = CoherenceWeights(detection=0.3, candidate=1.0, origin=0.2, decay=0.5)
     tracked = np.repeat(table.boxes[:, None], 2, axis=1)
     problem = TemporalCoherence(table, tracked, (1, 2), weights=weights)
     assert 0.1 + 0.2 > 0.3
