@@ -226,8 +226,8 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Show a problem, what its constraints leave, which methods apply, and a solution."""
+    from .problems import Selection, load_solution
     from .problems import check as verify
-    from .problems import load_solution
     from .problems.solution_files import solution_to_dict
     from .solvers import methods
     from .studies import plot_choices
@@ -247,6 +247,7 @@ def show(
     answer = None if solution is None else load_solution(solution)
     if answer is not None:
         verify(problem, answer)
+    assert answer is None or isinstance(answer, Selection)  # else it answers another problem
     if plot is not None:
         if answer is None and not curves:
             _fail(

@@ -7,18 +7,31 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .dispersion import LabelDispersion
     from .scoring import Scores, score
-    from .uncertainty import entropy, least_confidence, margin
+    from .stochastic import bald, flip_disagreement, mc_dropout
+    from .uncertainty import entropy, least_confidence, margin, second_best_ratio
 
-__all__ = ["Scores", "entropy", "least_confidence", "margin", "score"]
+__all__ = [
+    "LabelDispersion",
+    "Scores",
+    "bald",
+    "entropy",
+    "flip_disagreement",
+    "least_confidence",
+    "margin",
+    "mc_dropout",
+    "score",
+    "second_best_ratio",
+]
 
-_HOME = {
-    "Scores": "scoring",
-    "score": "scoring",
-    "entropy": "uncertainty",
-    "least_confidence": "uncertainty",
-    "margin": "uncertainty",
+_NAMES = {
+    "dispersion": ("LabelDispersion",),
+    "scoring": ("Scores", "score"),
+    "stochastic": ("bald", "flip_disagreement", "mc_dropout"),
+    "uncertainty": ("entropy", "least_confidence", "margin", "second_best_ratio"),
 }
+_HOME = {name: module for module, names in _NAMES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:

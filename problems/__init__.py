@@ -5,6 +5,7 @@ from .budgeted import BudgetedSelection
 from .calibration import Calibration, Reliability, fit_temperature, fit_vector, reliability
 from .checking import CheckReport, check
 from .class_balanced import ClassBalanced
+from .coherence_weights import Weights
 from .constraints import (
     Constraint,
     Cost,
@@ -15,6 +16,10 @@ from .constraints import (
     Spacing,
 )
 from .correcting import Correction, corrected, uncorrected
+from .detection_files import read_coco, read_kitti, read_mot
+from .detection_writing import write_detections
+from .detections import Detections, Video, join_detections, make_detections
+from .error_estimate import ErrorEstimate
 from .errors import (
     CheckFailed,
     InfeasibleSelection,
@@ -24,6 +29,13 @@ from .errors import (
     UnsupportedProblem,
 )
 from .factored import Factored
+from .frame_utilities import (
+    count_utility,
+    entropy_utility,
+    least_confidence_utility,
+    margin_utility,
+    summed_utility,
+)
 from .k_center import KCenter
 from .loading import load
 from .priors import PriorCorrection, correct_priors
@@ -32,6 +44,8 @@ from .robust import confusion_radius, expected_balance, robust_balance
 from .selection import Selection, SelectionProblem
 from .solution_files import load_solution
 from .targets import fill_target, paper_target
+from .temporal_coherence import TemporalCoherence
+from .true_errors import TrueErrors, find_errors
 
 __all__ = [
     "BudgetedSelection",
@@ -43,6 +57,8 @@ __all__ = [
     "Constraint",
     "Correction",
     "Cost",
+    "Detections",
+    "ErrorEstimate",
     "Evaluation",
     "ExpectedCount",
     "Factored",
@@ -65,21 +81,37 @@ __all__ = [
     "Spacing",
     "Status",
     "StoppedBy",
+    "TemporalCoherence",
+    "TrueErrors",
     "UnsupportedProblem",
+    "Video",
+    "Weights",
     "check",
     "confusion_radius",
     "correct_priors",
     "corrected",
+    "count_utility",
+    "entropy_utility",
     "expected_balance",
     "fill_target",
+    "find_errors",
     "fit_temperature",
     "fit_vector",
+    "join_detections",
+    "least_confidence_utility",
     "load",
     "load_solution",
+    "make_detections",
+    "margin_utility",
     "paper_target",
+    "read_coco",
+    "read_kitti",
+    "read_mot",
     "read_problem",
     "reliability",
     "robust_balance",
     "save_problem",
+    "summed_utility",
     "uncorrected",
+    "write_detections",
 ]

@@ -9,11 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from .base import Sense, Status
-from .errors import CheckFailed
+from .error_estimate import ErrorEstimate
+from .errors import CheckFailed, InfeasibleSelection, Stuck
+from .selection import Selection, SelectionProblem
+from .temporal_coherence import TemporalCoherence
 
 if TYPE_CHECKING:
-    from .base import Problem
-    from .selection import Selection, SelectionProblem
+    from .base import Problem, Solution
 
 TOLERANCE = 1e-9
 """Relative difference that another order of summation may explain."""
@@ -44,7 +46,7 @@ class CheckReport:
     bound_rechecked: bool
 
 
-def check(problem: SelectionProblem, solution: Selection) -> CheckReport:
+def check(problem: Problem[Any], solution: Solution) -> CheckReport:
     """Verify that a solution is feasible, worth what it claims, and bounded as it claims.
 
     Parameters
@@ -82,7 +84,7 @@ def check(problem: SelectionProblem, solution: Selection) -> CheckReport:
     if solution.objective is None:
         return CheckReport(0, None, solution.bound, None, False)
     problem.check(solution)
-    _check_names(problem, solution)
+    _check_columns(problem, solution)
     evaluation = problem.evaluate(solution)
     values = {**evaluation.terms, "objective": evaluation.objective}
     claims = {**solution.terms, "objective": solution.objective}
@@ -94,7 +96,7 @@ def check(problem: SelectionProblem, solution: Selection) -> CheckReport:
         )
     proven = _check_bound(problem, solution)
     return CheckReport(
-        rows=len(solution.indices),
+        rows=_rows(solution),
         objective=evaluation.objective,
         bound=solution.bound,
         proven=proven,
@@ -102,7 +104,7 @@ def check(problem: SelectionProblem, solution: Selection) -> CheckReport:
     )
 
 
-def _check_status(problem: SelectionProblem, solution: Selection) -> None:
+def _check_status(problem: Problem[Any], solution: Solution) -> None:
     status, answered = solution.status, solution.objective is not None
     _require(
         solution.sense is problem.sense,
@@ -112,11 +114,46 @@ def _check_status(problem: SelectionProblem, solution: Selection) -> None:
         answered == (status in (Status.OPTIMAL, Status.FEASIBLE)),
         f"status: {status} is claimed {'with' if answered else 'without'} an objective",
     )
-    _require(answered or len(solution.indices) == 0, "indices: rows without an objective")
+    _require(answered or not _rows(solution), "indices: rows without an objective")
     _require(
-        status is not Status.INFEASIBLE or problem.why_infeasible() is not None,
+        status is not Status.INFEASIBLE or not _has_answer(problem),
         "status: infeasible is claimed, the constraints do not contradict each other",
     )
+
+
+def _rows(solution: Solution) -> int:
+    """Return how many rows a solution speaks of."""
+    if isinstance(solution, ErrorEstimate):
+        return len(solution.types)
+    return len(solution.indices) if isinstance(solution, Selection) else 0
+
+
+def _check_columns(problem: Problem[Any], solution: Solution) -> None:
+    """Check what else a solution says of its rows."""
+    if isinstance(problem, TemporalCoherence) and isinstance(solution, ErrorEstimate):
+        _check_counts(problem, solution)
+    elif isinstance(problem, SelectionProblem) and isinstance(solution, Selection):
+        _check_names(problem, solution)
+
+
+def _check_counts(problem: TemporalCoherence, solution: ErrorEstimate) -> None:
+    wrong, missed = problem.count(problem.present(solution))
+    for name, counts in (("fp", wrong), ("fn", missed)):
+        _require(
+            name in solution.table and np.array_equal(solution.table[name], counts),
+            f"table: column {name!r} does not count the types",
+        )
+
+
+def _has_answer(problem: Problem[Any]) -> bool:
+    """Return whether rows drawn at random satisfy all constraints; if not, others still may."""
+    if problem.why_infeasible() is not None or not isinstance(problem, SelectionProblem):
+        return False
+    try:
+        problem.check(problem.random_rows(np.random.default_rng(0)))
+    except (InfeasibleSelection, Stuck):
+        return False
+    return True
 
 
 def _check_names(problem: SelectionProblem, solution: Selection) -> None:
@@ -137,7 +174,7 @@ def _check_names(problem: SelectionProblem, solution: Selection) -> None:
         )
 
 
-def _check_bound(problem: Problem, solution: Selection) -> float | None:
+def _check_bound(problem: Problem[Any], solution: Solution) -> float | None:
     bound, certificate = solution.bound, solution.certificate
     if bound is None or solution.objective is None:
         return None

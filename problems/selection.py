@@ -64,7 +64,7 @@ class Selection(Solution):
 
 
 @dataclass(frozen=True, eq=False, init=False, repr=False)
-class SelectionProblem(Problem):
+class SelectionProblem(Problem[Selection]):
     """A problem whose answer is some of the candidates, exactly `budget` of them where it has one.
 
     Subclasses add the objective. Everything here is validated and read-only; all rows are rows of
@@ -255,9 +255,22 @@ class SelectionProblem(Problem):
         parameters = {"budget": self.budget, **self.parameters(), "constraints": sorted(rules)}
         return fingerprint(self.kind, parameters, [*self.hashes(), *rows])
 
-    def notes(self) -> Mapping[str, Any]:
-        """Return what a solution's ``info`` should say of the problem, by topic."""
-        return {}
+    def kept(self, answer: Selection | Any) -> Ints:
+        """Return rows as a search keeps them: ascending."""
+        return np.sort(_indices(answer))
+
+    def solution(
+        self, answer: Ints | None, *, order: Ints | None = None, **fields: Any
+    ) -> Selection:
+        """Return the chosen rows with their ids and columns, and the rest of the solution."""
+        rows = np.empty(0, dtype=np.int64) if answer is None else answer
+        return Selection(
+            indices=freeze(rows),
+            order=None if order is None else freeze(order),
+            ids=None if self.ids is None else freeze(self.ids[rows]),
+            table={name: freeze(column[rows]) for name, column in self.table.items()},
+            **fields,
+        )
 
     @classmethod
     def from_file(cls, **arguments: Any) -> Self:

@@ -16,6 +16,7 @@ import numpy as np
 from ..problems.base import TINY, Sense, StoppedBy, absolute_gap
 from ..problems.errors import InvalidInput, NotEnoughMemory, UnsupportedProblem
 from ..problems.problem_files import save_problem
+from ..problems.selection import Selection
 from ..problems.solution_files import load_solution, solution_to_dict
 from ..solvers import methods as list_methods
 from ..solvers import solve
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from ..problems.arrays import Ints
-    from ..problems.selection import Selection, SelectionProblem
+    from ..problems.selection import SelectionProblem
 
 
 @dataclass(frozen=True, eq=False)
@@ -352,6 +353,7 @@ def _measure(path: Path, method: str, seed: int, limits: Mapping[str, float]) ->
     if "invalid" in answer:
         raise InvalidInput(answer["invalid"])
     solution = load_solution(out) if "megabytes" in answer else None
+    assert solution is None or isinstance(solution, Selection)
     return Run(method, seed, solution, **answer)
 
 
