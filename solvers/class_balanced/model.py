@@ -155,7 +155,8 @@ def constraint_rows(problem: ClassBalanced, part: Part) -> LinearRows | None:
         left = linear.limits - linear.matrix[:, part.taken].sum(axis=1)
         binding = np.flatnonzero(matrix.maximum(0.0).sum(axis=1) > left)
         matrix, left = matrix[binding], left[binding]
-        scale = np.maximum(abs(matrix).max(axis=1).toarray().ravel(), np.abs(left) * DROPPED)
+        scale = np.abs(left) * DROPPED
+        np.maximum.at(scale, matrix.tocoo().row, np.abs(matrix.data))
         scale[scale == 0.0] = 1.0
         matrix = sparse.csr_array(sparse.diags_array(1.0 / scale) @ matrix)
         small = matrix.copy()
