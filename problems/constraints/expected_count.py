@@ -68,9 +68,8 @@ class ExpectedCount(Constraint):
             raise InvalidInput(
                 f"{self.title}: needs at_most or at_least; got neither; say how many labels"
             )
-        probs = (
-            self.probs if isinstance(self.probs, Probabilities) else as_matrix(self.probs, "probs")
-        )
+        given = isinstance(self.probs, Probabilities)
+        probs = self.probs if given else as_matrix(self.probs, f"{self.title} probs")
         if probs.shape[0] != dataset.size:
             raise InvalidInput(
                 f"{self.title} probs: must have {dataset.size} rows; got {probs.shape[0]}; "

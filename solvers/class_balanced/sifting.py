@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -200,7 +200,7 @@ def turn(search: Search[ClassBalanced], limits: Limits, relaxed: Relaxed, bound:
     return Turning(limits, relaxed, bound, line.rows, is_taken, np.maximum(costs, 0.0))
 
 
-def swap_kernels(clock: Clock) -> object:
+def swap_kernels(clock: Clock) -> Any:
     """Return the compiled loops of constrained selections."""
     compiled(clock, __package__, False, True)
     return import_module("._swaps", __package__)

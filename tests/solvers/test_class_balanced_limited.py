@@ -49,17 +49,20 @@ def mixtures(draw):
             max_size=4,
         )
     )
+    kinds = [kind for at, kind in enumerate(kinds) if kind != "forbid" or kind not in kinds[:at]]
     rules = [RULES[kind](rng, size, is_candidate, budget) for kind in kinds]
     return arrays, [rule for rule, _ in rules], [holds for _, holds in rules]
 
 
 def cost(rng, size, is_candidate, budget):
+    """Return a Cost, in whole numbers or not, and what it means."""
     costs = rng.integers(0, 5, size).astype(float) + rng.integers(0, 2) * rng.random(size)
     limit = float(np.sort(costs)[:budget].sum() + rng.integers(0, 5))
     return Cost(costs, limit), lambda rows: costs[rows].sum() <= limit * (1 + 1e-9)
 
 
 def group(rng, size, is_candidate, budget):
+    """Return a GroupLimit with both sides, and what it means."""
     codes = rng.integers(0, 3, size)
     most, least = int(rng.integers(1, 4)), int(rng.integers(0, 3))
     sizes = np.bincount(codes, minlength=3)
@@ -74,6 +77,7 @@ def group(rng, size, is_candidate, budget):
 
 
 def spacing(rng, size, is_candidate, budget):
+    """Return a Spacing, with equal positions and labeled rows, and what it means."""
     sequence, within = rng.integers(0, 2, size), float(rng.choice([0, 1, 1.5]))
     position = rng.permutation(size) // rng.integers(1, 3) + rng.choice([0.0, 0.25])
 
@@ -90,6 +94,7 @@ def spacing(rng, size, is_candidate, budget):
 
 
 def expected(rng, size, is_candidate, budget):
+    """Return a tight ExpectedCount, and what it means."""
     probs = rng.dirichlet(np.ones(3), size)
     some = rng.choice(np.flatnonzero(is_candidate), budget, replace=False)
     middle = probs[some].sum(axis=0)[1]
@@ -103,11 +108,13 @@ def expected(rng, size, is_candidate, budget):
 
 
 def include(rng, size, is_candidate, budget):
+    """Return an Include, and what it means."""
     rows = rng.choice(np.flatnonzero(is_candidate), int(rng.integers(0, 3)), replace=False)
     return Include(rows), lambda chosen: set(rows) <= set(chosen)
 
 
 def forbid(rng, size, is_candidate, budget):
+    """Return a Forbid, and what it means."""
     spare = int(is_candidate.sum()) - budget
     rows = rng.choice(np.flatnonzero(is_candidate), min(spare // 2, 2), replace=False)
     return Forbid(rows), lambda chosen: not set(rows) & set(chosen)
