@@ -113,15 +113,15 @@ class Bisection:
         The radius below the best comes first. Larger radii need fewer centers, so where it stays
         in doubt a smaller one follows, where linear interpolation expects b of them.
         """
-        above = float(np.nextafter(self.best, 0.0))
+        above, failed = self.best, False
         while True:
             self.search.stop_if_closed()
             radii = self.sample.radii(self.low, above)
-            if not len(radii) or (self.relaxed and radii[-1] - radii[0] <= NEAR * self.best):
+            if not len(radii) or (failed and radii[-1] - radii[0] <= NEAR * self.best):
                 return
-            radius = float(radii[self._crossing(radii)]) if self.relaxed else float(radii[-1])
+            radius = float(radii[self._crossing(radii) if failed else -1])
             if not self.refute(radius):
-                above = radius
+                above, failed = radius, True
 
     def top(self) -> float:
         """Return the largest radius in doubt, or the best radius if there is none."""
@@ -136,7 +136,7 @@ class Bisection:
         radii = self.sample.radii(self.low, self.best)
         if not len(radii):
             return None
-        known = sorted(self.relaxed.items())
+        known = sorted(self.relaxed.items()) or [(self.best, np.inf)]
         needed = np.interp(radii, [at for at, _ in known], [value for _, value in known])
         enough = np.flatnonzero(needed >= self.problem.to_choose - slack)
         return float(radii[enough[-1] if len(enough) else 0])
@@ -288,9 +288,14 @@ class Bisection:
         budget, known = self.problem.to_choose, self.relaxed
         below = [at for at in known if at < radii[0]]
         above = [at for at in known if at > radii[-1]]
-        if not below or not above:
+        if not above:
             return len(radii) // 2
-        first, last = max(below), min(above)
+        last = min(above)
+        if not below:
+            # In the plane the number of centers falls with the square of the radius.
+            radius = 0.98 * last * min(known[last] / max(budget, 1), 1.0) ** 0.5
+            return max(int(np.searchsorted(radii, radius, side="right")) - 1, 0)
+        first = max(below)
         share = (known[first] - budget) / max(known[first] - known[last], 1e-9)
         radius = first + min(max(share, 0.1), 0.9) * (last - first)
         return int(np.clip(np.searchsorted(radii, radius), 0, len(radii) - 1))

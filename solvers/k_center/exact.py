@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from .._clock import OutOfTime
 from ..class_balanced.branching import solve_exact as solve_class_balance
 from . import METHODS
@@ -16,6 +14,7 @@ from .greedily import solve_greedy
 if TYPE_CHECKING:
     from ...problems.k_center import KCenter
     from ..search import Search
+    from .bisection import Effort
 
 SHARE = 0.1
 """Of the time that is left one branch and bound may take."""
