@@ -92,6 +92,22 @@ def test_digits_predicts_well_and_says_what_comes_next(digits):
     assert float(printed.split("right on ")[1].split("%")[0]) > 80
 
 
+def test_digits_corrects_what_it_predicts(digits):
+    """The example would balance predictions and call that balance."""
+    from labelcut import l1_score, solve
+    from labelcut.problems import read_problem, uncorrected
+
+    read = read_problem(digits[0] / "digits.toml")
+    record = read.problem.notes()["correct"]
+    assert record["applied"]
+    assert record["identified"]
+    scores = [
+        l1_score(read.truth[solve(problem, "relaxed").indices], 10)
+        for problem in (uncorrected(read.problem), read.problem)
+    ]
+    assert scores[1] < scores[0] - 0.1
+
+
 @pytest.mark.parametrize("name", ["digits", "coreset"])
 def test_examples_keep_their_files_out_of_git(name, request):
     """Running an example in a checkout would leave files to commit."""
