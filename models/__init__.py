@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from .embeddings import badge, pooled, uwe
     from .optical_flow import VideoFlow, compute_flow
     from .scoring import Scores, load_scores, score
+    from .siamese import track_siamese
     from .stochastic import bald, flip_disagreement, mc_dropout
     from .trackers import offsets_within, track_flow, track_static
     from .uncertainty import entropy, least_confidence, margin, second_best_ratio
@@ -33,6 +34,7 @@ __all__ = [
     "score",
     "second_best_ratio",
     "track_flow",
+    "track_siamese",
     "track_static",
     "uwe",
 ]
@@ -42,6 +44,7 @@ _NAMES = {
     "embeddings": ("badge", "pooled", "uwe"),
     "optical_flow": ("VideoFlow", "compute_flow"),
     "scoring": ("Scores", "load_scores", "score"),
+    "siamese": ("track_siamese",),
     "stochastic": ("bald", "flip_disagreement", "mc_dropout"),
     "trackers": ("offsets_within", "track_flow", "track_static"),
     "uncertainty": ("entropy", "least_confidence", "margin", "second_best_ratio"),

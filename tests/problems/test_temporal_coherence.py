@@ -147,6 +147,18 @@ def test_fingerprints_tell_problems_apart(tiny_video):
     assert len({one.fingerprint, *(other.fingerprint for other in others)}) == 6
 
 
+def test_other_weights_share_the_graph_and_nothing_else(tiny_video):
+    """Costs would be mixed up, or the answer be checked against the other problem."""
+    problem = tiny_video(1)
+    unit = problem.fingerprint
+    other = problem.reweighted("weighted")
+    assert other.graph is problem.graph
+    assert other.fingerprint == tiny_video(1, weights="weighted").fingerprint != unit
+    np.testing.assert_array_equal(other.edge_cost, tiny_video(1, weights="weighted").edge_cost)
+    assert problem.scale == 1
+    assert problem.fingerprint == unit
+
+
 def test_low_scores_take_no_part_and_are_told(tiny_video):
     """The parameter would change answers without anybody reading of it."""
     problem = tiny_video(1, min_score=0.5)
