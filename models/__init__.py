@@ -9,15 +9,22 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .dispersion import LabelDispersion
     from .embeddings import badge, pooled, uwe
+    from .histograms import class_histogram, divergence_histograms
+    from .region_scoring import Regions, score_regions
+    from .regions import MapStats
     from .scoring import Scores, load_scores, score
     from .stochastic import bald, flip_disagreement, mc_dropout
     from .uncertainty import entropy, least_confidence, margin, second_best_ratio
 
 __all__ = [
     "LabelDispersion",
+    "MapStats",
+    "Regions",
     "Scores",
     "badge",
     "bald",
+    "class_histogram",
+    "divergence_histograms",
     "entropy",
     "flip_disagreement",
     "least_confidence",
@@ -26,6 +33,7 @@ __all__ = [
     "mc_dropout",
     "pooled",
     "score",
+    "score_regions",
     "second_best_ratio",
     "uwe",
 ]
@@ -33,6 +41,9 @@ __all__ = [
 _NAMES = {
     "dispersion": ("LabelDispersion",),
     "embeddings": ("badge", "pooled", "uwe"),
+    "histograms": ("class_histogram", "divergence_histograms"),
+    "region_scoring": ("Regions", "score_regions"),
+    "regions": ("MapStats",),
     "scoring": ("Scores", "load_scores", "score"),
     "stochastic": ("bald", "flip_disagreement", "mc_dropout"),
     "uncertainty": ("entropy", "least_confidence", "margin", "second_best_ratio"),
