@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .detections import detection_embeddings, frame_scores
     from .dispersion import LabelDispersion
     from .embeddings import badge, pooled, uwe
     from .histograms import class_histogram, divergence_histograms
@@ -24,9 +25,11 @@ __all__ = [
     "badge",
     "bald",
     "class_histogram",
+    "detection_embeddings",
     "divergence_histograms",
     "entropy",
     "flip_disagreement",
+    "frame_scores",
     "least_confidence",
     "load_scores",
     "margin",
@@ -39,6 +42,7 @@ __all__ = [
 ]
 
 _NAMES = {
+    "detections": ("detection_embeddings", "frame_scores"),
     "dispersion": ("LabelDispersion",),
     "embeddings": ("badge", "pooled", "uwe"),
     "histograms": ("class_histogram", "divergence_histograms"),
