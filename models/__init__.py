@@ -11,10 +11,12 @@ if TYPE_CHECKING:
     from .dispersion import LabelDispersion
     from .embeddings import badge, pooled, uwe
     from .histograms import class_histogram, divergence_histograms
+    from .optical_flow import VideoFlow, compute_flow
     from .region_scoring import Regions, score_regions
     from .regions import MapStats
     from .scoring import Scores, load_scores, score
     from .stochastic import bald, flip_disagreement, mc_dropout
+    from .trackers import offsets_within, track_flow, track_static
     from .uncertainty import entropy, least_confidence, margin, second_best_ratio
 
 __all__ = [
@@ -22,9 +24,11 @@ __all__ = [
     "MapStats",
     "Regions",
     "Scores",
+    "VideoFlow",
     "badge",
     "bald",
     "class_histogram",
+    "compute_flow",
     "detection_embeddings",
     "divergence_histograms",
     "entropy",
@@ -34,10 +38,13 @@ __all__ = [
     "load_scores",
     "margin",
     "mc_dropout",
+    "offsets_within",
     "pooled",
     "score",
     "score_regions",
     "second_best_ratio",
+    "track_flow",
+    "track_static",
     "uwe",
 ]
 
@@ -48,8 +55,10 @@ _NAMES = {
     "histograms": ("class_histogram", "divergence_histograms"),
     "region_scoring": ("Regions", "score_regions"),
     "regions": ("MapStats",),
+    "optical_flow": ("VideoFlow", "compute_flow"),
     "scoring": ("Scores", "load_scores", "score"),
     "stochastic": ("bald", "flip_disagreement", "mc_dropout"),
+    "trackers": ("offsets_within", "track_flow", "track_static"),
     "uncertainty": ("entropy", "least_confidence", "margin", "second_best_ratio"),
 }
 _HOME = {name: module for module, names in _NAMES.items() for name in names}
