@@ -79,7 +79,7 @@ class Spacing(Constraint):
         whole = gap.is_integer() and position.dtype.kind == "i" and gap < LARGEST
         limit: Any = int(gap) if whole else gap
         bound = replace(self, sequence=labels, position=freeze(position), exclude_within=limit)
-        used = np.union1d(dataset.candidates, dataset.labeled)
+        used = _used(dataset)
         timeline = make_timeline(used, labels.codes, position, limit)
         near = _near(timeline, ~dataset.is_candidate[timeline.rows])
         candidate = dataset.is_candidate[timeline.rows]
@@ -175,6 +175,13 @@ class _SpacingGuard(Guard):
         return self.line.rows[self.line.first[place] : self.line.last[place] + 1]
 
 
+def _used(dataset: Dataset) -> Ints:
+    """Return the candidates and the labeled rows, ascending."""
+    used = dataset.is_candidate.copy()
+    used[dataset.labeled] = True
+    return np.flatnonzero(used)
+
+
 def _near(timeline: Timeline, labeled: Mask) -> Mask:
     """Return which places a labeled one excludes ``(n,)``."""
     places = np.arange(len(labeled))
@@ -195,7 +202,7 @@ def _positions(values: Any, what: str, dataset: Dataset) -> npt.NDArray[Any]:
             f"{what}: must have {dataset.size} values; got shape {array.shape}; pass one a row"
         )
     position = np.array(array, dtype=np.float64 if array.dtype.kind == "f" else np.int64)
-    used = np.union1d(dataset.candidates, dataset.labeled)
+    used = _used(dataset)
     wrong = used[~(np.abs(position[used]) < LARGEST)]
     if len(wrong):
         raise InvalidInput(
