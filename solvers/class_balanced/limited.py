@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...problems.errors import InfeasibleSelection, Stuck
-from ..completing import complete
+from ...problems.errors import Stuck
+from ..completing import offer_or_complete
 from .conic import Limits
 from .model import Part
 from .sifting import sift, turn
@@ -60,11 +60,9 @@ def relax_limited(
         If the clock runs out.
     """
     try:
-        search.offer(search.problem.top_rows())
+        offer_or_complete(search, search.problem.top_rows())
     except Stuck as stuck:
         start = stuck.rows if start is None else np.union1d(start, stuck.rows)
-    except InfeasibleSelection:
-        search.offer(complete(search, search.problem.included, search.problem.utility))
     relaxed, bound = sift(search, limits, start)
     search.info["dual_seconds"] = round(search.clock.elapsed(), 3)
     _offer_rounded(search, limits, relaxed)
