@@ -5,6 +5,7 @@ python benchmarks/budgeted.py [--only INSTANCE]
 
 import argparse
 import json
+import os
 import resource
 import statistics
 import sys
@@ -29,7 +30,8 @@ INTRO = """\
 Each row is measured in a fresh process, the median of {repeats} runs, or one run where it takes
 more than {short:.0f} s. *problem* is the time to construct and validate the problem, *seconds* that
 of the first solve in the process, with the imports of its libraries, the loading of compiled loops
-(compiled before anything is measured) and the proof; *cpu* what of it this process computed;
+(compiled before anything is measured) and the proof; *cpu* the processor seconds
+in it, those of HiGHS too;
 *again* and *cpu again* those of a second solve of the same problem. *loss* is what the objective
 lacks to the best bound proven in the same table, as a share of that bound; *gap* that to its own
 bound. *peak MB* is the peak resident memory of the process, and of the HiGHS process that it
@@ -104,6 +106,7 @@ def main() -> None:
         "| bound | gap | loss | peak MB | status |",
         "|---|---:|---:|---|" + "---:|" * 10 + "---|",
     ]
+    before = os.getloadavg()[0]
     small = asdict(Instance("small", 100, 1, 1, 10, most=None, runners=()))
     with TemporaryDirectory() as folder:
         environment = {"NUMBA_CACHE_DIR": folder}
@@ -113,7 +116,12 @@ def main() -> None:
     for instance in INSTANCES:
         if only in (None, instance.name):
             lines += _rows(instance)
-    ever = f"*first ever*: {first['seconds']:.1f} s."
+    load = os.getloadavg()[0]
+    ever = (
+        f"*first ever*: {first['seconds']:.1f} s, {first['cpu']:.1f} of the processor. The machine's "
+        f"load average was {before:.1f} before and {load:.1f} at the end: *seconds* contain what "
+        "other programs took from these, *cpu* does not."
+    )
     text = "\n".join(lines)
     if only:
         print(text, ever)
@@ -187,10 +195,16 @@ def child(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _timed(run: Callable[[], dict[str, Any]]) -> tuple[dict[str, Any], float, float]:
-    """Return what a function returns, and its seconds by the wall and by this process's CPU."""
-    start, cpu = time.perf_counter(), time.process_time()
+    """Return what a function returns, and its seconds by the wall and of the processor."""
+    start, cpu = time.perf_counter(), _cpu()
     found = run()
-    return found, time.perf_counter() - start, time.process_time() - cpu
+    return found, time.perf_counter() - start, _cpu() - cpu
+
+
+def _cpu() -> float:
+    """Return the CPU seconds of this process and of those that it started and that ended."""
+    both = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    return sum(used.ru_utime + used.ru_stime for used in map(resource.getrusage, both))
 
 
 def _ours(problem: labelcut.BudgetedSelection, method: str) -> dict[str, Any]:
