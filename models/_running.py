@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,7 +15,6 @@ from ._loaders import Batch, Pool
 from ._tables import Table
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
 Blocks = dict[str, Tensor]
@@ -162,5 +162,6 @@ def require_finite(problem: Tensor, rows: "NDArray[np.int64]") -> None:
 def seeded(seed: int, row: int, target: torch.device) -> Iterator[None]:
     """Yield once with torch's random numbers begun anew; restore them afterwards."""
     with torch.random.fork_rng([target] if target.type == "cuda" else []):
-        torch.manual_seed((seed << 40) + row)
+        # Hashed, as the generator of the CPU looks at 32 bits only.
+        torch.manual_seed(int(np.random.SeedSequence([seed, row]).generate_state(1)[0]))
         yield

@@ -7,21 +7,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .array_files import read_array, require_known
-from .coherence_weights import Weights, as_weights
+from .coherence_weights import CoherenceWeights, as_weights
 from .detection_files import read_coco, read_kitti, read_mot
 from .detections import join_detections
 from .errors import InvalidInput
 from .problem_files import SOLVE, read_toml, require_format, require_types, toml_table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from .detections import Detections
 
 KIND = "temporal-coherence"
-TRACKERS = ("flow", "static", "boxes")
+TRACKERS = ("flow", "siamese", "static", "boxes")
 LAYOUTS = ("mot", "kitti", "coco")
-UTILITIES = ("fp", "fn", "both", "soft")
+UTILITIES = ("fp", "fn", "both", "soft", "mixed")
 
 PROBLEM = {
     "kind": (str,),
@@ -46,6 +46,7 @@ TRACKER = {
     "preset": (str,),
     "at": (str,),
     "cache": (str,),
+    "weights": (str,),
 }
 FRAMES = {"budget": (int,), "utility": (str,), "spacing": (int,), "at_most": (int,)}
 
@@ -57,13 +58,15 @@ class Tracking:
     Parameters
     ----------
     kind
-        ``"flow"``, ``"static"``, or ``"boxes"`` of the user's own tracker.
+        ``"flow"``, ``"siamese"``, ``"static"``, or ``"boxes"`` of the user's own tracker.
     reach
         K, frames to look ahead and back.
     height, preset, at
         Rows at which flow is computed, DIS preset, and where a box reads it.
     cache
         Folder that keeps the flow, or None.
+    weights
+        File of the siamese network's weights, or None for those that are built in.
     """
 
     kind: str = "flow"
@@ -72,6 +75,7 @@ class Tracking:
     preset: str = "medium"
     at: str = "center"
     cache: Path | None = None
+    weights: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,8 @@ class Framing:
     budget
         How many.
     utility
-        ``"fp"`` estimated false positives (thesis), ``"fn"``, ``"both"``, or ``"soft"`` counts.
+        ``"fp"`` estimated false positives (thesis), ``"fn"``, ``"both"``, ``"soft"`` counts of a
+        trust sweep, or ``"mixed"``: false positives at unit costs plus the weighted soft counts.
     spacing
         No two frames of one video lie this near or nearer; 3 in the thesis.
     at_most
@@ -166,10 +171,10 @@ def _read(content: Mapping[str, Any], folder: Path) -> VideoFile:
     parameters = {key: value for key, value in stated.items() if key != "kind"}
     if "weights" in parameters:
         parameters["weights"] = _weights(parameters["weights"])
-    truth = data.get("truth")
+    detections, truth = _tables(data, folder)
     return VideoFile(
-        detections=_detections(data["detections"], data, folder, truth=False),
-        truth=None if truth is None else _detections(truth, data, folder, truth=True),
+        detections=detections,
+        truth=truth,
         tracked=read_array(data["tracked"], folder, "tracked") if "tracked" in data else None,
         tracking=tracking,
         framing=_framing(content),
@@ -178,11 +183,11 @@ def _read(content: Mapping[str, Any], folder: Path) -> VideoFile:
     )
 
 
-def _weights(stated: Any) -> Weights:
+def _weights(stated: Any) -> CoherenceWeights:
     if not isinstance(stated, dict):
         return as_weights(stated)
-    require_known(stated, {field.name for field in fields(Weights)}, "[problem] weights")
-    return Weights(**stated)
+    require_known(stated, {field.name for field in fields(CoherenceWeights)}, "[problem] weights")
+    return CoherenceWeights(**stated)
 
 
 def _tracking(stated: dict[str, Any], folder: Path) -> Tracking:
@@ -192,8 +197,10 @@ def _tracking(stated: dict[str, Any], folder: Path) -> Tracking:
         raise InvalidInput(f"[tracker] kind: must be one of {', '.join(TRACKERS)}; got {kind!r}")
     if stated.get("reach", 1) < 1:
         raise InvalidInput(f"[tracker] reach: must be at least 1; got {stated['reach']}")
-    cache = {"cache": folder / stated["cache"]} if "cache" in stated else {}
-    return Tracking(**{**stated, **cache})
+    for key in ("cache", "weights"):
+        if key in stated:
+            stated[key] = folder / stated[key]
+    return Tracking(**stated)
 
 
 def _framing(content: Mapping[str, Any]) -> Framing | None:
@@ -213,31 +220,66 @@ def _framing(content: Mapping[str, Any]) -> Framing | None:
     return framing
 
 
-def _detections(source: Any, data: Mapping[str, Any], folder: Path, *, truth: bool) -> Detections:
+def _tables(data: Mapping[str, Any], folder: Path) -> tuple[Detections, Detections | None]:
+    """Return the detections, and the truth over the same videos where there is one."""
     layout = data.get("layout", "mot")
     if layout not in LAYOUTS:
         raise InvalidInput(f"[data] layout: must be one of {', '.join(LAYOUTS)}; got {layout!r}")
-    reading = {key: data[key] for key in ("scores", "invalid") if key in data and not truth}
-    sources = source if isinstance(source, list) else [source]
-    if not sources or not all(isinstance(item, str) for item in sources):
-        raise InvalidInput(f"[data] detections: must name files or folders; got {source!r}")
+    reading = {key: data[key] for key in ("scores", "invalid") if key in data}
+    sources, truths = _sources(data["detections"]), None
+    if "truth" in data:
+        truths = _sources(data["truth"])
+        if len(truths) != len(sources):
+            raise InvalidInput(
+                f"[data] truth: must name one for each of {len(sources)} detections; got "
+                f"{len(truths)}"
+            )
     images = data.get("images")
     if layout == "coco":
         if images is None or len(sources) > 1:
             raise InvalidInput("[data] images: a COCO problem is one results file and its images")
-        return read_coco(folder / sources[0], folder / images, truth=truth, **reading)
-    if layout == "kitti":
-        pictures = None if images is None else folder / images
-        parts = [
-            read_kitti(
-                folder / item,
-                images=None if pictures is None else pictures / Path(item).stem,
-                truth=truth,
-                **reading,
-            )
-            for item in sources
-        ]
-        return join_detections(parts)
-    if images is not None:
+        listed = folder / images
+        detections = read_coco(folder / sources[0], listed, **reading)
+        return detections, None if truths is None else read_coco("", folder / truths[0], truth=True)
+    if images is not None and layout == "mot":
         raise InvalidInput("[data] images: a MOT folder holds its own; take the key out")
-    return join_detections([read_mot(folder / item, truth=truth, **reading) for item in sources])
+    pictures = None if images is None else folder / images
+    one = read_mot if layout == "mot" else _kitti_reader(pictures)
+    pairs = [
+        _one_video(one, folder / item, None if truths is None else folder / truths[at], reading)
+        for at, item in enumerate(sources)
+    ]
+    known = [truth for _, truth in pairs if truth is not None]
+    return join_detections([own for own, _ in pairs]), join_detections(known) if known else None
+
+
+def _one_video(
+    read: Callable[..., Detections], path: Path, truth: Path | None, reading: Mapping[str, Any]
+) -> tuple[Detections, Detections | None]:
+    """Read one video; where nothing says its length, it is as long as either file says."""
+    own = read(path, **reading)
+    if truth is None:
+        return own, None
+    video = own.videos[0]
+    true = read(truth, name=video.name, truth=True)
+    length = max(video.length, true.videos[0].length)
+    if video.length < length:
+        own = read(path, length=length, **reading)
+    if true.videos[0].length < length:
+        true = read(truth, name=video.name, truth=True, length=length)
+    return own, true
+
+
+def _kitti_reader(pictures: Path | None) -> Callable[..., Detections]:
+    def read(path: Path, **arguments: Any) -> Detections:
+        images = None if pictures is None else pictures / path.stem
+        return read_kitti(path, images=images, **arguments)
+
+    return read
+
+
+def _sources(source: Any) -> list[str]:
+    sources = source if isinstance(source, list) else [source]
+    if not sources or not all(isinstance(item, str) for item in sources):
+        raise InvalidInput(f"[data] detections: must name files or folders; got {source!r}")
+    return sources

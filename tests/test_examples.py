@@ -100,6 +100,22 @@ def test_digits_predicts_well_and_says_what_comes_next(digits):
     assert float(printed.split("right on ")[1].split("%")[0]) > 80
 
 
+def test_digits_corrects_what_it_predicts(digits):
+    """The example would balance predictions and call that balance."""
+    from labelcut import l1_score, solve
+    from labelcut.problems import read_problem, uncorrected
+
+    read = read_problem(digits[0] / "digits.toml")
+    record = read.problem.notes()["correct"]
+    assert record["applied"]
+    assert record["identified"]
+    scores = [
+        l1_score(read.truth[solve(problem, "relaxed").indices], 10)
+        for problem in (uncorrected(read.problem), read.problem)
+    ]
+    assert scores[1] < scores[0] - 0.1
+
+
 @pytest.mark.parametrize("name", ["digits", "coreset", "dashcam"])
 def test_examples_keep_their_files_out_of_git(name, request):
     """Running an example in a checkout would leave files to commit."""
@@ -169,3 +185,41 @@ def test_dashcam_constraints_matter_and_can_be_met(dashcam):
         )
         bounds.append(labelcut.solve(eased, "exact", time_limit=30, gap_tol=1e-3).objective)
     assert min(bounds) > solution.objective
+
+
+def test_dashcam_is_balanced_under_the_same_constraints(dashcam):
+    """The second problem file could not be solved, or its answer would not be better for it."""
+    folder, _ = dashcam
+    problem = labelcut.load(folder / "balanced.toml")
+    useful = labelcut.load(folder / "dashcam.toml")
+    solution = labelcut.solve(problem, "exact", time_limit=5)
+    assert labelcut.check(problem, solution).rows == 500
+    most_useful = labelcut.solve(useful, "exact", gap_tol=1e-3)
+    assert solution.objective < problem.evaluate(most_useful.indices).objective
+    assert solution.terms["utility"] <= most_useful.bound
+
+
+def test_video_is_solved_from_pictures_and_drawn(tmp_path):
+    """The road from pictures over flow and cut to frames on a sheet would be broken."""
+    pytest.importorskip("cv2")
+    script = [sys.executable, "-W", "error", EXAMPLES / "video" / "make.py", "--out", "problem"]
+    small = ["--drives", "1", "--seconds", "2"]
+    made = subprocess.run(
+        [*script, *small], cwd=tmp_path, check=True, capture_output=True, text=True
+    )
+    folder = tmp_path / "problem"
+    assert (folder / ".gitignore").read_text() == "*\n"
+    assert "labelcut solve problem/video.toml --draw problem/pictures" in made.stdout
+    command = [sys.executable, "-P", "-m", "labelcut"]
+    solve = [*command, "solve", folder / "video.toml", "--draw", folder / "pictures", "--json"]
+    run = subprocess.run(solve, check=True, capture_output=True, text=True)
+    found = json.loads(run.stdout)["video"]
+    assert found["estimate"]["status"] == "optimal"
+    assert len(found["frames"]["indices"]) == 2
+    assert (folder / "pictures" / "contact-sheet.png").read_bytes().startswith(b"\x89PNG")
+    compare = [*command, "compare", folder / "video.toml", "--json"]
+    run = subprocess.run(compare, check=True, capture_output=True, text=True)
+    exact = json.loads(run.stdout)["comparison"]["methods"][0]
+    # Chance would be right in about a fifth of its false positives.
+    assert exact["fp_precision"] > 0.6
+    assert exact["fn_precision"] > 0.4

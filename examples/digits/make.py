@@ -49,6 +49,9 @@ trained_on = [10, 10, 10, 10, 10, 10, 10, 10, 10, 10]
 method = "em"
 held_out = "held_out.npy"
 held_out_classes = "y.npy"
+
+[solve]
+time_limit = 10
 """
 
 

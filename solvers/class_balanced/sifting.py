@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ...problems.base import Certificate
 from ...problems.pricing import Prices
 from .._compiling import compiled
+from ..completing import complete
 from .conic import Limits, Relaxed, relax_rows
 from .dual import solve_dual
 
@@ -76,8 +77,8 @@ def sift(
 
     Prices of a relaxation over some rows prove a bound over all of them. A row helps if it is worth
     more than the prices of what it uses; once no row outside helps, both are equal. The first rows
-    are the most useful ones under the multipliers of the problem without constraints, and some
-    selection that is feasible.
+    are the most useful ones under the multipliers of the problem without constraints, and those of
+    the answer so far; where these cannot satisfy the constraints, a selection that does is found.
 
     Parameters
     ----------
@@ -86,7 +87,7 @@ def sift(
     limits
         The constraints.
     start
-        Rows that mattered in a neighbouring problem.
+        Further rows to begin with.
 
     Returns
     -------
@@ -115,7 +116,12 @@ def sift(
         if relaxed is None:
             if len(rows) == len(free):
                 break
-            rows, accuracy = free, FINE
+            if search.best is None:
+                search.offer(complete(search, problem.included, problem.utility))
+                assert search.rows is not None
+                rows = np.union1d(rows, np.setdiff1d(search.rows, problem.included))
+            else:
+                rows, accuracy = free, FINE
             continue
         bound = prove_priced(search, relaxed.multipliers, relaxed.prices)
         if best is None or bound > best[1]:
@@ -200,7 +206,7 @@ def turn(search: Search[ClassBalanced], limits: Limits, relaxed: Relaxed, bound:
     return Turning(limits, relaxed, bound, line.rows, is_taken, np.maximum(costs, 0.0))
 
 
-def swap_kernels(clock: Clock) -> object:
+def swap_kernels(clock: Clock) -> Any:
     """Return the compiled loops of constrained selections."""
     compiled(clock, __package__, False, True)
     return import_module("._swaps", __package__)
