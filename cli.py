@@ -153,6 +153,7 @@ def compare(
     if _is_video(file):
         _compare_video(file, method, seeds, time_limit, as_json)
         return
+    from .problems import Status
     from .studies import compare as run
     from .studies import plot_choices
     from .studies.pictures import require_picture
@@ -199,7 +200,8 @@ def compare(
         raise typer.Exit(130)
     if answers:
         raise typer.Exit(0)
-    raise typer.Exit(3 if problem.why_infeasible() is None else 1)
+    contradictory = any(row["status"] == Status.INFEASIBLE for row in comparison.rows())
+    raise typer.Exit(1 if contradictory else 3)
 
 
 @app.command()
@@ -250,6 +252,7 @@ def show(
     from .studies.pictures import require_picture
     from .studies.tables import (
         classes_table,
+        constraint_facts,
         methods_table,
         problem_table,
         reliability_table,
@@ -285,6 +288,7 @@ def show(
             "candidates": len(problem.candidates),
             "selectable": len(problem.selectable),
             "budget": problem.budget,
+            "constraints": constraint_facts(problem),
             **problem.facts(),
             **({} if balanced is None else {"target": balanced.target.tolist()}),
             "notes": dict(problem.notes()),
