@@ -5,7 +5,7 @@ from .budgeted import BudgetedSelection
 from .calibration import Calibration, Reliability, fit_temperature, fit_vector, reliability
 from .checking import CheckReport, check
 from .class_balanced import ClassBalanced
-from .coherence_weights import Weights
+from .coherence_weights import CoherenceWeights
 from .constraints import (
     Constraint,
     Cost,
@@ -34,6 +34,7 @@ from .frame_utilities import (
     entropy_utility,
     least_confidence_utility,
     margin_utility,
+    soft_utility,
     summed_utility,
 )
 from .k_center import KCenter
@@ -46,6 +47,7 @@ from .solution_files import load_solution
 from .targets import fill_target, paper_target
 from .temporal_coherence import TemporalCoherence
 from .true_errors import TrueErrors, find_errors
+from .video_files import VideoFile, read_video_file
 
 __all__ = [
     "BudgetedSelection",
@@ -54,6 +56,7 @@ __all__ = [
     "CheckFailed",
     "CheckReport",
     "ClassBalanced",
+    "CoherenceWeights",
     "Constraint",
     "Correction",
     "Cost",
@@ -85,7 +88,7 @@ __all__ = [
     "TrueErrors",
     "UnsupportedProblem",
     "Video",
-    "Weights",
+    "VideoFile",
     "check",
     "confusion_radius",
     "correct_priors",
@@ -108,9 +111,11 @@ __all__ = [
     "read_kitti",
     "read_mot",
     "read_problem",
+    "read_video_file",
     "reliability",
     "robust_balance",
     "save_problem",
+    "soft_utility",
     "summed_utility",
     "uncorrected",
     "write_detections",

@@ -187,7 +187,7 @@ class Problem(ABC, Generic[Answer]):
 
     @abstractmethod
     def why_infeasible(self) -> str | None:
-        """Return why no answer exists, or None if one does."""
+        """Return why no answer exists where that is seen at once, else None."""
 
     @abstractmethod
     def baseline(self) -> float | None:

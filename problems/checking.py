@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,8 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from .base import Sense, Status
+from .contradictions import is_contradictory
 from .error_estimate import ErrorEstimate
 from .errors import CheckFailed, InfeasibleSelection, Stuck
+from .pricing import read_prices, utility_bound
 from .selection import Selection, SelectionProblem
 from .temporal_coherence import TemporalCoherence
 
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
 
 TOLERANCE = 1e-9
 """Relative difference that another order of summation may explain."""
+ATTEMPTS = 5
+"""Draws that try to refute a claim that nothing satisfies the constraints."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,9 @@ class CheckReport:
         The bound that the certificate proves by itself, recomputed, or None.
     bound_rechecked
         Whether `proven` supports the whole claim; False for branch and bound.
+    status_rechecked
+        Whether the status was verified; False for a claim that nothing satisfies the constraints
+        which neither counting nor the certificate's prices prove, nor a selection refutes.
     """
 
     rows: int
@@ -44,6 +52,7 @@ class CheckReport:
     bound: float | None
     proven: float | None
     bound_rechecked: bool
+    status_rechecked: bool = True
 
 
 def check(problem: Problem[Any], solution: Solution) -> CheckReport:
@@ -59,7 +68,8 @@ def check(problem: Problem[Any], solution: Solution) -> CheckReport:
     Returns
     -------
     CheckReport
-        What was verified; a bound from branch and bound is reported as not re-checkable.
+        What was verified; a bound from branch and bound is reported as not re-checkable, and so is
+        a contradiction that takes a search to see.
 
     Raises
     ------
@@ -82,7 +92,8 @@ def check(problem: Problem[Any], solution: Solution) -> CheckReport:
         )
     _check_status(problem, solution)
     if solution.objective is None:
-        return CheckReport(0, None, solution.bound, None, False)
+        shown = solution.status is not Status.INFEASIBLE or _is_infeasible(problem, solution)
+        return CheckReport(0, None, solution.bound, None, False, shown)
     problem.check(solution)
     _check_columns(problem, solution)
     evaluation = problem.evaluate(solution)
@@ -115,10 +126,32 @@ def _check_status(problem: Problem[Any], solution: Solution) -> None:
         f"status: {status} is claimed {'with' if answered else 'without'} an objective",
     )
     _require(answered or not _rows(solution), "indices: rows without an objective")
-    _require(
-        status is not Status.INFEASIBLE or not _has_answer(problem),
-        "status: infeasible is claimed, the constraints do not contradict each other",
-    )
+
+
+def _is_infeasible(problem: Problem[Any], solution: Solution) -> bool:
+    """Return whether a contradiction is proven; raise `CheckFailed` if a selection refutes it."""
+    if problem.why_infeasible() is not None:
+        return True
+    if not isinstance(problem, SelectionProblem):
+        return False
+    if is_contradictory(problem.constraints, problem.budget, problem.dataset):
+        return True
+    if solution.certificate is not None:
+        # A utility of 0 that is proven to be below 0: no selection has any.
+        prices = read_prices(solution.certificate.values, problem)
+        if (
+            prices is not None
+            and utility_bound(problem, np.zeros(problem.dataset.size), prices) < 0
+        ):
+            return True
+    for seed in range(ATTEMPTS):
+        with suppress(Stuck, InfeasibleSelection):
+            problem.check(problem.random_rows(np.random.default_rng(seed)))
+            raise CheckFailed(
+                "status: infeasible is claimed, the constraints do not contradict each other; "
+                "the file was changed, or belongs to another version"
+            )
+    return False
 
 
 def _rows(solution: Solution) -> int:
@@ -143,17 +176,6 @@ def _check_counts(problem: TemporalCoherence, solution: ErrorEstimate) -> None:
             name in solution.table and np.array_equal(solution.table[name], counts),
             f"table: column {name!r} does not count the types",
         )
-
-
-def _has_answer(problem: Problem[Any]) -> bool:
-    """Return whether rows drawn at random satisfy all constraints; if not, others still may."""
-    if problem.why_infeasible() is not None or not isinstance(problem, SelectionProblem):
-        return False
-    try:
-        problem.check(problem.random_rows(np.random.default_rng(0)))
-    except (InfeasibleSelection, Stuck):
-        return False
-    return True
 
 
 def _check_names(problem: SelectionProblem, solution: Selection) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Weights:
+class CoherenceWeights:
     r"""Numbers that make costs of scores and overlaps; the defaults are the thesis's unit costs.
 
     With :math:`r` a detection's score rank within its video, in 0..1, and :math:`o` the IoU of a
@@ -59,32 +59,34 @@ class Weights:
             raise InvalidInput(f"weights: decay must lie in 0..1; got {self.decay}")
 
 
-PRESETS: Mapping[str, Weights] = {
-    "paper": Weights(),
-    "weighted": Weights(detection=0.0, score=2.0, link=0.0, overlap=0.5, candidate=1.0, origin=0.5),
+PRESETS: Mapping[str, CoherenceWeights] = {
+    "paper": CoherenceWeights(),
+    "weighted": CoherenceWeights(
+        detection=0.25, score=3.0, candidate=0.5, link=0.0, overlap=0.25, origin=0.5, trusted=0.25
+    ),
 }
 """Weights by name: ``paper`` is eq. 2.2 to 2.4 of the thesis, ``weighted`` is ours."""
 
 
-def as_weights(weights: Weights | str) -> Weights:
+def as_weights(weights: CoherenceWeights | str) -> CoherenceWeights:
     """Return weights by name or as they are."""
-    if isinstance(weights, Weights):
+    if isinstance(weights, CoherenceWeights):
         return weights
     if weights not in PRESETS:
         raise InvalidInput(
-            f"weights: must be one of {', '.join(PRESETS)}, or Weights(...); got {weights!r}"
+            f"weights: must be one of {', '.join(PRESETS)}, or a CoherenceWeights; got {weights!r}"
         )
     return PRESETS[weights]
 
 
-def detection_costs(weights: Weights, detections: Detections, used: Mask) -> Floats:
+def detection_costs(weights: CoherenceWeights, detections: Detections, used: Mask) -> Floats:
     """Return the cost of calling each detection false ``(M,)``; 0 where it takes no part."""
     rank = _video_rank(detections, used)
     return np.where(used, weights.detection + weights.score * rank, 0.0)
 
 
 def edge_costs(
-    weights: Weights, detections: Detections, used: Mask, graph: CoherenceGraph
+    weights: CoherenceWeights, detections: Detections, used: Mask, graph: CoherenceGraph
 ) -> Floats:
     """Return the cost of disagreement of each link, then of each candidate and origin."""
     rank = _video_rank(detections, used)[graph.origins[:, 1]]

@@ -16,6 +16,7 @@ from .errors import InvalidInput
 if TYPE_CHECKING:
     from .detections import Detections
     from .error_estimate import ErrorEstimate
+    from .temporal_coherence import TemporalCoherence
 
 COUNTS = ("fp", "fn", "both")
 
@@ -41,6 +42,37 @@ def count_utility(estimate: ErrorEstimate, what: str = "fp") -> Floats:
         raise InvalidInput(f"estimate: holds no answer ({estimate.status}); solve without limits")
     names = ("fp", "fn") if what == "both" else (what,)
     return np.asarray(sum(estimate.table[name].astype(np.float64) for name in names))
+
+
+def soft_utility(
+    problem: TemporalCoherence, false_positive: Any, false_negative: Any, *, missed: float = 1.0
+) -> Floats:
+    r"""Return expected mistakes from shares in place of labels, for each frame ``(F,)``.
+
+    .. math:: \sum_{d} s_d + m \sum_c s_c \, \bar r_c
+
+    Parameters
+    ----------
+    problem
+        The graph, with D detections and C candidates.
+    false_positive, false_negative
+        :math:`s`, shares of the levels of a trust sweep at which a detection is an FP ``(M,)`` and
+        a candidate an FN ``(C,)``.
+    missed
+        :math:`m`, what a candidate counts against a detection. It counts in proportion to
+        :math:`\bar r_c`, the mean score of the detections that were tracked to it.
+    """
+    detections, graph = problem.detections, problem.graph
+    wrong = as_vector(false_positive, "false_positive", len(detections))
+    lost = as_vector(false_negative, "false_negative", graph.n_candidates)
+    candidate, origin = graph.origins.T
+    count = np.bincount(candidate, minlength=graph.n_candidates)
+    total = np.bincount(candidate, detections.score[origin], minlength=graph.n_candidates)
+    weights = missed * lost * total / np.maximum(count, 1)
+    here = np.where(problem.used, wrong, 0.0)
+    utility = np.bincount(detections.frame_row, here, minlength=detections.n_frames)
+    more = np.bincount(graph.frame_row, weights, minlength=detections.n_frames)
+    return np.asarray(utility + more, dtype=np.float64)
 
 
 def summed_utility(detections: Detections, values: Any) -> Floats:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from .arrays import Ints, Mask, as_number, as_rows, freeze, to_numpy
 from .base import Problem, Solution
 from .constraints import Constraint, Forbid, Growth, Include
+from .contradictions import clash
 from .dataset import Dataset, make_dataset
 from .errors import InfeasibleSelection, InvalidInput
 from .fingerprint import fingerprint, hash_array
@@ -230,19 +231,8 @@ class SelectionProblem(Problem[Selection]):
             constraint.check(rows, self.dataset)
 
     def why_infeasible(self) -> str | None:
-        """Return why no selection satisfies all constraints, or None if one does."""
-        clash = self.included[~self.is_selectable[self.included]]
-        if len(clash):
-            return (
-                f"Include and Forbid contradict each other: {self.dataset.names(clash)} must be "
-                "chosen and must not"
-            )
-        if self.budget is not None and len(self.included) > self.budget:
-            return (
-                f"budget {self.budget} cannot be met: Include asks for {len(self.included)} rows; "
-                f"raise the budget to {len(self.included)} or shorten the list"
-            )
-        return None
+        """Return what the included rows contradict, if anything; further reasons take a search."""
+        return clash(self)
 
     @cached_property
     def fingerprint(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import asdict
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -10,7 +11,7 @@ import numpy as np
 
 from .arrays import Floats, Ints, Mask, as_integers, as_number, freeze, to_numpy
 from .base import Certificate, Evaluation, Problem, Sense
-from .coherence_weights import Weights, as_weights, detection_costs, edge_costs
+from .coherence_weights import CoherenceWeights, as_weights, detection_costs, edge_costs
 from .error_estimate import (
     FALSE_NEGATIVE,
     FALSE_POSITIVE,
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from .detections import Detections
 
 FINE = 1 << 20
-"""Weights that are no whole numbers are rounded to multiples of 1 / FINE."""
+"""Costs that are no whole numbers are rounded to multiples of 1 / FINE."""
 LARGEST = 1 << (8 * np.dtype("l").itemsize - 2)
 """What capacities may sum to: a C long holds them, and sums of two."""
 
@@ -55,7 +56,7 @@ class TemporalCoherence(Problem[ErrorEstimate]):
     and candidate costs most where its ends are equal: it is supermodular, and no single cut solves
     it.
 
-    Weights are rounded to multiples of 1/`scale` and all sums are integers, so that ties, which are
+    Costs are rounded to multiples of 1/`scale` and all sums are integers, so that ties, which are
     common with unit costs, stay ties, and the value of the flow equals the energy exactly.
 
     Parameters
@@ -73,7 +74,7 @@ class TemporalCoherence(Problem[ErrorEstimate]):
         Overlap that links detections, and that joins tracked boxes to one candidate; both are 0.5,
         which is ours: the thesis gives none.
     weights
-        ``"paper"`` (unit costs), ``"weighted"``, or `Weights`.
+        ``"paper"`` (unit costs), ``"weighted"``, or `CoherenceWeights`.
 
     Raises
     ------
@@ -109,7 +110,7 @@ class TemporalCoherence(Problem[ErrorEstimate]):
         min_score: float = 0.0,
         link_iou: float = 0.5,
         cluster_iou: float = 0.5,
-        weights: Weights | str = "paper",
+        weights: CoherenceWeights | str = "paper",
     ) -> None:
         self.detections = detections
         self.offsets = _as_offsets(offsets)
@@ -128,6 +129,23 @@ class TemporalCoherence(Problem[ErrorEstimate]):
             cluster_iou=self.cluster_iou,
         )
         self._set_costs()
+
+    def reweighted(self, weights: CoherenceWeights | str) -> TemporalCoherence:
+        """Return the same graph with other costs; the graph is shared, not built again.
+
+        Examples
+        --------
+        >>> from labelcut.problems.detections import make_detections
+        >>> detections = make_detections([[0, 0, 9, 9]], [0.9], [0])
+        >>> problem = TemporalCoherence(detections, np.full((1, 1, 4), np.nan), (1,))
+        >>> problem.reweighted("weighted").weights.score
+        3.0
+        """
+        other = copy(self)
+        vars(other).pop("fingerprint", None)
+        other.weights = as_weights(weights)
+        other._set_costs()
+        return other
 
     def _set_costs(self) -> None:
         absent = detection_costs(self.weights, self.detections, self.used)

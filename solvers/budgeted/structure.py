@@ -66,10 +66,12 @@ class Structure:
         Limits on each node's count ``(G,)``, less the included rows.
     rule, upper_row, lower_row
         Which constraint each node comes from, and which of its linear rows are its limits ``(G,)``.
-    room
-        How many rows of each unit fit ``(U,)``.
+    lowest
+        The lowest row of each node ``(G,)``, then of each unit ``(U,)``.
     crossing
         The other limits.
+    stated
+        How many linear rows each constraint with prices has; 0 for the others.
     impossible
         Whether the tree alone cannot be satisfied.
     """
@@ -86,8 +88,9 @@ class Structure:
     rule: Ints
     upper_row: Ints
     lower_row: Ints
-    room: Ints
+    lowest: Ints
     crossing: Crossing
+    stated: Ints
     impossible: bool
 
 
@@ -102,6 +105,7 @@ class _Groups:
     upper: Ints
     upper_row: Ints
     lower_row: Ints
+    stated: int
 
 
 _KNOWN: WeakKeyDictionary[SelectionProblem, Structure] = WeakKeyDictionary()
@@ -144,15 +148,19 @@ def _analyze(problem: SelectionProblem, clock: Clock) -> Structure:
     room = np.zeros(len(starts) - 1, dtype=np.int64)
     kernels.fit(first, starts, room)
     tree = _tree(problem, accepted, len(starts) - 1, len(rows))
-    found_crossing = _crossing(problem, sorted(crossing), rows)
+    stated = np.zeros(len(problem.constraints), dtype=np.int64)
+    for groups in accepted:
+        stated[groups.at] = groups.stated
+    found_crossing = _crossing(problem, sorted(crossing), rows, stated)
     impossible = impossible or not _fits(tree, room)
     return Structure(
         rows=rows,
         first=first,
         last=last,
         starts=starts,
-        room=room,
+        lowest=_lowest(tree, rows, starts),
         crossing=found_crossing,
+        stated=stated,
         impossible=impossible,
         **tree,
     )
@@ -211,6 +219,7 @@ def _groups(
         upper=np.minimum(upper, sizes)[limited],
         upper_row=np.where(is_upper, np.cumsum(is_upper) - 1, -1)[limited],
         lower_row=np.where(is_lower, np.cumsum(is_lower) - 1 + is_upper.sum(), -1)[limited],
+        stated=int(is_upper.sum() + is_lower.sum()),
     )
     return groups, impossible
 
@@ -283,7 +292,18 @@ def _fits(tree: dict[str, Any], room: Ints) -> bool:
     return True
 
 
-def _crossing(problem: SelectionProblem, at: list[int], rows: Ints) -> Crossing:
+def _lowest(tree: dict[str, Any], rows: Ints, starts: Ints) -> Ints:
+    """Return the lowest row of each node and of each unit."""
+    units = np.minimum.reduceat(rows, starts[:-1]) if len(rows) else np.empty(0, dtype=np.int64)
+    nodes = np.full(len(tree["parent"]), np.iinfo(np.int64).max)
+    np.minimum.at(nodes, tree["leaf"], units)
+    for node in range(len(nodes) - 1, 0, -1):
+        nodes[tree["parent"][node]] = min(nodes[tree["parent"][node]], nodes[node])
+    return np.concatenate([nodes, units])
+
+
+def _crossing(problem: SelectionProblem, at: list[int], rows: Ints, stated: Ints) -> Crossing:
+    """Return the limits that are left, and write how many linear rows their constraints have."""
     from scipy import sparse
 
     parts: list[Any] = [sparse.csr_array((0, len(rows)))]
@@ -292,6 +312,7 @@ def _crossing(problem: SelectionProblem, at: list[int], rows: Ints) -> Crossing:
     row: list[Any] = [np.empty(0, dtype=np.int64)]
     for number in at:
         linear = problem.constraints[number].linear(problem.dataset)
+        stated[number] = len(linear.limits)
         matrix = linear.matrix[:, rows].tocsr()
         left = linear.limits - linear.matrix[:, problem.included].sum(axis=1)
         # Rows that no selection of the places can break need no price.

@@ -15,6 +15,7 @@ from labelcut.problems.frame_utilities import (
     entropy_utility,
     least_confidence_utility,
     margin_utility,
+    soft_utility,
     summed_utility,
 )
 from labelcut.problems.temporal_coherence import TemporalCoherence
@@ -68,6 +69,14 @@ def test_counts_are_those_of_the_estimate():
     )  # fmt: skip
     with pytest.raises(InvalidInput, match="holds no answer"):
         count_utility(empty)
+
+
+def test_soft_counts_from_hand():
+    """A missed object would count whoever it came from, or as often as it has origins."""
+    table = make_detections([BOX, BOX], [0.9, 0.5], [0, 2])
+    problem = TemporalCoherence(table, np.repeat(table.boxes[:, None], 2, axis=1), (-1, 1))
+    found = soft_utility(problem, [0.25, 1.0], [0.5], missed=2.0)
+    np.testing.assert_allclose(found, [0.25, 2 * 0.5 * 0.7, 1.0])
 
 
 def test_ignored_detections_count_for_nothing():

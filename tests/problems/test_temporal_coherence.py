@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labelcut.problems.base import Certificate
-from labelcut.problems.coherence_weights import PRESETS, Weights
+from labelcut.problems.coherence_weights import PRESETS, CoherenceWeights
 from labelcut.problems.detections import make_detections
 from labelcut.problems.errors import InfeasibleSelection, InvalidInput
 from labelcut.problems.temporal_coherence import TemporalCoherence
@@ -108,7 +108,7 @@ def test_what_is_no_flow_proves_nothing(small, certificate):
 
 def test_weights_follow_their_formula(tiny_video):
     """A preset would weigh something else than its documentation says."""
-    weights = Weights(0.5, 2.0, 0.75, 0.25, 0.5, 0.125, 1.0, 0.5)
+    weights = CoherenceWeights(0.5, 2.0, 0.75, 0.25, 0.5, 0.125, 1.0, 0.5)
     problem = tiny_video(3, weights=weights)
     table, graph = problem.detections, problem.graph
     rank = np.array([(table.score < s).sum() + 0.5 * (table.score == s).sum() for s in table.score])
@@ -124,7 +124,7 @@ def test_weights_follow_their_formula(tiny_video):
 
 def test_unit_costs_are_the_preset_of_the_thesis(small):
     """The default would not be the paper's."""
-    assert PRESETS["paper"] == Weights()
+    assert PRESETS["paper"] == CoherenceWeights()
     for problem in small:
         assert problem.scale == 1
         count = len(problem.detections)
@@ -145,6 +145,18 @@ def test_fingerprints_tell_problems_apart(tiny_video):
         tiny_video(1, min_score=0.3),
     ]
     assert len({one.fingerprint, *(other.fingerprint for other in others)}) == 6
+
+
+def test_other_weights_share_the_graph_and_nothing_else(tiny_video):
+    """Costs would be mixed up, or the answer be checked against the other problem."""
+    problem = tiny_video(1)
+    unit = problem.fingerprint
+    other = problem.reweighted("weighted")
+    assert other.graph is problem.graph
+    assert other.fingerprint == tiny_video(1, weights="weighted").fingerprint != unit
+    np.testing.assert_array_equal(other.edge_cost, tiny_video(1, weights="weighted").edge_cost)
+    assert problem.scale == 1
+    assert problem.fingerprint == unit
 
 
 def test_low_scores_take_no_part_and_are_told(tiny_video):
@@ -206,7 +218,7 @@ BOXES = np.tile([0.0, 0.0, 5.0, 5.0], (1, 2, 1))
         ({"link_iou": 0.0}, "link_iou: must lie between 0 and 1"),
         ({"cluster_iou": 1.0}, "cluster_iou: must lie between 0 and 1"),
         ({"weights": "heavy"}, "weights: must be one of paper, weighted"),
-        ({"weights": Weights(detection=1e15 + 0.5)}, "weights: capacities sum to"),
+        ({"weights": CoherenceWeights(detection=1e15 + 0.5)}, "weights: capacities sum to"),
     ],
 )
 def test_bad_arguments_are_named(change, message):
@@ -224,4 +236,4 @@ def test_bad_arguments_are_named(change, message):
 def test_bad_weights_are_named(change, message):
     """A negative capacity would make the cut wrong."""
     with pytest.raises(InvalidInput, match=message):
-        Weights(**change)
+        CoherenceWeights(**change)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from labelcut.problems import check, load
 from labelcut.problems.base import Status, StoppedBy
-from labelcut.problems.coherence_weights import Weights
+from labelcut.problems.coherence_weights import CoherenceWeights
 from labelcut.problems.detections import Video, make_detections
 from labelcut.problems.errors import CheckFailed, InvalidInput
 from labelcut.problems.temporal_coherence import TemporalCoherence
@@ -22,7 +22,7 @@ from labelcut.solvers.temporal_coherence.sweeping import GRAIN, LEVELS, sweep_tr
 WEIGHTS = (
     "paper",
     "weighted",
-    Weights(0.3, 0.1, 0.2, 0.1, 0.3, 0.1, 0.2, 0.7),
+    CoherenceWeights(0.3, 0.1, 0.2, 0.1, 0.3, 0.1, 0.2, 0.7),
 )
 
 
@@ -123,7 +123,7 @@ def test_three_solvers_agree_on_the_value(seed):
 def test_fractions_keep_their_ties():
     """0.3 against 0.1 + 0.2 would be decided by the rounding of floats."""
     table = make_detections([[0, 0, 10, 10]], [0.9], [0], videos=[Video("video", 3)])
-    weights = Weights(detection=0.3, candidate=1.0, origin=0.2, decay=0.5)
+    weights = CoherenceWeights(detection=0.3, candidate=1.0, origin=0.2, decay=0.5)
     tracked = np.repeat(table.boxes[:, None], 2, axis=1)
     problem = TemporalCoherence(table, tracked, (1, 2), weights=weights)
     assert 0.1 + 0.2 > 0.3
@@ -173,6 +173,26 @@ def test_out_of_time_the_rest_keeps_the_detectors_word(tiny_video, monkeypatch):
     assert solution.objective == problem.baseline()
     assert solution.bound == 0.0
     assert solution.certain is None
+    check(problem, solution)
+
+
+def test_an_empty_film_is_solved(tiny_video):
+    """A drive on which nothing was detected would end in an error."""
+    table = make_detections(np.empty((0, 4)), [], [], video=[], videos=[Video("video", 3)])
+    problem = TemporalCoherence(table, np.empty((0, 2, 4)), (-1, 1))
+    solution = solve(problem)
+    assert (solution.objective, solution.status) == (0.0, Status.OPTIMAL)
+    assert solution.table["fp"].tolist() == [0, 0, 0]
+    assert len(sweep_trust(problem).flips) == 0
+    check(problem, solution)
+
+
+def test_a_limit_that_is_over_at_once_gives_the_detectors_word(tiny_video):
+    """A short time limit would return nothing at all."""
+    problem = tiny_video(4)
+    solution = solve(problem, time_limit=1e-9)
+    assert solution.stopped_by is StoppedBy.TIME
+    assert solution.objective == problem.baseline()
     check(problem, solution)
 
 
