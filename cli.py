@@ -403,13 +403,13 @@ def score(
     seed: Annotated[int, typer.Option(help="Seed of these passes.")] = 0,
     as_json: Json = False,
 ) -> None:
-    """Run a torch classifier over a dataset and write what it says of every row.
+    r"""Run a torch classifier over a dataset and write what it says of every row.
 
     Example: mymodule.py has make_model(), which returns a torch module, and
     make_loader(), which returns a DataLoader in dataset order. Then
 
-        labelcut score --model mymodule:make_model --weights w.pt \\
-        --data mymodule:make_loader --outputs probs,embeddings,entropy \\
+        labelcut score --model mymodule:make_model --weights w.pt \
+        --data mymodule:make_loader --outputs probs,embeddings,entropy \
         --device cuda --out scores/
 
     writes probs.npy, embeddings.npy and entropy.npy into scores/, one row for
