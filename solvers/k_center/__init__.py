@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..registry import Method
+from ..registry import EVERY_CONSTRAINT, Method
 
 if TYPE_CHECKING:
     from ...problems.k_center import KCenter
@@ -54,6 +54,7 @@ METHODS = {
             name="exact",
             about="covers of a sample of rows, refuted by duality and branch and bound",
             run="k_center.exact:solve_exact",
+            constraints=EVERY_CONSTRAINT,
             memory=_sampled,
             proves=True,
         ),
@@ -61,6 +62,7 @@ METHODS = {
             name="improve",
             about="swaps of centers that shrink the radius",
             run="k_center.exact:solve_improve",
+            constraints=EVERY_CONSTRAINT,
             memory=_sampled,
             proves=True,
             refuses=_only_radius,
@@ -69,6 +71,7 @@ METHODS = {
             name="greedy",
             about="farthest-first, at most twice the optimum; with balance thesis algorithm 2",
             run="k_center.greedily:solve_greedy",
+            constraints=EVERY_CONSTRAINT,
             memory=_pooled,
             proves=True,
             refuses=_only_norms,
@@ -77,6 +80,7 @@ METHODS = {
             name="greedy-l2",
             about="algorithm 2 steered by the ℓ2 distance, which tells classes apart at once",
             run="k_center.greedily:solve_straight",
+            constraints=EVERY_CONSTRAINT,
             memory=_pooled,
             proves=True,
             refuses=_only_l1,
@@ -85,6 +89,7 @@ METHODS = {
             name="k-means++",
             about="rows drawn in proportion to squared distance (D² sampling, BADGE)",
             run="k_center.sampling:solve_k_means_pp",
+            constraints=EVERY_CONSTRAINT,
             memory=_pooled,
             random=True,
         ),
@@ -92,6 +97,7 @@ METHODS = {
             name="random",
             about="rows drawn uniformly",
             run="baselines:solve_random",
+            constraints=EVERY_CONSTRAINT,
             memory=_vectors,
             random=True,
         ),

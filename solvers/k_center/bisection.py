@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ...problems.base import Certificate
 from .._compiling import compiled
 from .covering import greedy_cover
+from .limits import make_limits
 from .refuting import relaxed_cover, search_by_mip
+from .refuting_within import relaxed_within, search_within_limits
 from .sample import Sample, center_distances
 
 if TYPE_CHECKING:
     from ...problems.arrays import Floats, Ints
     from ...problems.k_center import KCenter
+    from ...problems.pricing import Prices
     from ..search import Search
     from .covering import Cover
-    from .refuting import Relaxation
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,8 @@ EACH = 500
 """Moves of one local search for each row and column, at most."""
 ADDED = 12
 """Rows that join the sample at once."""
+ROUNDS = 8
+"""Linear programs with the limits' rows for one radius, at most."""
 STALLED = 3
 """Linear programs in a row that hardly come nearer to a refutation before it is given up."""
 NO_WEIGHTS = np.empty(0)
@@ -60,9 +64,10 @@ class Bisection:
 
     def __init__(self, search: Search[KCenter]) -> None:
         assert search.rows is not None
-        compiled(search.clock, __package__)
         self.search = search
         self.problem = search.problem
+        compiled(search.clock, __package__, *([True] if self.problem.is_limited else []))
+        self.limits = make_limits(self.problem)
         self.sample = Sample(self.problem)
         self.rng = search.rng()
         self.low = 0.0
@@ -100,13 +105,19 @@ class Bisection:
         """Cover the sample by local search; grow it until that fails or all rows are covered."""
         while True:
             self.search.clock.check()
-            chosen = self._local_search(self.sample.cover(radius), radius, effort)
+            chosen = self._local_search(self._cover(radius), radius, effort)
             if chosen is None:
                 return False
             if self._offer(chosen, radius):
                 return True
 
     def refute(self, radius: float) -> bool:
+        """Refute a radius by linear programs: of the cover alone, then within the limits."""
+        if self._refute_cover(radius):
+            return True
+        return self._refute_within(radius)
+
+    def _refute_cover(self, radius: float) -> bool:
         """Refute a radius by linear programs, with rows that they lack added by turns."""
         goal, nearest, stalled = self.problem.to_choose + 1e-5, -np.inf, 0
         while True:
@@ -123,11 +134,13 @@ class Bisection:
                 return True
             stalled = stalled + 1 if goal - relaxed.needed > 0.9 * (goal - nearest) else 0
             nearest = max(nearest, relaxed.needed)
-            if stalled == STALLED or not self._separate(cover, relaxed, radius):
+            if stalled == STALLED or not self._separate(cover, relaxed.values, radius):
                 return False
 
     def branch(self, radius: float, seconds: float) -> bool | None:
         """Settle a radius by branch and bound: True if covered, False if refuted, else None."""
+        if self.limits is not None:
+            return self._branch_within(radius, seconds)
         clock = self.search.clock
         deadline = clock.elapsed() + seconds
         while True:
@@ -147,12 +160,54 @@ class Bisection:
             if self._offer(self.problem.free[cover.columns[chosen]], radius):
                 return True
 
+    def _refute_within(self, radius: float) -> bool:
+        """Refute a radius by linear programs that hold the limits' rows as well."""
+        for _ in range(ROUNDS if self.limits is not None else 0):
+            assert self.limits is not None
+            self.search.clock.check()
+            cover, left = self._cover(radius), self.search.clock.remaining()
+            relaxed = relaxed_within(cover, self.limits, left, self.search)
+            if relaxed is None:
+                return False
+            if relaxed.refuted:
+                self._raise(radius, cover, relaxed.weights, relaxed.prices)
+                return True
+            # What fails by rounding alone is not mended by further rows.
+            beyond = relaxed.missed > self.problem.outliers + 1e-6
+            if beyond or not self._separate(cover, relaxed.values, radius):
+                return False
+        return False
+
+    def _branch_within(self, radius: float, seconds: float) -> bool | None:
+        """Do what `branch` does, within the limits."""
+        clock = self.search.clock
+        barred: list[Ints] = []
+        deadline = clock.elapsed() + seconds
+        while self.limits is not None:
+            clock.check()
+            left = min(deadline - clock.elapsed(), clock.remaining())
+            if left <= 0:
+                break
+            cover = self._cover(radius)
+            refuted, chosen = search_within_limits(cover, self.limits, left, self.search, barred)
+            if refuted:
+                self._raise(radius)
+                return False
+            if chosen is None:
+                break
+            rows = self.problem.free[chosen]
+            if not self.limits.holds(rows):
+                barred.append(chosen)
+            elif self._offer(rows, radius):
+                return True
+        return None
+
     def _local_search(self, cover: Cover, radius: float, effort: Effort) -> Ints | None:
         """Return free rows that cover the sample, or None; from the best ones, then afresh."""
         from ._kernels import search_cover
 
         if not len(cover.rows):
-            return np.empty(0, dtype=np.int64)
+            return self._own() if self.limits else np.empty(0, dtype=np.int64)
         may_miss = self.problem.outliers
         if cover.copies[np.diff(cover.row_starts) == 0].sum() > may_miss:
             return None
@@ -167,6 +222,12 @@ class Bisection:
                 chosen = self._near_best(cover, radius, count)
             elif turn == effort.searches // 2:
                 chosen = greedy_cover(cover, count)
+            if self.limits is not None:
+                seed = int(self.rng.integers(1 << 31))
+                most = min(steps, most + 100)
+                if self.limits.search(cover, chosen, may_miss, most, seed):
+                    return self.problem.free[chosen]
+                continue
             missed = search_cover(
                 cover.row_starts,
                 cover.columns_of,
@@ -182,10 +243,22 @@ class Bisection:
                 return self.problem.free[cover.columns[chosen]]
         return None
 
+    def _cover(self, radius: float) -> Cover:
+        """State which free rows cover the sample, reduced as far as the constraints allow."""
+        if self.limits is not None:
+            return self.limits.cover(self.sample, radius)
+        return self.sample.cover(radius)
+
+    def _own(self) -> Ints:
+        """Return the best selection's rows without the included ones."""
+        assert self.search.rows is not None
+        return np.setdiff1d(self.search.rows, self.problem.included)
+
     def _near_best(self, cover: Cover, radius: float, count: int) -> Ints:
         """Return columns that cover most of what the best selection's rows cover."""
-        assert self.search.rows is not None
-        chosen = np.setdiff1d(self.search.rows, self.problem.included)
+        chosen = self._own()
+        if self.limits is not None:
+            return np.searchsorted(self.problem.free, chosen)
         rows = self.sample.rows[cover.rows]
         covers = self.problem.space.between(chosen, rows) <= radius
         columns = np.unique((covers @ cover.matrix).argmax(axis=1))[:count]
@@ -229,15 +302,15 @@ class Bisection:
             away[at] = 0.0
         return np.array(picked, dtype=np.int64)
 
-    def _separate(self, cover: Cover, relaxed: Relaxation, radius: float) -> bool:
+    def _separate(self, cover: Cover, values: Floats, radius: float) -> bool:
         """Add rows whose relaxed centers sum to less than one; return whether there were any."""
         problem = self.problem
-        used = np.flatnonzero(relaxed.values > 1e-9)
+        used = np.flatnonzero(values > 1e-9)
         sites = problem.space.sites(problem.free[cover.columns[used]])
         covered = np.empty(problem.space.size)
         for start, stop in problem.space.blocks(len(used)):
             near = problem.space.nearer(start, stop, sites, np.nextafter(radius, np.inf))
-            covered[start:stop] = near @ relaxed.values[used]
+            covered[start:stop] = near @ values[used]
         covered[problem.to_fixed[1] <= radius] = 1.0
         covered[self.sample.rows] = 1.0
         lacking = np.flatnonzero(covered < 1.0 - 1e-3)
@@ -255,9 +328,13 @@ class Bisection:
         return True
 
     def _raise(
-        self, radius: float, cover: Cover | None = None, weights: Floats = NO_WEIGHTS
+        self,
+        radius: float,
+        cover: Cover | None = None,
+        weights: Floats = NO_WEIGHTS,
+        prices: Prices | None = None,
     ) -> None:
-        """Take in that no selection has this radius, with the weights that prove it if some do."""
+        """Take in that no selection has this radius, with what proves it if something does."""
         self.low = max(self.low, self.sample.next_radius(radius, self.best))
         bound = self.low + self.problem.least_imbalance()
         known = self.search.certificate
@@ -268,10 +345,15 @@ class Bisection:
             return
         members = np.flatnonzero(cover.stands >= 0)
         row = cover.stands[members]
-        values = {
+        values: dict[str, Any] = {
             "rows": self.sample.rows[cover.needed[members]].tolist(),
             "weights": (weights[row] / cover.copies[row]).tolist(),
-            "groups": cover.groups[row].tolist(),
             "radius": self.low,
         }
+        if prices is None:
+            values["groups"] = cover.groups[row].tolist()
+        else:
+            stated = prices.values()
+            values["cover_prices"] = stated["prices"]
+            values["cover_budget_price"] = stated["budget_price"]
         self.search.prove(bound, Certificate("weighted-rows", True, bound, values))
