@@ -27,7 +27,7 @@ def _search_within(
     limits_of: Ints,
     uses: Floats,
     limits: Floats,
-    steps: int,
+    touches: int,
     seed: int,
 ) -> int:
     """Look for columns that leave at most `may_miss` rows uncovered and keep all limits.
@@ -48,6 +48,8 @@ def _search_within(
         The limits of each column and what it uses of them, compressed.
     limits
         What may be used; below 0 for limits from below, where uses are below 0 too.
+    touches
+        Entries to look at, at most.
     """
     np.random.seed(seed)
     m, n, count, size = len(copies), len(column_starts) - 1, len(chosen), len(limits)
@@ -89,10 +91,9 @@ def _search_within(
         elif covered[i] == 1:
             gain[by[i]] += 1.0
     best = missed if excesses == 0 else everything
-    opened = -1
-    for step in range(1, steps + 1):
-        if best <= may_miss:
-            break
+    opened, step, work = -1, 0, 0
+    while best > may_miss and work < touches:
+        step += 1
         # Close the column that loses least, the one that moved longest ago on ties.
         worst, lowest = -1, np.inf
         for k in range(count):
@@ -100,6 +101,7 @@ def _search_within(
             if c == opened and count > 1:
                 continue
             loss = gain[c]
+            work += 1 + limit_starts[c + 1] - limit_starts[c]
             for at in range(limit_starts[c], limit_starts[c + 1]):
                 r = limits_of[at]
                 before = max(used[r] - limits[r], 0.0)
@@ -109,6 +111,7 @@ def _search_within(
         k = place[worst]
         place[worst] = -1
         moved[worst] = step
+        work += column_starts[worst + 1] - column_starts[worst]
         for at in range(column_starts[worst], column_starts[worst + 1]):
             i = rows_of[at]
             covered[i] -= 1
@@ -118,6 +121,7 @@ def _search_within(
                 open_rows[left] = i
                 left += 1
                 missed += copies[i]
+                work += row_starts[i + 1] - row_starts[i]
                 for to in range(row_starts[i], row_starts[i + 1]):
                     if columns_of[to] != worst:
                         gain[columns_of[to]] += weight[i]
@@ -130,6 +134,7 @@ def _search_within(
                 solution[k] = c
                 place[c] = k
                 moved[c] = step
+                work += column_starts[c + 1] - column_starts[c]
                 for at in range(column_starts[c], column_starts[c + 1]):
                     i = rows_of[at]
                     covered[i] += 1
@@ -139,6 +144,7 @@ def _search_within(
                         open_rows[where[i]] = open_rows[left]
                         where[open_rows[left]] = where[i]
                         missed -= copies[i]
+                        work += row_starts[i + 1] - row_starts[i]
                         for to in range(row_starts[i], row_starts[i + 1]):
                             if columns_of[to] != c:
                                 gain[columns_of[to]] -= weight[i]
@@ -170,6 +176,7 @@ def _search_within(
                 if row_starts[i + 1] > row_starts[i]:
                     first, stop, kind = row_starts[i], row_starts[i + 1], 2
             opened, most, fresh = -1, -np.inf, False
+            work += stop - first
             for at in range(first, stop):
                 c = np.random.randint(n)
                 if kind == 1:
@@ -185,6 +192,7 @@ def _search_within(
                 if excesses == 0 and fresh == rested and worth < most:
                     # Where no limit is exceeded, none makes a column worth more.
                     continue
+                work += limit_starts[c + 1] - limit_starts[c]
                 for to in range(limit_starts[c], limit_starts[c + 1]):
                     r = limits_of[to]
                     before = max(used[r] - limits[r], 0.0)
@@ -201,6 +209,7 @@ def _search_within(
         for at in range(left):
             i = open_rows[at]
             weight[i] += 1.0
+            work += row_starts[i + 1] - row_starts[i]
             for to in range(row_starts[i], row_starts[i + 1]):
                 gain[columns_of[to]] += 1.0
         for at in range(excesses):

@@ -206,8 +206,10 @@ class Bisection:
         """Return free rows that cover the sample, or None; from the best ones, then afresh."""
         from ._kernels import search_cover
 
+        if self.limits is not None:
+            return self._search_within(cover, effort)
         if not len(cover.rows):
-            return self._own() if self.limits else np.empty(0, dtype=np.int64)
+            return np.empty(0, dtype=np.int64)
         may_miss = self.problem.outliers
         if cover.copies[np.diff(cover.row_starts) == 0].sum() > may_miss:
             return None
@@ -222,12 +224,6 @@ class Bisection:
                 chosen = self._near_best(cover, radius, count)
             elif turn == effort.searches // 2:
                 chosen = greedy_cover(cover, count)
-            if self.limits is not None:
-                seed = int(self.rng.integers(1 << 31))
-                most = min(steps, most + 100)
-                if self.limits.search(cover, chosen, may_miss, most, seed):
-                    return self.problem.free[chosen]
-                continue
             missed = search_cover(
                 cover.row_starts,
                 cover.columns_of,
@@ -241,6 +237,23 @@ class Bisection:
             )
             if missed <= may_miss:
                 return self.problem.free[cover.columns[chosen]]
+        return None
+
+    def _search_within(self, cover: Cover, effort: Effort) -> Ints | None:
+        """Do what `_local_search` does, within the limits."""
+        limits, free, count = self.limits, self.problem.free, self.problem.to_choose
+        assert limits is not None
+        bare = np.diff(cover.row_starts) == 0
+        if cover.copies[bare].sum() > self.problem.outliers:
+            return None
+        chosen = np.searchsorted(free, self._own())
+        for turn in range(effort.searches):
+            self.search.clock.check()
+            if turn == (effort.searches + 1) // 2:
+                chosen = greedy_cover(cover, count)
+            seed, left = int(self.rng.integers(1 << 31)), self.search.clock.remaining()
+            if limits.search(cover, chosen, effort.touches, seed, left):
+                return free[chosen]
         return None
 
     def _cover(self, radius: float) -> Cover:
@@ -257,8 +270,6 @@ class Bisection:
     def _near_best(self, cover: Cover, radius: float, count: int) -> Ints:
         """Return columns that cover most of what the best selection's rows cover."""
         chosen = self._own()
-        if self.limits is not None:
-            return np.searchsorted(self.problem.free, chosen)
         rows = self.sample.rows[cover.rows]
         covers = self.problem.space.between(chosen, rows) <= radius
         columns = np.unique((covers @ cover.matrix).argmax(axis=1))[:count]

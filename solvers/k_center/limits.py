@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from .covering import Cover
     from .sample import Sample
 
+A_SECOND = 150_000_000
+"""Matrix entries that local search looks at in a second, about."""
 DROPPED = 1e-9
 """Entries up to this, in units of their row's largest, HiGHS takes for 0."""
 
@@ -85,9 +87,9 @@ class Limits:
         )
 
     def search(
-        self, cover: Cover, chosen: Ints, may_miss: int, steps: int, seed: int
+        self, cover: Cover, chosen: Ints, touches: int, seed: int, seconds: float
     ) -> bool:
-        """Look for columns that cover all rows but `may_miss` and keep the limits: local search.
+        """Look for columns that cover all rows but outliers and keep the limits: local search.
 
         Parameters
         ----------
@@ -95,12 +97,17 @@ class Limits:
             From `cover`.
         chosen
             Columns to start from, as many as there are to choose; becomes the best found.
-        may_miss, steps, seed
-            Outliers, moves at most, seed.
+        touches
+            Entries of matrices that it looks at, at most.
+        seed
+            Seed.
+        seconds
+            What is left of the clock.
         """
         from ._within_kernel import search_within
 
         columns = self.by_column
+        may_miss = self.problem.outliers
         missed = search_within(
             cover.row_starts,
             cover.columns_of,
@@ -115,7 +122,7 @@ class Limits:
             columns.indices.astype(np.int64),
             columns.data,
             self.limits,
-            steps,
+            min(touches, int(min(seconds, 1e6) * A_SECOND) + 1_000),
             seed,
         )
         return missed <= may_miss and self.holds(self.problem.free[chosen])

@@ -182,3 +182,27 @@ def test_every_method_keeps_the_constraints_and_no_bound_exceeds_the_optimum(see
         assert solution.objective >= best_of(problem, fitting)
         assert solution.bound is None or solution.bound <= best_of(problem, fitting)
         check(problem, solution)
+
+
+@settings(max_examples=25)
+@given(seed=st.integers(0, 2**32))
+def test_balanced_coresets_are_optimal_within_constraints(seed):
+    """Radius and balance would be traded off over selections that do not fit, or not all that do."""
+    problem, fitting = drawn(seed, balanced=True)
+    solution = solve(problem, "exact", gap_tol=0, abs_gap_tol=1e-9)
+    if not fitting:
+        assert solution.status is Status.INFEASIBLE
+        return
+    optimum = best_of(problem, fitting)
+    scale = max(1.0, abs(optimum))
+    assert solution.objective == pytest.approx(optimum, abs=1e-6 * scale)
+    assert solution.bound <= optimum + 1e-7 * scale
+    assert solution.status is Status.OPTIMAL
+    assert solution.indices.tolist() in fitting
+    check(problem, solution)
+    for method in ("greedy", "greedy-l2", *RANDOM):
+        if method in {entry.name for entry in methods(problem) if entry.refusal is None}:
+            answer = solve(problem, method, seed=seed % 7, **STRICT)
+            assert answer.indices.tolist() in fitting
+            assert answer.bound is None or answer.bound <= optimum + 1e-9 * scale
+            check(problem, answer)
