@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .base import Sense, Status
-from .errors import CheckFailed
+from .errors import CheckFailed, InfeasibleSelection, Stuck
 
 if TYPE_CHECKING:
     from .base import Problem
@@ -114,9 +114,20 @@ def _check_status(problem: SelectionProblem, solution: Selection) -> None:
     )
     _require(answered or len(solution.indices) == 0, "indices: rows without an objective")
     _require(
-        status is not Status.INFEASIBLE or problem.why_infeasible() is not None,
+        status is not Status.INFEASIBLE or not _has_answer(problem),
         "status: infeasible is claimed, the constraints do not contradict each other",
     )
+
+
+def _has_answer(problem: SelectionProblem) -> bool:
+    """Return whether rows drawn at random satisfy all constraints; if not, others still may."""
+    if problem.why_infeasible() is not None:
+        return False
+    try:
+        problem.check(problem.random_rows(np.random.default_rng(0)))
+    except (InfeasibleSelection, Stuck):
+        return False
+    return True
 
 
 def _check_names(problem: SelectionProblem, solution: Selection) -> None:

@@ -4,11 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..problems.errors import Stuck
+from .completing import complete
+
 if TYPE_CHECKING:
     from ..problems.selection import SelectionProblem
     from .search import Search
 
 
 def solve_random(search: Search[SelectionProblem]) -> None:
-    """Take rows uniformly at random, beside the included ones."""
-    search.offer(search.problem.random_rows(search.rng()), ordered=True)
+    """Take rows uniformly at random, beside the included ones.
+
+    Where the draws leave no room for what else the constraints ask for, as many as possible stay,
+    and the others are drawn anew.
+    """
+    rng = search.rng()
+    try:
+        rows = search.problem.random_rows(rng)
+    except Stuck as stuck:
+        rows = complete(search, stuck.rows, rng.random(search.problem.dataset.size))
+    search.offer(rows, ordered=True)

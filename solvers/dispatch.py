@@ -6,6 +6,7 @@ import logging
 import math
 from contextlib import nullcontext
 from difflib import get_close_matches
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from ..problems.memory import require_memory
 from ..problems.selection import Selection
 from ._clock import Clock, OutOfTime
 from .registry import Method, MethodInfo, choose, table
-from .search import Progress, Search, Stop
+from .search import Infeasible, Progress, Search, Stop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -101,8 +102,12 @@ def solve(
     forecast = chosen.memory(problem)
     require_memory(forecast, f"method {chosen.name!r}", _smaller(problem, chosen))
     logger.info("%r by %s (%s)", problem, chosen.name, why)
-    with _progress(progress) as search.on_progress:
-        stopped_by = _run(chosen, search)
+    try:
+        with _progress(progress) as search.on_progress:
+            stopped_by = _run(chosen, search)
+    except Infeasible:
+        reason = _why_infeasible(problem, clock)
+        return _solution(search, chosen, Status.INFEASIBLE, StoppedBy.EXHAUSTED, reason)
     if search.best is None:
         return _solution(search, chosen, Status.UNKNOWN, stopped_by)
     status = Status.OPTIMAL if search.complete or search.closed else Status.FEASIBLE
@@ -143,6 +148,16 @@ def _run(method: Method, search: Search[Any]) -> StoppedBy:
             raise
         return StoppedBy.INTERRUPT
     return StoppedBy.EXHAUSTED
+
+
+def _why_infeasible(problem: SelectionProblem, clock: Clock) -> str:
+    try:
+        reason: str = import_module(".explaining", __package__).explain(problem, clock)
+    except (ModuleNotFoundError, OutOfTime):
+        rules = ", ".join(f"{rule.title}: {rule.describe()}" for rule in problem.constraints)
+        size = "" if problem.budget is None else f"{problem.budget} "
+        reason = f"no {size}rows satisfy all constraints ({rules}); loosen one of them"
+    return reason
 
 
 def _solution(

@@ -45,6 +45,10 @@ class Stop(Exception):
         self.stopped_by = stopped_by
 
 
+class Infeasible(Exception):
+    """A method has shown that nothing satisfies the constraints."""
+
+
 @dataclass
 class Search(Generic[P]):
     """What a method works on: it offers answers and bounds, and the best of both survive it.

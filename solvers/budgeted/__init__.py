@@ -14,9 +14,30 @@ def _vectors(problem: BudgetedSelection) -> int:
     return 8 * 8 * problem.dataset.size + (16 << 20)
 
 
+def _exact(problem: BudgetedSelection) -> int:
+    return 8 * 40 * problem.dataset.size + (150 << 20)
+
+
 METHODS = {
     method.name: method
     for method in (
+        Method(
+            name="exact",
+            about="prices on a tree of limits and a spacing; branch and bound for what crosses it",
+            run="budgeted.exact:solve_exact",
+            memory=_exact,
+            proves=True,
+            random=True,
+            constraints=EVERY_CONSTRAINT,
+        ),
+        Method(
+            name="greedy",
+            about="the most useful rows, for what they cost, one after another",
+            run="budgeted.baselines:solve_greedy",
+            memory=_vectors,
+            random=True,
+            constraints=EVERY_CONSTRAINT,
+        ),
         Method(
             name="top",
             about="the most useful rows, one after another",
@@ -39,5 +60,9 @@ METHODS = {
 
 def choose_auto(problem: BudgetedSelection) -> tuple[str, str]:
     """Return the method to take for a problem, and why."""
-    del problem
-    return "top", "top: the most useful rows"
+    linear = all(
+        rule.kind in ("include", "forbid", "group-limit", "spacing") for rule in problem.constraints
+    )
+    if linear:
+        return "exact", "exact: spacing and nested limits are solved by prices alone"
+    return "exact", "exact: prices bound what crosses the tree of limits, branch and bound the rest"

@@ -1,0 +1,72 @@
+"""Budgeted selection to the optimum, with its proof."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...problems.base import Certificate
+from ...problems.errors import Stuck
+from .._clock import OutOfTime
+from ..search import Infeasible
+from .maximizing import Maximum, maximize, summed_up
+
+if TYPE_CHECKING:
+    from ...problems.budgeted import BudgetedSelection
+    from ..search import Search
+    from .relaxing import Pursuit
+
+
+def solve_exact(search: Search[BudgetedSelection]) -> None:
+    """Find the most useful rows, and prove it by prices or by branch and bound (`maximize`)."""
+    problem = search.problem
+    known: list[Pursuit] = []
+
+    def tell(pursuit: Pursuit) -> None:
+        known[:] = [pursuit]
+        if pursuit.rows is not None and pursuit.rows is not search.rows:
+            search.offer(pursuit.rows)
+
+    try:
+        found = maximize(
+            problem,
+            problem.utility,
+            search.clock,
+            seed=search.seed,
+            shuffle=problem.ties == "random",
+            gap_tol=search.gap_tol,
+            abs_gap_tol=search.abs_gap_tol,
+            tell=tell,
+        )
+    finally:
+        # On Ctrl-C too.
+        for pursuit in known:
+            _prove(search, summed_up(pursuit))
+    if found.infeasible:
+        raise Infeasible
+    search.stop_if_closed()
+    search.complete = found.complete
+    if not found.complete:
+        if search.best is None:
+            _grow(search)
+        raise OutOfTime
+
+
+def _prove(search: Search[BudgetedSelection], found: Maximum) -> None:
+    """Prove the bound of the prices, and what branch and bound adds to it."""
+    if found.prices is None:
+        return
+    root = search.problem.upper_bound(found.prices)
+    values = found.prices.values()
+    search.prove(root, Certificate("multipliers", True, root, values))
+    if found.bound < found.root and np.isfinite(found.bound):
+        search.prove(found.bound, Certificate("branch-and-bound", False, root, values))
+
+
+def _grow(search: Search[BudgetedSelection]) -> None:
+    """Offer what is found without a clock, so that a short limit does not end in empty hands."""
+    try:
+        search.offer(search.problem.top_rows())
+    except Stuck:
+        return

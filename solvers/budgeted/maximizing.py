@@ -1,0 +1,164 @@
+"""The most useful rows under all constraints and the budget of any selection problem."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...problems.pricing import Prices
+from .._clock import OutOfTime
+from .branching import branch
+from .merging import own_prices
+from .relaxing import Pursuit, cannot_meet, relax
+from .structure import structure_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ...problems.arrays import Floats, Ints
+    from ...problems.selection import SelectionProblem
+    from .._clock import Clock
+
+
+@dataclass(frozen=True, eq=False)
+class Maximum:
+    """What is known of the largest utility.
+
+    Parameters
+    ----------
+    rows
+        The best selection found, ascending, or None.
+    bound
+        A proven upper bound on the utility of any selection; infinite if none is known, minus
+        infinity if there is no selection.
+    prices
+        Prices that prove `root`, for `problems.pricing.utility_bound`; None without any.
+    root
+        The bound that the prices prove: `bound`, unless branch and bound proved a better one.
+    complete
+        Whether nothing better than `rows` exists.
+    infeasible
+        Whether nothing satisfies the constraints.
+    """
+
+    rows: Ints | None
+    bound: float
+    prices: Prices | None
+    root: float
+    complete: bool
+    infeasible: bool
+
+
+def maximize(
+    problem: SelectionProblem,
+    utility: Floats,
+    clock: Clock,
+    *,
+    start: Ints | None = None,
+    seed: int = 0,
+    shuffle: bool = False,
+    gap_tol: float = 0.0,
+    abs_gap_tol: float = 0.0,
+    tell: Callable[[Pursuit], None] = lambda pursuit: None,
+) -> Maximum:
+    r"""Find rows of the largest utility that all constraints allow.
+
+    .. math:: \max_z \sum_i u_i z_i \quad\text{s.t. the constraints and the budget of a problem}
+
+    Where spacing and nested limits are all there is, this is exact and takes milliseconds
+    (`merging`). Other limits get prices (`relaxing`), and HiGHS decides what these leave open
+    (`branching`). What depends on the problem alone is found once, at the first call.
+
+    Parameters
+    ----------
+    problem
+        Whose candidates, constraints and budget count; its own objective does not.
+    utility
+        u ``(N,)``, finite on candidates, of any sign.
+    clock
+        Obeyed: when it runs out, the best so far comes back.
+    start
+        A feasible selection that is known, or None.
+    seed
+        Of HiGHS, and of what is random.
+    shuffle
+        Decide at random between equally useful rows, instead of by their order.
+    gap_tol, abs_gap_tol
+        Where branching may end.
+    tell
+        Called with every better answer or bound; `summed_up` turns what it gets into a `Maximum`.
+
+    Examples
+    --------
+    >>> from labelcut import BudgetedSelection, GroupLimit
+    >>> from labelcut.solvers._clock import Clock
+    >>> one_each = GroupLimit(["a", "a", "b"], at_most=1)
+    >>> problem = BudgetedSelection([3.0, 2.0, 1.0], budget=2, constraints=[one_each])
+    >>> best = maximize(problem, problem.utility, Clock())
+    >>> best.rows, round(best.bound, 9), best.complete
+    (array([0, 2]), 4.0, True)
+    """
+    try:
+        structure = structure_of(problem, clock)
+    except OutOfTime:
+        return Maximum(start, np.inf, None, np.inf, False, False)
+    if structure.impossible:
+        return Maximum(None, -np.inf, None, -np.inf, True, True)
+    utility = np.asarray(utility, dtype=np.float64)
+    pursuit = Pursuit(
+        problem,
+        structure,
+        utility,
+        clock,
+        gap=lambda value: max(abs_gap_tol, gap_tol * abs(value)),
+        tell=tell,
+    )
+    complete = False
+    try:
+        if start is not None:
+            pursuit.offer(start)
+        if not len(structure.crossing.limits):
+            pursuit.at(np.empty(0), np.random.default_rng(seed) if shuffle else None)
+            return summed_up(pursuit, pursuit.rows is not None)
+        if pursuit.rows is None and cannot_meet(pursuit):
+            return Maximum(None, -np.inf, None, -np.inf, True, True)
+        relax(pursuit, 0.4 * clock.remaining())
+        if not pursuit.closed:
+            pursuit.grow()
+        ended = None if pursuit.closed else branch(pursuit, seed)
+        if ended == "infeasible":
+            return Maximum(None, -np.inf, None, -np.inf, True, True)
+        complete = ended == "complete" or pursuit.optimal
+    except OutOfTime:
+        pass
+    return summed_up(pursuit, complete)
+
+
+def summed_up(pursuit: Pursuit, complete: bool = False) -> Maximum:
+    """Return what is known so far."""
+    return Maximum(pursuit.rows, pursuit.bound, prices_of(pursuit), pursuit.root, complete, False)
+
+
+def prices_of(pursuit: Pursuit) -> Prices | None:
+    """Return the best prices by the linear rows of the problem's constraints."""
+    problem, structure = pursuit.problem, pursuit.structure
+    if pursuit.merged is None:
+        return None
+    own = own_prices(structure, pursuit.merged.price)
+    limits: list[Floats] = []
+    for at, rule in enumerate(problem.constraints):
+        nodes = np.flatnonzero(structure.rule == at)
+        crossing = np.flatnonzero(structure.crossing.rule == at)
+        if not len(nodes) and not len(crossing):
+            limits.append(np.empty(0))
+            continue
+        y = np.zeros(len(rule.linear(problem.dataset).limits))
+        for sign, row in ((1.0, structure.upper_row), (-1.0, structure.lower_row)):
+            priced = nodes[(sign * own[nodes] > 0) & (row[nodes] >= 0)]
+            y[row[priced]] = sign * own[priced]
+        y[structure.crossing.row[crossing]] = pursuit.multipliers[crossing]
+        limits.append(y)
+    budget = float(own[0]) if problem.budget is not None else 0.0
+    return Prices(budget, tuple(limits))
