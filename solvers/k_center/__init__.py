@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..registry import EVERY_CONSTRAINT, Method
+from .limits import limit_entries
 
 if TYPE_CHECKING:
     from ...problems.k_center import KCenter
 
 
 def _vectors(problem: KCenter) -> int:
-    return 8 * 6 * problem.space.size + (48 << 20)
+    # Guards of the constraints, and what completes a selection that gets stuck.
+    guards = 8 * len(problem.constraints) + 24 if problem.is_limited else 0
+    return 8 * (6 + guards) * problem.space.size + (48 << 20)
 
 
 def _pooled(problem: KCenter) -> int:
@@ -26,7 +29,7 @@ def _pooled(problem: KCenter) -> int:
 def _sampled(problem: KCenter) -> int:
     # The sample's distances, at most, and HiGHS' process.
     entries = min(80_000_000, 4_000 * len(problem.free))
-    return _pooled(problem) + 12 * entries + (200 << 20)
+    return _pooled(problem) + 12 * entries + 64 * limit_entries(problem) + (200 << 20)
 
 
 def _only_norms(problem: KCenter) -> str | None:

@@ -224,7 +224,7 @@ def compile_for(limited: bool = False) -> None:
         Whether there are limits to keep.
     """
     if limited:
-        from ._within_kernel import compile_within
+        from ._within_kernels import compile_within
 
         compile_within()
     starts, members = np.array([0, 1, 2]), np.array([0, 1])

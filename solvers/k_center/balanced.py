@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...problems.base import Certificate
-from ...problems.errors import InfeasibleSelection
 from ...problems.distances import L1, Wasserstein
+from ...problems.errors import InfeasibleSelection
 from ...problems.k_center import KCenter
 from .._clock import Clock, OutOfTime
 from .._compiling import compiled

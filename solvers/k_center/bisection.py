@@ -356,15 +356,15 @@ class Bisection:
             return
         members = np.flatnonzero(cover.stands >= 0)
         row = cover.stands[members]
-        values: dict[str, Any] = {
+        proof: dict[str, Any] = {
             "rows": self.sample.rows[cover.needed[members]].tolist(),
             "weights": (weights[row] / cover.copies[row]).tolist(),
             "radius": self.low,
         }
         if prices is None:
-            values["groups"] = cover.groups[row].tolist()
+            proof["groups"] = cover.groups[row].tolist()
         else:
             stated = prices.values()
-            values["cover_prices"] = stated["prices"]
-            values["cover_budget_price"] = stated["budget_price"]
-        self.search.prove(bound, Certificate("weighted-rows", True, bound, values))
+            proof["cover_prices"] = stated["prices"]
+            proof["cover_budget_price"] = stated["budget_price"]
+        self.search.prove(bound, Certificate("weighted-rows", True, bound, proof))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -95,7 +95,7 @@ def start(search: Search[KCenter]) -> None:
         if METHODS["greedy"].refusal(problem) is None:
             solve_greedy(search)
         else:
-            solve_random(search)
+            solve_random(cast("Search[Any]", search))
     except OutOfTime:
         if search.best is None:
             with suppress(Stuck):

@@ -1,4 +1,4 @@
-"""Farthest-first picks that the constraints let in, and what completes them where they get stuck."""
+"""Farthest-first picks as the constraints let them in, completed where they get stuck."""
 
 from __future__ import annotations
 
@@ -102,30 +102,29 @@ class Guarded:
     def rows(self, *, in_time: bool = True) -> Ints:
         """Return included rows and picks, with what the constraints still ask for.
 
-        Farthest rows first, and where they do not fit the picks are completed by other rows.
+        Farthest rows first; where they do not fit, the picks are completed by others.
 
         Raises
         ------
         Stuck
-            If the clock has run out and the picks do not fit.
+            If the clock has run out and they do not fit.
         """
-        taken = [*self.problem.included.tolist(), *self.engine.added]
-        free = self.problem.free
-        order = free[np.argsort(-self.engine.known.upper[free], kind="stable")]
-        left = self.left
-        for row in order.tolist() if left > 0 else ():
+        picks = np.concatenate([self.problem.included, self.engine.added]).astype(np.int64)
+        far, free, left = self.engine.known.upper, self.problem.free, self.left
+        more: list[int] = []
+        for row in free[np.argsort(-far[free], kind="stable")].tolist() if left > 0 else ():
             if not self.growth.closed[row] and self.growth.allows(row, left):
                 self.growth.add(row)
-                taken.append(row)
+                more.append(row)
                 left -= 1
                 if not left:
                     break
-        rows = np.array(taken, dtype=np.int64)
+        rows = np.concatenate([picks, np.array(more, dtype=np.int64)])
         if not left and not self.growth.needs():
             return rows
         if not in_time:
             raise Stuck(rows)
-        return complete(self.search, rows)
+        return complete(self.search, picks, np.where(np.isfinite(far), far, 0.0))
 
     def _rank(self, rank: int) -> int:
         return min(rank, int(self.engine.is_open.sum()) - 1)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 A_SECOND = 150_000_000
 """Matrix entries that local search looks at in a second, about."""
+MOVES = 100
+"""Moves of one local search for each row and column, at most, by a rough forecast."""
 DROPPED = 1e-9
 """Entries up to this, in units of their row's largest, HiGHS takes for 0."""
 
@@ -86,9 +88,7 @@ class Limits:
             columns=np.arange(len(sizes)),
         )
 
-    def search(
-        self, cover: Cover, chosen: Ints, touches: int, seed: int, seconds: float
-    ) -> bool:
+    def search(self, cover: Cover, chosen: Ints, touches: int, seed: int, seconds: float) -> bool:
         """Look for columns that cover all rows but outliers and keep the limits: local search.
 
         Parameters
@@ -104,10 +104,16 @@ class Limits:
         seconds
             What is left of the clock.
         """
-        from ._within_kernel import search_within
+        from ._within_kernels import search_within
 
         columns = self.by_column
-        may_miss = self.problem.outliers
+        may_miss, count = self.problem.outliers, max(len(chosen), 1)
+        width = int(np.count_nonzero(np.diff(cover.column_starts)))
+        entries = len(cover.columns_of) + len(columns.data)
+        a_move = 2 * entries // count + count * (
+            1 + len(columns.data) // max(len(cover.columns), 1)
+        )
+        touches = min(touches, MOVES * (len(cover.rows) + width) * a_move)
         missed = search_within(
             cover.row_starts,
             cover.columns_of,
@@ -181,7 +187,7 @@ def _binding(rule: Constraint, problem: KCenter) -> tuple[Any, Floats, Ints]:
     return matrix[kept], left[kept], kept
 
 
-def entries(problem: KCenter) -> int:
+def limit_entries(problem: KCenter) -> int:
     """Return about how many entries the limits have, for forecasts of memory."""
     if not problem.is_limited:
         return 0

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from .covering import Cover
     from .limits import Limits
 
+SMALL = 50_000
+"""Entries of a linear program up to which HiGHS keeps the clock well enough in this process."""
+
 
 @dataclass(frozen=True, eq=False)
 class PricedRelaxation:
@@ -73,11 +76,10 @@ def relaxed_within(
         upper=np.concatenate([np.ones(n), np.full(m, np.inf)]),
         integer=np.zeros(n + m, dtype=bool),
     )
-    result = solve_model(model, time_limit=max(seconds, 1e-3))
-    search.note_peak(result.peak_bytes)
-    if result.status is not MipStatus.OPTIMAL or result.row_duals is None or result.values is None:
+    solved = _solve_lp(model, seconds, search)
+    if solved is None:
         return None
-    duals = result.row_duals
+    values, duals = solved
     weights = np.maximum(duals[:m], 0.0)
     prices = limits.prices(np.maximum(-duals[m : m + k], 0.0), -float(duals[-1]))
     covered = np.zeros(problem.dataset.size)
@@ -88,9 +90,50 @@ def relaxed_within(
         exceeds(problem, each, covered, prices),
         weights,
         prices,
-        result.values[:n],
-        float(result.objective or 0.0),
+        values[:n],
+        float(model.cost @ values),
     )
+
+
+def _solve_lp(
+    model: LinearModel, seconds: float, search: Search[KCenter]
+) -> tuple[Floats, Floats] | None:
+    """Return values and row duals of an LP; small ones are solved here, without a process."""
+    if model.matrix.nnz > SMALL:
+        result = solve_model(model, time_limit=max(seconds, 1e-3))
+        search.note_peak(result.peak_bytes)
+        if result.values is None or result.row_duals is None:
+            return None
+        return result.values, result.row_duals
+    import highspy
+
+    solver = highspy.Highs()
+    solver.silent()
+    solver.setOptionValue("time_limit", max(seconds, 1e-3))
+    solver.setOptionValue("threads", 1)
+    matrix, (rows, columns) = model.matrix, model.matrix.shape
+    solver.passModel(
+        columns,
+        rows,
+        matrix.nnz,
+        int(highspy.MatrixFormat.kColwise),
+        int(highspy.ObjSense.kMinimize),
+        0.0,
+        model.cost,
+        model.lower,
+        model.upper,
+        model.row_lower,
+        model.row_upper,
+        matrix.indptr[:-1].astype(np.int32),
+        matrix.indices.astype(np.int32),
+        matrix.data,
+        np.zeros(columns, dtype=np.int32),
+    )
+    solver.run()
+    if solver.getModelStatus() != highspy.HighsModelStatus.kOptimal:
+        return None
+    solution = solver.getSolution()
+    return np.array(solution.col_value), np.array(solution.row_dual)
 
 
 def search_within_limits(
@@ -126,15 +169,17 @@ def search_within_limits(
         rows = [hstack(pair) for pair in zip(rows, [missing, *empty], strict=True)]
         copies = np.concatenate([np.zeros(n), cover.copies.astype(np.float64)])
         rows.append(csr_array(copies[None]))
-    above = [np.full(m, np.inf), limits.relaxed, [count], np.full(len(barred), count - 1.0)]
-    lower = [np.ones(m), np.full(len(limits.limits), -np.inf), [count]]
-    lower.append(np.full(len(barred) + (1 if outliers else 0), -np.inf))
+    exactly, last = np.array([float(count)]), [float(outliers)] if outliers else []
+    bar = np.full(len(barred), count - 1.0)
+    upper = np.concatenate([np.full(m, np.inf), limits.relaxed, exactly, bar, last])
+    lower = np.full(len(upper), -np.inf)
+    lower[:m], lower[m + len(limits.limits)] = 1.0, count
     result = solve_model(
         LinearModel(
             cost=np.zeros(n + extra),
             matrix=vstack(rows, format="csr"),
-            row_lower=np.concatenate(lower),
-            row_upper=np.concatenate([*above, [float(outliers)] if outliers else []]),
+            row_lower=lower,
+            row_upper=upper,
             lower=np.zeros(n + extra),
             upper=np.ones(n + extra),
             integer=np.ones(n + extra, dtype=bool),

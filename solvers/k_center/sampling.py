@@ -27,8 +27,8 @@ def solve_k_means_pp(search: Search[KCenter]) -> None:
     over the selectable rows; the first one uniformly where no row is labeled or included, and all
     uniformly once every row lies on a center. Under cosine the points are those of length 1, so
     that rows are drawn in proportion to 1 - cos; given distances are squared. Distances are those
-    of one product in the space's working precision for each pick. Constraints close rows as they are
-    drawn, and where the draws leave no room for what is still asked for, other rows complete them.
+    of one product in the space's working precision for each pick. Constraints close rows as others
+    are drawn; where the draws leave no room for what is still asked for, other rows complete them.
     """
     problem = search.problem
     space, rng = problem.space, search.rng()
@@ -56,7 +56,7 @@ def solve_k_means_pp(search: Search[KCenter]) -> None:
         raise
     rows = np.concatenate([problem.included, np.array(picks, dtype=np.int64)])
     if len(picks) < problem.to_choose or growth.needs():
-        rows = complete(search, rows)
+        rows = complete(search, rows, np.where(np.isfinite(squares), squares, 0.0))
     _offer(search, rows, nearest)
 
 
