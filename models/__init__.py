@@ -7,18 +7,46 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .scoring import Scores, score
-    from .uncertainty import entropy, least_confidence, margin
+    from .dispersion import LabelDispersion
+    from .embeddings import badge, pooled, uwe
+    from .optical_flow import VideoFlow, compute_flow
+    from .scoring import Scores, load_scores, score
+    from .stochastic import bald, flip_disagreement, mc_dropout
+    from .trackers import offsets_within, track_flow, track_static
+    from .uncertainty import entropy, least_confidence, margin, second_best_ratio
 
-__all__ = ["Scores", "entropy", "least_confidence", "margin", "score"]
+__all__ = [
+    "LabelDispersion",
+    "Scores",
+    "VideoFlow",
+    "badge",
+    "bald",
+    "compute_flow",
+    "entropy",
+    "flip_disagreement",
+    "least_confidence",
+    "load_scores",
+    "margin",
+    "mc_dropout",
+    "offsets_within",
+    "pooled",
+    "score",
+    "second_best_ratio",
+    "track_flow",
+    "track_static",
+    "uwe",
+]
 
-_HOME = {
-    "Scores": "scoring",
-    "score": "scoring",
-    "entropy": "uncertainty",
-    "least_confidence": "uncertainty",
-    "margin": "uncertainty",
+_NAMES = {
+    "dispersion": ("LabelDispersion",),
+    "embeddings": ("badge", "pooled", "uwe"),
+    "optical_flow": ("VideoFlow", "compute_flow"),
+    "scoring": ("Scores", "load_scores", "score"),
+    "stochastic": ("bald", "flip_disagreement", "mc_dropout"),
+    "trackers": ("offsets_within", "track_flow", "track_static"),
+    "uncertainty": ("entropy", "least_confidence", "margin", "second_best_ratio"),
 }
+_HOME = {name: module for module, names in _NAMES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:

@@ -10,10 +10,11 @@ from .problem_files import read_problem
 from .solution_files import load_solution
 
 if TYPE_CHECKING:
+    from .error_estimate import ErrorEstimate
     from .selection import Selection, SelectionProblem
 
 
-def load(path: str | Path) -> SelectionProblem | Selection:
+def load(path: str | Path) -> SelectionProblem | Selection | ErrorEstimate:
     """Read a problem from a ``.toml`` file or a solution from a ``.json`` file.
 
     Raises

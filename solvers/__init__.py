@@ -4,5 +4,14 @@ from .class_balanced.exporting import export_model
 from .dispatch import methods, solve
 from .registry import MethodInfo
 from .search import Progress
+from .temporal_coherence.sweeping import TrustSweep, sweep_trust
 
-__all__ = ["MethodInfo", "Progress", "export_model", "methods", "solve"]
+__all__ = [
+    "MethodInfo",
+    "Progress",
+    "TrustSweep",
+    "export_model",
+    "methods",
+    "solve",
+    "sweep_trust",
+]

@@ -40,6 +40,14 @@ class Timeline:
         """The first place that each place excludes ``(n,)``, itself if none."""
         return np.searchsorted(self.last, np.arange(len(self.rows)))
 
+    def windows(self) -> tuple[Ints, Ints]:
+        """Return each largest window's number and rows, one pair for each member of a window."""
+        grows = self.last > np.concatenate([[-1], self.last[:-1]])
+        ends = np.flatnonzero(grows & (self.last > np.arange(len(self.last))))
+        sizes = self.last[ends] - ends + 1
+        offsets = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        return np.repeat(np.arange(len(ends)), sizes), self.rows[np.repeat(ends, sizes) + offsets]
+
     def kept(self, keep: Mask) -> Timeline:
         """Return the timeline of some of its rows, by a mask ``(n,)`` of places."""
         before = np.concatenate([[0], np.cumsum(keep)])
@@ -62,15 +70,37 @@ def make_timeline(
         Two rows i and j of a sequence exclude each other if
         ``position[j] - position[i] <= exclude_within``, the later less the earlier.
     """
-    order = rows[np.lexsort((rows, position[rows], sequence[rows]))]
+    order = _sorted(rows, sequence, position)
     codes, places = sequence[order], position[order]
     begins = np.flatnonzero(np.concatenate([[True], codes[1:] != codes[:-1]])[: len(order)])
     starts = np.concatenate([begins, [len(order)]])
-    low = np.arange(len(order))
-    high = np.repeat(starts[1:], np.diff(starts)) - 1
-    while (undecided := low < high).any():
-        middle = (low + high + 1) // 2
-        near = places[middle] - places <= exclude_within
-        low = np.where(undecided & near, middle, low)
-        high = np.where(undecided & ~near, middle - 1, high)
-    return Timeline(order, low, starts)
+    last = np.arange(len(order))
+    ends = np.repeat(starts[1:], np.diff(starts)) - 1
+    # Steps double until one leads too far, and then halve: most windows are short.
+    far = ends.copy()
+    at, step = np.flatnonzero(last < far), 1
+    while len(at):
+        ahead = np.minimum(last[at] + step, far[at])
+        near = places[ahead] - places[at] <= exclude_within
+        last[at[near]] = ahead[near]
+        far[at[~near]] = ahead[~near] - 1
+        at, step = at[near & (ahead < far[at])], 2 * step
+    at = np.flatnonzero(last < far)
+    while len(at):
+        middle = (last[at] + far[at] + 1) // 2
+        near = places[middle] - places[at] <= exclude_within
+        last[at[near]] = middle[near]
+        far[at[~near]] = middle[~near] - 1
+        at = at[last[at] < far[at]]
+    return Timeline(order, last, starts)
+
+
+def _sorted(rows: Ints, sequence: Ints, position: npt.NDArray[Any]) -> Ints:
+    """Return rows by sequence, position and row; data mostly come in this order."""
+    codes, places = sequence[rows], position[rows]
+    same = codes[1:] == codes[:-1]
+    tied = same & (places[1:] == places[:-1])
+    later = (codes[1:] > codes[:-1]) | (same & (places[1:] > places[:-1]))
+    if (later | (tied & (rows[1:] > rows[:-1]))).all():
+        return rows.copy()
+    return rows[np.lexsort((rows, places, codes))]

@@ -15,7 +15,9 @@ def _vectors(problem: BudgetedSelection) -> int:
 
 
 def _exact(problem: BudgetedSelection) -> int:
-    return 8 * 40 * problem.dataset.size + (150 << 20)
+    tree = {"include", "forbid", "group-limit", "spacing"}
+    crosses = any(rule.kind not in tree for rule in problem.constraints)
+    return 8 * (120 if crosses else 40) * problem.dataset.size + (150 << 20)
 
 
 METHODS = {

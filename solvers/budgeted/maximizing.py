@@ -114,13 +114,14 @@ def maximize(
         clock,
         gap=lambda value: max(abs_gap_tol, gap_tol * abs(value)),
         tell=tell,
+        rng=np.random.default_rng(seed) if shuffle else None,
     )
     complete = False
     try:
         if start is not None:
             pursuit.offer(start)
         if not len(structure.crossing.limits):
-            pursuit.at(np.empty(0), np.random.default_rng(seed) if shuffle else None)
+            pursuit.at(np.empty(0))
             return summed_up(pursuit, pursuit.rows is not None)
         if pursuit.rows is None and cannot_meet(pursuit):
             return Maximum(None, -np.inf, None, -np.inf, True, True)

@@ -164,8 +164,8 @@ class _Merging:
         child = np.repeat(np.arange(len(parent)), np.where(missing[parent] > 0, high - low, 0))
         if rng is not None:
             child = child[rng.permutation(len(child))]
-        elif len(nodes) == 0:
-            lowest = at.rows[at.starts[units]] if len(units) else units
+        else:
+            lowest = at.lowest[np.concatenate([nodes, len(at.parent) + units])]
             child = child[np.argsort(lowest[child], kind="stable")]
         child = child[np.argsort(parent[child], kind="stable")]
         begins = np.searchsorted(parent[child], np.arange(count))

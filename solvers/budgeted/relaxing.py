@@ -39,12 +39,15 @@ class Pursuit:
         Gap at which it may end, as a function of the answer's value.
     tell
         Called with every better answer or bound.
+    rng
+        Decides between equally good places; without it the earliest.
     rows, value
         The best answer so far.
     bound
         The best proven bound so far.
-    multipliers, merged
-        The prices of the crossing limits with the best bound, and the tree's best places at them.
+    root, multipliers, merged
+        The best bound that prices prove, those of the crossing limits, and the tree's best places
+        at them.
     """
 
     problem: SelectionProblem
@@ -53,6 +56,7 @@ class Pursuit:
     clock: Clock
     gap: Callable[[float], float] = lambda value: 0.0
     tell: Callable[[Pursuit], None] = lambda pursuit: None
+    rng: np.random.Generator | None = None
     rows: Ints | None = None
     value: float = -np.inf
     bound: float = np.inf
@@ -99,7 +103,7 @@ class Pursuit:
         """Return rows of the problem from places, the included ones too."""
         return np.concatenate([self.problem.included, self.structure.rows[places]])
 
-    def at(self, multipliers: Floats, rng: np.random.Generator | None = None) -> tuple[float, Any]:
+    def at(self, multipliers: Floats) -> tuple[float, Any]:
         r"""Evaluate the dual at some prices y: its value and its slope ``r - A z``.
 
         .. math:: g(y) = y^\top r
@@ -107,7 +111,7 @@ class Pursuit:
         """
         crossing = self.structure.crossing
         weights, slack = self.net(multipliers)
-        merged = merge(self.structure, weights, self.clock, rng)
+        merged = merge(self.structure, weights, self.clock, self.rng)
         given = crossing.limits * multipliers
         bound = fsum(
             [proven(self.structure, weights, slack, merged, self.clock), self.offset, *given]
@@ -191,7 +195,7 @@ def row_sizes(matrix: Any) -> Floats:
 def _one_price(pursuit: Pursuit, value: float, slope: float, until: float) -> None:
     """Minimize over one price: the dual is convex, and two tangents meet at the next price."""
     low = (0.0, value, slope)
-    step = float(_scale(pursuit)[0])
+    step = scale = float(_scale(pursuit)[0])
     high: tuple[float, float, float] | None = None
     for turn in range(ROUNDS):
         if pursuit.clock.elapsed() > until or pursuit.closed:
@@ -217,7 +221,7 @@ def _one_price(pursuit: Pursuit, value: float, slope: float, until: float) -> No
             high = here
             if here[2] == 0:
                 return
-        if not np.isfinite(price):
+        if price > 1e15 * scale:
             return
 
 

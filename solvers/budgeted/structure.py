@@ -66,8 +66,8 @@ class Structure:
         Limits on each node's count ``(G,)``, less the included rows.
     rule, upper_row, lower_row
         Which constraint each node comes from, and which of its linear rows are its limits ``(G,)``.
-    room
-        How many rows of each unit fit ``(U,)``.
+    lowest
+        The lowest row of each node ``(G,)``, then of each unit ``(U,)``.
     crossing
         The other limits.
     impossible
@@ -86,7 +86,7 @@ class Structure:
     rule: Ints
     upper_row: Ints
     lower_row: Ints
-    room: Ints
+    lowest: Ints
     crossing: Crossing
     impossible: bool
 
@@ -151,7 +151,7 @@ def _analyze(problem: SelectionProblem, clock: Clock) -> Structure:
         first=first,
         last=last,
         starts=starts,
-        room=room,
+        lowest=_lowest(tree, rows, starts),
         crossing=found_crossing,
         impossible=impossible,
         **tree,
@@ -281,6 +281,16 @@ def _fits(tree: dict[str, Any], room: Ints) -> bool:
             most[parent[node]] += most[node]
             least[parent[node]] += least[node]
     return True
+
+
+def _lowest(tree: dict[str, Any], rows: Ints, starts: Ints) -> Ints:
+    """Return the lowest row of each node and of each unit."""
+    units = np.minimum.reduceat(rows, starts[:-1]) if len(rows) else np.empty(0, dtype=np.int64)
+    nodes = np.full(len(tree["parent"]), np.iinfo(np.int64).max)
+    np.minimum.at(nodes, tree["leaf"], units)
+    for node in range(len(nodes) - 1, 0, -1):
+        nodes[tree["parent"][node]] = min(nodes[tree["parent"][node]], nodes[node])
+    return np.concatenate([nodes, units])
 
 
 def _crossing(problem: SelectionProblem, at: list[int], rows: Ints) -> Crossing:

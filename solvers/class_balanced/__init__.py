@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..registry import Method
+from ..registry import EVERY_CONSTRAINT, Method
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,6 +46,7 @@ METHODS = {
             name="exact",
             about="dual bound, annealed swaps, branch and bound (thesis eq. 4.8)",
             run="class_balanced.branching:solve_exact",
+            constraints=EVERY_CONSTRAINT,
             memory=_branching,
             proves=True,
             options={"node_limit": 20_000},
@@ -54,6 +55,7 @@ METHODS = {
             name="relaxed",
             about="dual bound and the relaxation, rounded",
             run="class_balanced.relaxation:solve_relaxed",
+            constraints=EVERY_CONSTRAINT,
             memory=_dual,
             proves=True,
         ),
@@ -61,6 +63,7 @@ METHODS = {
             name="greedy",
             about="one row at a time (thesis algorithm 2)",
             run="class_balanced.greedily:solve_greedy",
+            constraints=EVERY_CONSTRAINT,
             memory=_vectors(8),
             refuses=_only_norms,
         ),
@@ -68,18 +71,21 @@ METHODS = {
             name="pseudo-label",
             about="quotas by predicted class, most useful first",
             run="class_balanced.baselines:solve_pseudo_label",
+            constraints=EVERY_CONSTRAINT,
             memory=_vectors(6),
         ),
         Method(
             name="top",
             about="the most useful rows",
             run="class_balanced.baselines:solve_top",
+            constraints=EVERY_CONSTRAINT,
             memory=_vectors(3),
         ),
         Method(
             name="random",
             about="rows drawn uniformly",
             run="baselines:solve_random",
+            constraints=EVERY_CONSTRAINT,
             memory=_vectors(3),
             random=True,
         ),

@@ -65,7 +65,7 @@ def unit(problem: ClassBalanced) -> float:
     HiGHS' tolerances are absolute, some 1e-7: costs far below 1 would all count as 0, and at costs
     above 1e12 it gives up.
     """
-    largest = float(np.abs(problem.utility[problem.selectable]).max())
+    largest = float(np.abs(problem.utility[problem.selectable]).max(initial=0.0))
     _, exponent = frexp(max(largest, problem.balance * 1e-6) or 1.0)
     return 2.0 ** (exponent - 1)
 
@@ -106,7 +106,7 @@ def linear_model(
 
     rows = part.rows
     count = problem.budget - len(part.taken)
-    spread, prices, free, cut_rows = _distance_part(problem, cuts)
+    spread, prices, free, cut_rows = distance_part(problem, cuts)
     width = spread.shape[1]
     probs = sparse.csr_array(problem.probs.take(rows).T)
     target = problem.target - problem.probs.total(part.taken)
@@ -139,7 +139,7 @@ def linear_model(
     )
 
 
-def _distance_part(problem: ClassBalanced, cuts: tuple[Cut, ...]) -> tuple[Any, Floats, Any, Any]:
+def distance_part(problem: ClassBalanced, cuts: tuple[Cut, ...]) -> tuple[Any, Floats, Any, Any]:
     """Return B, the prices d, which y are free, and the cuts' coefficients."""
     from scipy import sparse
 
