@@ -12,8 +12,8 @@ from .._compiling import compiled
 from .covering import greedy_cover
 from .limits import make_limits
 from .refuting import narrow, relaxed_cover, search_by_mip
-from .refuting_within import relaxed_within, search_within_limits
 from .sample import Sample, center_distances
+from .within import branch_within, refute_within, search_locally
 
 if TYPE_CHECKING:
     from ...problems.arrays import Floats, Ints
@@ -57,8 +57,6 @@ CHEAP = 10_000_000
 """Values of rows to whose distances it may come then."""
 NEAR = 1e-4
 """Relative distance of the bound to a radius in doubt that leaves the rest to branch and bound."""
-ROUNDS = 8
-"""Linear programs with the limits' rows for one radius, at most."""
 STALLED = 3
 """Linear programs in a row that hardly come nearer to a refutation before it is given up."""
 NO_WEIGHTS = np.empty(0)
@@ -92,7 +90,7 @@ class Bisection:
         self.relaxed: dict[float, float] = {}
         """How many centers linear programs need at the radii they were solved for."""
         self.sample.add(np.setdiff1d(search.rows, self.problem.fixed)[: 4 * ADDED], self.best)
-        self._offer(np.setdiff1d(search.rows, self.problem.included), -1.0)
+        self.offer(np.setdiff1d(search.rows, self.problem.included), -1.0)
 
     @property
     def best(self) -> float:
@@ -118,15 +116,15 @@ class Bisection:
         The radius below the best comes first. Larger radii need fewer centers, so where it stays
         in doubt a smaller one follows, where linear interpolation expects b of them.
         """
-        above = float(np.nextafter(self.best, 0.0))
+        above, failed = self.best, False
         while True:
             self.search.stop_if_closed()
             radii = self.sample.radii(self.low, above)
-            if not len(radii) or (self.relaxed and radii[-1] - radii[0] <= NEAR * self.best):
+            if not len(radii) or (failed and radii[-1] - radii[0] <= NEAR * self.best):
                 return
-            radius = float(radii[self._crossing(radii)]) if self.relaxed else float(radii[-1])
+            radius = float(radii[self._crossing(radii) if failed else -1])
             if not self.refute(radius):
-                above = radius
+                above, failed = radius, True
 
     def top(self) -> float:
         """Return the largest radius in doubt, or the best radius if there is none."""
@@ -141,9 +139,7 @@ class Bisection:
         radii = self.sample.radii(self.low, self.best)
         if not len(radii):
             return None
-        if not self.relaxed:
-            return float(radii[-1])
-        known = sorted(self.relaxed.items())
+        known = sorted(self.relaxed.items()) or [(self.best, np.inf)]
         needed = np.interp(radii, [at for at, _ in known], [value for _, value in known])
         enough = np.flatnonzero(needed >= self.problem.to_choose - slack)
         return float(radii[enough[-1] if len(enough) else 0])
@@ -152,10 +148,10 @@ class Bisection:
         """Cover the sample by local search; grow it until that fails or all rows are covered."""
         while self.search.clock.elapsed() < deadline:
             self.search.clock.check()
-            chosen = self._local_search(self._cover(radius), radius, effort)
+            chosen = self._local_search(self.state(radius), radius, effort)
             if chosen is None:
                 return False
-            if self._offer(chosen, radius):
+            if self.offer(chosen, radius):
                 return True
         return False
 
@@ -163,7 +159,7 @@ class Bisection:
         """Refute a radius by linear programs: of the cover alone, then within the limits."""
         if self._refute_cover(radius):
             return True
-        return self._refute_within(radius)
+        return self.limits is not None and refute_within(self, self.limits, radius)
 
     def _refute_cover(self, radius: float) -> bool:
         """Refute a radius by linear programs, with rows that they lack added by turns."""
@@ -179,17 +175,17 @@ class Bisection:
                 return False
             self.relaxed[radius] = relaxed.needed
             if np.ceil(relaxed.needed - 1e-6) > self.problem.to_choose:
-                self._raise(radius, cover, relaxed.weights)
+                self.raise_low(radius, cover, relaxed.weights)
                 return True
             stalled = stalled + 1 if goal - relaxed.needed > 0.9 * (goal - nearest) else 0
             nearest = max(nearest, relaxed.needed)
-            if stalled == STALLED or not self._separate(cover, relaxed.values, radius):
+            if stalled == STALLED or not self.separate(cover, relaxed.values, radius):
                 return False
 
     def branch(self, radius: float, seconds: float) -> bool | None:
         """Settle a radius by branch and bound: True if covered, False if refuted, else None."""
         if self.limits is not None:
-            return self._branch_within(radius, seconds)
+            return branch_within(self, self.limits, radius, seconds)
         clock = self.search.clock
         deadline = clock.elapsed() + seconds
         while True:
@@ -204,64 +200,19 @@ class Bisection:
                 left = max(deadline - clock.elapsed(), 1e-3)
                 refuted, chosen = search_by_mip(cover, budget, outliers, left, self.search)
             if refuted:
-                self._raise(radius)
+                self.raise_low(radius)
                 return False
             if cover is None or chosen is None:
                 return None
-            if self._offer(self.problem.free[cover.columns[chosen]], radius):
+            if self.offer(self.problem.free[cover.columns[chosen]], radius):
                 return True
-
-    def _refute_within(self, radius: float) -> bool:
-        """Refute a radius by linear programs that hold the limits' rows as well."""
-        for _ in range(ROUNDS if self.limits is not None else 0):
-            assert self.limits is not None
-            self.search.clock.check()
-            cover, left = self._cover(radius), self.search.clock.remaining()
-            relaxed = relaxed_within(cover, self.limits, left, self.search)
-            if relaxed is None:
-                return False
-            if relaxed.refuted:
-                # What is missed goes on where the centers needed end: both fall with the radius.
-                beyond = relaxed.missed - self.problem.outliers
-                self.relaxed[radius] = self.problem.to_choose + max(beyond, 0.0)
-                self._raise(radius, cover, relaxed.weights, relaxed.prices)
-                return True
-            # What fails by rounding alone is not mended by further rows.
-            unproven = relaxed.missed > self.problem.outliers + 1e-6
-            if unproven or not self._separate(cover, relaxed.values, radius):
-                return False
-        return False
-
-    def _branch_within(self, radius: float, seconds: float) -> bool | None:
-        """Do what `branch` does, within the limits."""
-        clock = self.search.clock
-        barred: list[Ints] = []
-        deadline = clock.elapsed() + seconds
-        while self.limits is not None:
-            clock.check()
-            left = min(deadline - clock.elapsed(), clock.remaining())
-            if left <= 0:
-                break
-            cover = self._cover(radius)
-            refuted, chosen = search_within_limits(cover, self.limits, left, self.search, barred)
-            if refuted:
-                self._raise(radius)
-                return False
-            if chosen is None:
-                break
-            rows = self.problem.free[chosen]
-            if not self.limits.holds(rows):
-                barred.append(chosen)
-            elif self._offer(rows, radius):
-                return True
-        return None
 
     def _local_search(self, cover: Cover, radius: float, effort: Effort) -> Ints | None:
         """Return free rows that cover the sample, or None; from the best ones, then afresh."""
         from ._kernels import search_cover
 
         if self.limits is not None:
-            return self._search_within(cover, effort)
+            return search_locally(self, self.limits, cover, effort)
         if not len(cover.rows):
             return np.empty(0, dtype=np.int64)
         may_miss = self.problem.outliers
@@ -294,37 +245,20 @@ class Bisection:
                 return self.problem.free[cover.columns[chosen]]
         return None
 
-    def _search_within(self, cover: Cover, effort: Effort) -> Ints | None:
-        """Do what `_local_search` does, within the limits."""
-        limits, free, count = self.limits, self.problem.free, self.problem.to_choose
-        assert limits is not None
-        bare = np.diff(cover.row_starts) == 0
-        if cover.copies[bare].sum() > self.problem.outliers:
-            return None
-        chosen = np.searchsorted(free, self._own())
-        for turn in range(effort.searches):
-            self.search.clock.check()
-            if turn == (effort.searches + 1) // 2:
-                chosen = greedy_cover(cover, count)
-            seed, left = int(self.rng.integers(1 << 31)), self.search.clock.remaining()
-            if limits.search(cover, chosen, effort.touches, seed, left):
-                return free[chosen]
-        return None
-
-    def _cover(self, radius: float) -> Cover:
+    def state(self, radius: float) -> Cover:
         """State which free rows cover the sample, reduced as far as the constraints allow."""
         if self.limits is not None:
             return self.limits.cover(self.sample, radius)
         return self.sample.cover(radius)
 
-    def _own(self) -> Ints:
+    def own(self) -> Ints:
         """Return the best selection's rows without the included ones."""
         assert self.search.rows is not None
         return np.setdiff1d(self.search.rows, self.problem.included)
 
     def _near_best(self, cover: Cover, radius: float, count: int) -> Ints:
         """Return columns that cover most of what the best selection's rows cover."""
-        chosen = self._own()
+        chosen = self.own()
         rows = self.sample.rows[cover.rows]
         covers = self.problem.space.between(chosen, rows) <= radius
         columns = np.unique((covers @ cover.matrix).argmax(axis=1))[:count]
@@ -336,7 +270,7 @@ class Bisection:
         more = np.argsort(-gains, kind="stable")[: count - len(columns)]
         return np.concatenate([columns, more])
 
-    def _offer(self, chosen: Ints, radius: float) -> bool:
+    def offer(self, chosen: Ints, radius: float) -> bool:
         """Offer free rows; return whether they cover all rows, else add some that they do not."""
         problem = self.problem
         distances, nearest = center_distances(problem, chosen, radius)
@@ -377,9 +311,14 @@ class Bisection:
         budget, known = self.problem.to_choose, self.relaxed
         below = [at for at in known if at < radii[0]]
         above = [at for at in known if at > radii[-1]]
-        if not below or not above:
+        if not above:
             return len(radii) // 2
-        first, last = max(below), min(above)
+        last = min(above)
+        if not below:
+            # In the plane the number of centers falls with the square of the radius.
+            radius = 0.98 * last * min(known[last] / max(budget, 1), 1.0) ** 0.5
+            return max(int(np.searchsorted(radii, radius, side="right")) - 1, 0)
+        first = max(below)
         share = (known[first] - budget) / max(known[first] - known[last], 1e-9)
         radius = first + min(max(share, 0.1), 0.9) * (last - first)
         return int(np.clip(np.searchsorted(radii, radius), 0, len(radii) - 1))
@@ -389,7 +328,7 @@ class Bisection:
         cheap = CHEAP // (len(self.problem.free) * self.problem.space.width + 1)
         return max(ADDED, min(int(GROWTH * len(self.sample.rows)), cheap))
 
-    def _separate(self, cover: Cover, values: Floats, radius: float) -> bool:
+    def separate(self, cover: Cover, values: Floats, radius: float) -> bool:
         """Add rows whose relaxed centers sum to less than one; return whether there were any."""
         problem = self.problem
         used = np.flatnonzero(values > 1e-9)
@@ -411,10 +350,10 @@ class Bisection:
         bare = np.diff(cover.row_starts) == 0
         if cover.copies[bare].sum() <= self.problem.outliers:
             return False
-        self._raise(radius, cover, bare.astype(np.float64) * cover.copies)
+        self.raise_low(radius, cover, bare.astype(np.float64) * cover.copies)
         return True
 
-    def _raise(
+    def raise_low(
         self,
         radius: float,
         cover: Cover | None = None,

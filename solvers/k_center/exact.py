@@ -5,8 +5,6 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
-
 from ...problems.errors import Stuck
 from .._clock import OutOfTime
 from ..baselines import solve_random
@@ -19,6 +17,7 @@ from .greedily import solve_greedy
 if TYPE_CHECKING:
     from ...problems.k_center import KCenter
     from ..search import Search
+    from .bisection import Effort
 
 SHARE = 0.1
 """Of the time that is left one branch and bound may take."""

@@ -25,7 +25,7 @@ from labelcut import (
     solve,
 )
 from labelcut.problems.base import Status
-from labelcut.solvers.k_center import bisection, exact
+from labelcut.solvers.k_center import bisection, exact, within
 from labelcut.studies.coreset_frontier import coreset_frontier
 
 STRICT = {"gap_tol": 0, "abs_gap_tol": 0}
@@ -186,19 +186,29 @@ def test_exact_is_the_optimum_on_many_more(answer_file, seed):
 
 
 WITHOUT = {
-    "linear programs": ["_refute_cover", "_refute_within"],
-    "linear programs and local search": ["_refute_cover", "_refute_within", "_search_within"],
+    "linear programs": ["refute"],
+    "linear programs and local search": ["refute", "_local_search"],
     "the cover's own linear programs": ["_refute_cover"],
-    "local search": ["_search_within"],
+    "local search": ["_local_search"],
 }
 
 
-@pytest.mark.parametrize("parts", WITHOUT.values(), ids=WITHOUT)
-def test_each_part_is_right_without_the_others(parts, answer_file, monkeypatch):
+@pytest.fixture
+def without(monkeypatch):
+    """Return a function that lets parts of the search find nothing."""
+
+    def give_up(parts):
+        for part in WITHOUT[parts]:
+            found = None if part == "_local_search" else False
+            monkeypatch.setattr(bisection.Bisection, part, lambda *_, found=found: found)
+
+    return give_up
+
+
+@pytest.mark.parametrize("parts", WITHOUT)
+def test_each_part_is_right_without_the_others(parts, answer_file, without):
     """A cover missed or a false refutation would hide behind parts that are right."""
-    for part in parts:
-        gives_up = None if part == "_search_within" else False
-        monkeypatch.setattr(bisection.Bisection, part, lambda *_, found=gives_up: found)
+    without(parts)
     for seed in range(6):
         require_optimal(seed, answer_file)
 
@@ -243,19 +253,17 @@ def test_balanced_coresets_are_optimal_within_constraints(seed):
             check(problem, answer)
 
 
-def test_a_limit_broken_by_less_than_a_tolerance_is_kept(monkeypatch):
+def test_a_limit_broken_by_less_than_a_tolerance_is_kept(without, monkeypatch):
     """HiGHS would name a cover again and again that is no answer, or the optimum be missed."""
     points = np.array([[0.0], [1.0], [2.0], [10.0], [11.0], [12.0]])
     half = 0.5 + 0.65e-9
     costs = [0.2, half, 0.2, 0.2, half, 0.2]
     problem = KCenter(points, 2, constraints=[Cost(costs, 1.0)])
-    for part in WITHOUT["linear programs and local search"]:
-        gives_up = None if part == "_search_within" else False
-        monkeypatch.setattr(bisection.Bisection, part, lambda *_, found=gives_up: found)
+    without("linear programs and local search")
     asked = []
-    ask = bisection.search_within_limits
+    ask = within.search_within_limits
     monkeypatch.setattr(
-        bisection,
+        within,
         "search_within_limits",
         lambda *arguments: asked.append(len(arguments[-1])) or ask(*arguments),
     )
@@ -377,9 +385,9 @@ def test_limits_that_never_bind_change_no_pick(outliers):
     points = rng.normal(size=(3_000, 8)).astype(np.float32)
     rules = [Cost(np.ones(3_000), 1e6), GroupLimit(np.arange(3_000) // 10, at_most=10)]
     plain = solve(KCenter(points, 40, outliers=outliers), "greedy")
-    within = solve(KCenter(points, 40, outliers=outliers, constraints=rules), "greedy")
-    assert within.order.tolist() == plain.order.tolist()
-    assert within.bound == plain.bound
+    limited = solve(KCenter(points, 40, outliers=outliers, constraints=rules), "greedy")
+    assert limited.order.tolist() == plain.order.tolist()
+    assert limited.bound == plain.bound
 
 
 def dash_cam(size=3_000, dimension=16):
