@@ -7,9 +7,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .detections import detection_embeddings, frame_scores
     from .dispersion import LabelDispersion
     from .embeddings import badge, pooled, uwe
+    from .histograms import class_histogram, divergence_histograms
     from .optical_flow import VideoFlow, compute_flow
+    from .region_scoring import Regions, score_regions
+    from .regions import MapStats
     from .scoring import Scores, load_scores, score
     from .siamese import track_siamese
     from .stochastic import bald, flip_disagreement, mc_dropout
@@ -18,13 +22,19 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LabelDispersion",
+    "MapStats",
+    "Regions",
     "Scores",
     "VideoFlow",
     "badge",
     "bald",
+    "class_histogram",
     "compute_flow",
+    "detection_embeddings",
+    "divergence_histograms",
     "entropy",
     "flip_disagreement",
+    "frame_scores",
     "least_confidence",
     "load_scores",
     "margin",
@@ -32,6 +42,7 @@ __all__ = [
     "offsets_within",
     "pooled",
     "score",
+    "score_regions",
     "second_best_ratio",
     "track_flow",
     "track_siamese",
@@ -40,8 +51,12 @@ __all__ = [
 ]
 
 _NAMES = {
+    "detections": ("detection_embeddings", "frame_scores"),
     "dispersion": ("LabelDispersion",),
     "embeddings": ("badge", "pooled", "uwe"),
+    "histograms": ("class_histogram", "divergence_histograms"),
+    "region_scoring": ("Regions", "score_regions"),
+    "regions": ("MapStats",),
     "optical_flow": ("VideoFlow", "compute_flow"),
     "scoring": ("Scores", "load_scores", "score"),
     "siamese": ("track_siamese",),

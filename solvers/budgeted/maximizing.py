@@ -149,13 +149,10 @@ def prices_of(pursuit: Pursuit) -> Prices | None:
         return None
     own = own_prices(structure, pursuit.merged.price)
     limits: list[Floats] = []
-    for at, rule in enumerate(problem.constraints):
+    for at, count in enumerate(structure.stated):
         nodes = np.flatnonzero(structure.rule == at)
         crossing = np.flatnonzero(structure.crossing.rule == at)
-        if not len(nodes) and not len(crossing):
-            limits.append(np.empty(0))
-            continue
-        y = np.zeros(len(rule.linear(problem.dataset).limits))
+        y = np.zeros(count)
         for sign, row in ((1.0, structure.upper_row), (-1.0, structure.lower_row)):
             priced = nodes[(sign * own[nodes] > 0) & (row[nodes] >= 0)]
             y[row[priced]] = sign * own[priced]

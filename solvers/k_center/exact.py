@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
-
+from ...problems.errors import Stuck
 from .._clock import OutOfTime
+from ..baselines import solve_random
 from ..class_balanced.branching import solve_exact as solve_class_balance
 from . import METHODS
 from .balanced import solve_balanced
@@ -16,6 +17,7 @@ from .greedily import solve_greedy
 if TYPE_CHECKING:
     from ...problems.k_center import KCenter
     from ..search import Search
+    from .bisection import Effort
 
 SHARE = 0.1
 """Of the time that is left one branch and bound may take."""
@@ -93,10 +95,11 @@ def start(search: Search[KCenter]) -> None:
         if METHODS["greedy"].refusal(problem) is None:
             solve_greedy(search)
         else:
-            search.offer(problem.random_rows(search.rng()))
+            solve_random(cast("Search[Any]", search))
     except OutOfTime:
         if search.best is None:
-            search.offer(problem.random_rows(search.rng()))
+            with suppress(Stuck):
+                search.offer(problem.random_rows(search.rng()))
         raise
     search.info.pop("curve", None)  # it is of greedy's picks, not of what follows
     search.stop_if_closed()
