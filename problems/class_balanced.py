@@ -13,8 +13,9 @@ from .distances import Distance, Wasserstein, as_distance
 from .errors import Stuck, UnsupportedProblem
 from .fingerprint import hash_array
 from .growing import most_useful
-from .lagrangian import lagrangian_bound
+from .lagrangian import lagrangian_bound, priced_bound
 from .layouts import BALANCE_ARRAYS, BALANCE_PARAMETERS, Layout
+from .pricing import Prices, read_prices
 from .probabilities import Probabilities, as_probabilities
 from .selection import SelectionProblem
 from .targets import as_balance, as_counts, as_target, scaled_target
@@ -178,8 +179,13 @@ class ClassBalanced(SelectionProblem):
             self.metric.unreachable(mass, self.n_classes) if abs(mass) > 1e-9 * self.budget else 0.0
         )
 
-    def lower_bound(self, multipliers: Floats) -> float:
-        """Return the bound that multipliers ``(C,)`` prove; see `lagrangian_bound`."""
+    def lower_bound(self, multipliers: Floats, prices: Prices | None = None) -> float:
+        """Return the bound that multipliers ``(C,)`` prove, with prices of the constraints or none.
+
+        See `lagrangian_bound` and `priced_bound`.
+        """
+        if prices is not None:
+            return priced_bound(self, multipliers, prices)
         return lagrangian_bound(
             self.probs,
             self.utility,
@@ -193,12 +199,12 @@ class ClassBalanced(SelectionProblem):
         )
 
     def prove(self, certificate: Certificate) -> float | None:
-        """Return the bound that a certificate's multipliers prove by themselves."""
+        """Return the bound that a certificate's multipliers and prices prove by themselves."""
         values = certificate.values.get("multipliers")
         if values is None:
             return None
         multipliers = as_vector(values, "certificate multipliers", self.n_classes)
-        return self.lower_bound(multipliers)
+        return self.lower_bound(multipliers, read_prices(certificate.values, self))
 
     def baseline(self) -> float | None:
         """Return the objective of the included rows and the most useful others."""
@@ -234,11 +240,14 @@ class ClassBalanced(SelectionProblem):
 
         return class_balanced_model(self)
 
-    def notes(self) -> Mapping[str, str]:
-        """Return that Ω was scaled to the budget, where it was."""
+    def notes(self) -> Mapping[str, Any]:
+        """Return that Ω was scaled to the budget, and how P was corrected, where they were."""
+        origin = self.probs.origin
+        notes = {} if origin is None else {"correct": origin.outcome.record()}
         if self.ground_cost is None or isclose(self.wanted, self.budget, rel_tol=1e-9):
-            return {}
-        return {"target": f"scaled from a sum of {self.wanted:.6g} to the budget {self.budget}"}
+            return notes
+        scaled = f"scaled from a sum of {self.wanted:.6g} to the budget {self.budget}"
+        return {**notes, "target": scaled}
 
     def parameters(self) -> Mapping[str, Any]:
         """Return the problem's own numbers and strings by their names in problem files."""
@@ -246,7 +255,7 @@ class ClassBalanced(SelectionProblem):
 
     def arrays(self) -> Mapping[str, Any]:
         """Return the problem's own arrays by their names in problem files."""
-        arrays = {"probs": self.probs.matrix, "utility": self.utility, "target": self.target}
+        arrays = {"probs": self.probs.stated, "utility": self.utility, "target": self.target}
         return arrays if self.ground_cost is None else {**arrays, "ground_cost": self.ground_cost}
 
     def hashes(self) -> list[bytes]:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from math import fsum
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .pricing import utility_bound
+
 if TYPE_CHECKING:
     from .arrays import Floats, Ints
+    from .class_balanced import ClassBalanced
     from .distances import Distance
+    from .pricing import Prices
     from .probabilities import Probabilities
 
 EPS = float(np.finfo(np.float64).eps)
@@ -59,8 +64,6 @@ def lagrangian_bound(
     float
         L(μ) less its rounding error.
     """
-    from math import fsum
-
     largest = float(np.abs(multipliers).max(initial=0.0))
     if not np.isfinite(largest):
         return -np.inf
@@ -78,3 +81,46 @@ def lagrangian_bound(
     terms = len(target) + 4
     slack = terms * EPS * (budget * size + (largest + balance) * mass + lost) + EPS * abs(value)
     return value - slack
+
+
+def priced_bound(problem: ClassBalanced, multipliers: Floats, prices: Prices) -> float:
+    r"""Prove a lower bound on thesis eq. 4.8 under all constraints from multipliers and prices.
+
+    The Lagrangian of `lagrangian_bound`, its minimum over all selections that satisfy the
+    constraints,
+
+    .. math:: L(\mu) = \mu^\top \Omega - \text{conj}(\mu)
+        - \max_{z} \sum_i (u_i + \mu^\top p_i)\, z_i,
+
+    and the inner maximum bounded by prices of the constraints (see `utility_bound`). The largest
+    such value is that of the LP relaxation, or better where spacing is not alone.
+
+    Parameters
+    ----------
+    problem
+        The problem.
+    multipliers
+        μ ``(C,)``, finite.
+    prices
+        Of budget and constraints, any.
+
+    Returns
+    -------
+    float
+        The bound less its rounding error.
+    """
+    target, mass = problem.target, float(problem.target.sum()) + problem.budget
+    largest = float(np.abs(multipliers).max(initial=0.0))
+    if not np.isfinite(largest):
+        return -np.inf
+    metric, balance = problem.metric, problem.balance
+    lost = metric.conjugate(multipliers, balance) + metric.excess(multipliers, balance) * mass
+    if not np.isfinite(lost):
+        return -np.inf
+    worth = problem.utility + problem.probs.dot(multipliers)
+    most = utility_bound(problem, worth, prices)
+    value = fsum([*(multipliers * target), -most, -lost])
+    size = float(np.abs(problem.utility[problem.candidates]).max()) + largest * 1.01
+    terms = len(target) + 4
+    slack = terms * EPS * (problem.budget * size + (largest + balance) * mass + lost)
+    return value - slack - 4 * EPS * abs(value)

@@ -13,9 +13,10 @@ from ..solvers import methods
 from .metrics import predicted_l1, true_l1
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from ..problems.arrays import Floats, Ints
+    from ..problems.calibration import Reliability
     from ..problems.class_balanced import ClassBalanced
     from ..problems.selection import Selection, SelectionProblem
     from .comparing import Comparison
@@ -70,6 +71,26 @@ def comparison_table(comparison: Comparison, name: str) -> Table:
         label = f"{row['method']} x{row['seeds']}" if row["seeds"] > 1 else row["method"]
         numbers = ["-" if row[key] is None else text(row[key]) for key, text in columns.values()]
         table.add_row(label, *numbers, row["status"])
+    return table
+
+
+def programs_table(comparison: Comparison) -> Table | None:
+    """Return predicted and true balance of the paper's program and the corrected one, or None."""
+    rows = comparison.programs()
+    if not rows:
+        return None
+    table = Table(box=None, pad_edge=False)
+    table.add_column("program")
+    for column in ("L1 predicted", "L1 true", "utility"):
+        table.add_column(column, justify="right")
+    for row in rows:
+        values = [row["l1_predicted"], row["l1_true"], row["utility"]]
+        texts = ["{:.3f}", "{:.3f}", "{:.5g}"]
+        numbers = [
+            "-" if value is None else text.format(value)
+            for value, text in zip(values, texts, strict=True)
+        ]
+        table.add_row(f"{row['method'] or comparison.runs[0].method}, {row['program']}", *numbers)
     return table
 
 
@@ -140,6 +161,23 @@ def _add_balance(table: Table, problem: ClassBalanced) -> None:
         else ""
     )
     table.add_row("target Ω", f"sums to {problem.target.sum():.6g}{unreachable}")
+    if problem.probs.origin is not None:
+        outcome = problem.probs.origin.outcome
+        table.add_row("corrected", outcome.summary())
+        for note in outcome.notes:
+            table.add_row("", note)
+
+
+def reliability_table(curves: Mapping[str, Reliability]) -> Table:
+    """Return expected calibration errors, one row a curve."""
+    table = Table(box=None, pad_edge=False)
+    for column in ("calibration", "ECE", "confidence", "accuracy", "rows"):
+        table.add_column(column, justify="left" if column == "calibration" else "right")
+    for name, curve in curves.items():
+        share = curve.counts / curve.counts.sum()
+        means = (curve.error, share @ curve.confidence, share @ curve.accuracy)
+        table.add_row(name, *(f"{mean:.3f}" for mean in means), f"{curve.counts.sum():,}")
+    return table
 
 
 def methods_table(problem: SelectionProblem) -> Table:

@@ -10,8 +10,7 @@ import numpy as np
 from ..problems.class_balanced import require_class_balanced
 from ..problems.errors import InvalidInput
 from ..solvers._clock import Clock
-from ..solvers.class_balanced.dual import solve_dual
-from ..solvers.class_balanced.tracing import trace
+from ..solvers.class_balanced.tracing import relaxed_imbalance, trace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -106,7 +105,7 @@ class Frontier:
 
     def _relaxed_imbalance(self, balance: float) -> float:
         problem = replace(self.problem, balance=balance)
-        return problem.metric.value(solve_dual(problem, Clock()).shortfall)
+        return relaxed_imbalance(problem)
 
 
 def frontier(
@@ -181,7 +180,7 @@ def frontier(
                 imbalance=imbalance,
                 objective=search.best.objective,
                 bound=search.bound,
-                relaxed_imbalance=problem.metric.value(traced.dual.shortfall),
+                relaxed_imbalance=traced.relaxed_imbalance,
                 utility_bound=min(
                     balance * imbalance - bound for balance, bound in bounds if bound is not None
                 ),

@@ -92,6 +92,22 @@ def test_digits_predicts_well_and_says_what_comes_next(digits):
     assert float(printed.split("right on ")[1].split("%")[0]) > 80
 
 
+def test_digits_corrects_what_it_predicts(digits):
+    """The example would balance predictions and call that balance."""
+    from labelcut import l1_score, solve
+    from labelcut.problems import read_problem, uncorrected
+
+    read = read_problem(digits[0] / "digits.toml")
+    record = read.problem.notes()["correct"]
+    assert record["applied"]
+    assert record["identified"]
+    scores = [
+        l1_score(read.truth[solve(problem, "relaxed").indices], 10)
+        for problem in (uncorrected(read.problem), read.problem)
+    ]
+    assert scores[1] < scores[0] - 0.1
+
+
 @pytest.mark.parametrize("name", ["digits", "coreset"])
 def test_examples_keep_their_files_out_of_git(name, request):
     """Running an example in a checkout would leave files to commit."""
@@ -122,3 +138,29 @@ def test_coreset_is_compared_and_drawn(coreset, tmp_path):
     assert all(row["status"] in ("optimal", "feasible") for row in rows)
     assert min(row["radius"] for row in rows) == min(row["objective"] for row in rows) > 0
     assert (tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_video_is_solved_from_pictures_and_drawn(tmp_path):
+    """The road from pictures over flow and cut to frames on a sheet would be broken."""
+    pytest.importorskip("cv2")
+    script = [sys.executable, "-W", "error", EXAMPLES / "video" / "make.py", "--out", "problem"]
+    small = ["--drives", "1", "--seconds", "2"]
+    made = subprocess.run(
+        [*script, *small], cwd=tmp_path, check=True, capture_output=True, text=True
+    )
+    folder = tmp_path / "problem"
+    assert (folder / ".gitignore").read_text() == "*\n"
+    assert "labelcut solve problem/video.toml --draw problem/pictures" in made.stdout
+    command = [sys.executable, "-P", "-m", "labelcut"]
+    solve = [*command, "solve", folder / "video.toml", "--draw", folder / "pictures", "--json"]
+    run = subprocess.run(solve, check=True, capture_output=True, text=True)
+    found = json.loads(run.stdout)["video"]
+    assert found["estimate"]["status"] == "optimal"
+    assert len(found["frames"]["indices"]) == 2
+    assert (folder / "pictures" / "contact-sheet.png").read_bytes().startswith(b"\x89PNG")
+    compare = [*command, "compare", folder / "video.toml", "--json"]
+    run = subprocess.run(compare, check=True, capture_output=True, text=True)
+    exact = json.loads(run.stdout)["comparison"]["methods"][0]
+    # Chance would be right in about a fifth of its false positives.
+    assert exact["fp_precision"] > 0.6
+    assert exact["fn_precision"] > 0.4

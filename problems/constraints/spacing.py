@@ -118,15 +118,10 @@ class Spacing(Constraint):
 
     def linear(self, dataset: Dataset) -> LinearRows:
         """Return ``z(window) <= 1`` for each largest window, ``z_i <= 0`` near labeled rows."""
-        line = self.timeline
-        grows = line.last > np.concatenate([[-1], line.last[:-1]])
-        ends = np.flatnonzero(grows & (line.last > np.arange(len(line.last))))
-        sizes = line.last[ends] - ends + 1
-        offsets = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-        members = line.rows[np.repeat(ends, sizes) + offsets]
-        rows = np.repeat(np.arange(len(ends)), sizes)
-        near = np.arange(len(self.near_labeled)) + len(ends)
-        limits = np.concatenate([np.ones(len(ends)), np.zeros(len(near))])
+        rows, members = self.timeline.windows()
+        count = int(rows.max(initial=-1)) + 1
+        near = np.arange(len(self.near_labeled)) + count
+        limits = np.concatenate([np.ones(count), np.zeros(len(near))])
         return sparse_rows(
             np.concatenate([rows, near]),
             np.concatenate([members, self.near_labeled]),
@@ -206,12 +201,12 @@ def _positions(values: Any, what: str, dataset: Dataset) -> npt.NDArray[Any]:
         raise InvalidInput(
             f"{what}: must have {dataset.size} values; got shape {array.shape}; pass one a row"
         )
-    position = np.array(array, dtype=np.float64 if array.dtype.kind == "f" else np.int64)
     used = _used(dataset)
-    wrong = used[~(np.abs(position[used]) < LARGEST)]
+    # Compared before the conversion, in which large unsigned numbers would become negative.
+    wrong = used[~((array[used] > -LARGEST) & (array[used] < LARGEST))]
     if len(wrong):
         raise InvalidInput(
             f"{what}: must be finite on candidates and labeled rows; {dataset.name(int(wrong[0]))} "
-            f"holds {position[wrong[0]]}; mend it, or leave the row out of both"
+            f"holds {array[wrong[0]]}; mend it, or leave the row out of both"
         )
-    return position
+    return np.array(array, dtype=np.float64 if array.dtype.kind == "f" else np.int64)

@@ -40,6 +40,14 @@ class Timeline:
         """The first place that each place excludes ``(n,)``, itself if none."""
         return np.searchsorted(self.last, np.arange(len(self.rows)))
 
+    def windows(self) -> tuple[Ints, Ints]:
+        """Return each largest window's number and rows, one pair for each member of a window."""
+        grows = self.last > np.concatenate([[-1], self.last[:-1]])
+        ends = np.flatnonzero(grows & (self.last > np.arange(len(self.last))))
+        sizes = self.last[ends] - ends + 1
+        offsets = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        return np.repeat(np.arange(len(ends)), sizes), self.rows[np.repeat(ends, sizes) + offsets]
+
     def kept(self, keep: Mask) -> Timeline:
         """Return the timeline of some of its rows, by a mask ``(n,)`` of places."""
         before = np.concatenate([[0], np.cumsum(keep)])

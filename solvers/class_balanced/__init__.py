@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..registry import Method
+from ..registry import EVERY_CONSTRAINT, Method
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,10 +23,20 @@ def _vectors(count: int) -> Callable[[ClassBalanced], int]:
 
 
 def _dual(problem: ClassBalanced) -> int:
+    if problem.is_limited:
+        return _sifting(problem)
     # Newton's method holds small pools whole and the rows near the threshold twice.
     size = len(problem.selectable) * problem.n_classes
     near = min(len(problem.selectable), 100_000) * problem.n_classes
     return _vectors(16)(problem) + 16 * near + 8 * min(size, 8_000_000)
+
+
+def _sifting(problem: ClassBalanced) -> int:
+    # Measured: 140 to 400 bytes a probability of the relaxation's rows, the more the fewer classes,
+    # and each constraint's linear rows over all of the dataset.
+    inside = min(len(problem.selectable), 5 * problem.budget + 4_000)
+    rules = 100 * problem.dataset.size * len(problem.constraints)
+    return _vectors(16)(problem) + rules + (3_000 + 140 * problem.n_classes) * inside
 
 
 def _branching(problem: ClassBalanced) -> int:
@@ -46,6 +56,7 @@ METHODS = {
             name="exact",
             about="dual bound, annealed swaps, branch and bound (thesis eq. 4.8)",
             run="class_balanced.branching:solve_exact",
+            constraints=EVERY_CONSTRAINT,
             memory=_branching,
             proves=True,
             options={"node_limit": 20_000},
@@ -54,6 +65,7 @@ METHODS = {
             name="relaxed",
             about="dual bound and the relaxation, rounded",
             run="class_balanced.relaxation:solve_relaxed",
+            constraints=EVERY_CONSTRAINT,
             memory=_dual,
             proves=True,
         ),
@@ -61,6 +73,7 @@ METHODS = {
             name="greedy",
             about="one row at a time (thesis algorithm 2)",
             run="class_balanced.greedily:solve_greedy",
+            constraints=EVERY_CONSTRAINT,
             memory=_vectors(8),
             refuses=_only_norms,
         ),
@@ -68,18 +81,21 @@ METHODS = {
             name="pseudo-label",
             about="quotas by predicted class, most useful first",
             run="class_balanced.baselines:solve_pseudo_label",
+            constraints=EVERY_CONSTRAINT,
             memory=_vectors(6),
         ),
         Method(
             name="top",
             about="the most useful rows",
             run="class_balanced.baselines:solve_top",
+            constraints=EVERY_CONSTRAINT,
             memory=_vectors(3),
         ),
         Method(
             name="random",
             about="rows drawn uniformly",
             run="baselines:solve_random",
+            constraints=EVERY_CONSTRAINT,
             memory=_vectors(3),
             random=True,
         ),

@@ -227,8 +227,16 @@ anneal = to_compile(_anneal, fastmath=FASTMATH)
 anneal_transport = to_compile(_anneal_transport, fastmath=FASTMATH)
 
 
-def compile_for(transported: bool) -> None:
-    """Compile the loop for a kind of distance, or load it from the disk, by a tiny run."""
+def compile_for(transported: bool, limited: bool = False) -> None:
+    """Compile the loop for a kind of distance, or load it from the disk, by a tiny run.
+
+    Those of limited problems serve every distance.
+    """
+    if limited:
+        from ._swaps import compile_all
+
+        compile_all()
+        return
     probs, costs, shortfall = np.eye(2), np.zeros(2), np.zeros(2)
     chosen, others = np.zeros(1, np.int64), np.ones(1, np.int64)
     if transported:

@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..completing import complete, offer_or_complete
+from .starting import offer_top
+
 if TYPE_CHECKING:
     from ...problems.arrays import Floats, Ints
     from ...problems.class_balanced import ClassBalanced
@@ -14,15 +17,16 @@ if TYPE_CHECKING:
 
 def solve_top(search: Search[ClassBalanced]) -> None:
     """Take the most useful rows: eq. 4.8 with λ = 0, ties to the lowest row."""
-    search.offer(search.problem.top_rows(), ordered=True)
+    offer_top(search, ordered=True)
 
 
 def solve_pseudo_label(search: Search[ClassBalanced]) -> None:
     """Take Ω's quota from each predicted class, most useful first.
 
     The paper's "Entropy L1 pseudo label": each row counts wholly for its most probable class. Ω is
-    scaled to the budget and rounded to whole rows; where a class has too few rows, the most useful
-    rows of the others fill up (``info["filled"]`` says how many).
+    scaled to the budget and rounded to whole rows; where a class has too few rows that the
+    constraints let in, the most useful rows of the others fill up (``info["filled"]`` says how
+    many).
     """
     problem = search.problem
     classes = problem.probs.argmax()
@@ -30,6 +34,9 @@ def solve_pseudo_label(search: Search[ClassBalanced]) -> None:
     np.subtract.at(left, classes[problem.included], 1)
     rest = problem.free
     useful = rest[np.argsort(-problem.utility[rest], kind="stable")]
+    if problem.is_limited:
+        offer_or_complete(search, _grow_by_class(search, useful, classes, left), ordered=True)
+        return
     within = np.concatenate(
         [[], *(useful[classes[useful] == k][: max(n, 0)] for k, n in enumerate(left))]
     ).astype(np.int64)
@@ -38,6 +45,28 @@ def solve_pseudo_label(search: Search[ClassBalanced]) -> None:
     others = useful[~np.isin(useful, within)][: more - len(within)]
     search.info["filled"] = len(others)
     search.offer(np.concatenate([problem.included, within, others]), ordered=True)
+
+
+def _grow_by_class(
+    search: Search[ClassBalanced], useful: Ints, classes: Ints, quotas: Ints
+) -> Ints:
+    """Return the included rows and others in order of utility, as quotas and constraints let in."""
+    problem = search.problem
+    growth, taken, left = problem.grow(), problem.included.tolist(), problem.to_choose
+    search.info["filled"] = 0
+    for is_filling in (False, True):
+        for row in useful.tolist():
+            if left == 0:
+                break
+            within = is_filling or quotas[classes[row]] > 0
+            if within and not growth.closed[row] and growth.allows(row, left):
+                growth.add(row)
+                taken.append(row)
+                quotas[classes[row]] -= 1
+                left -= 1
+                search.info["filled"] += is_filling
+    rows = np.array(taken, dtype=np.int64)
+    return complete(search, rows, problem.utility) if left or growth.needs() else rows
 
 
 def whole_quotas(target: Floats, budget: int) -> Ints:

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...problems.distances import L1, L2
+from ...problems.errors import Stuck
 from .._clock import OutOfTime
+from ..completing import complete, offer_or_complete
+from .starting import offer_top
 
 if TYPE_CHECKING:
     from ...problems.arrays import Floats, Ints, Mask
     from ...problems.class_balanced import ClassBalanced
-    from ...problems.constraints import Guard
+    from ...problems.constraints import Growth
     from ..search import Search
 
 POOL = 2048
@@ -31,17 +34,27 @@ def solve_greedy(search: Search[ClassBalanced]) -> None:
     """
     problem = search.problem
     try:
-        if isinstance(problem.metric, L1):
-            rows = grow(search, problem.included)
-            top = problem.top_rows()
-            differ = np.flatnonzero(rows != top)
-            search.info["steered_from"] = int(differ[0]) if len(differ) else None
-        else:
-            rows = grow_straight(search, problem.included)
+        steered = isinstance(problem.metric, L1)
+        rows = (grow if steered else grow_straight)(search, problem.included)
     except OutOfTime:
-        search.offer(search.problem.top_rows())
+        offer_top(search)
         raise
-    search.offer(rows, ordered=True)
+    except Stuck as stuck:
+        rows = complete(search, stuck.rows, problem.utility)
+    else:
+        if steered:
+            search.info["steered_from"] = _steered_from(problem, rows)
+    offer_or_complete(search, rows, ordered=True)
+
+
+def _steered_from(problem: ClassBalanced, rows: Ints) -> int | None:
+    """Return the first pick that plain top utility would not have made."""
+    try:
+        top = problem.top_rows()
+    except Stuck as stuck:
+        top = stuck.rows
+    differ = np.flatnonzero(rows[: len(top)] != top)
+    return int(differ[0]) if len(differ) else None
 
 
 def grow(search: Search[ClassBalanced], start: Ints) -> Ints:
@@ -70,36 +83,41 @@ def grow(search: Search[ClassBalanced], start: Ints) -> Ints:
     ------
     OutOfTime
         When the clock runs out.
+    Stuck
+        If the constraints let no further row in before the budget is met.
     """
     problem = search.problem
-    guards, is_open = _opened(problem, start)
+    growth = _opened(problem, start)
     room = problem.target - problem.probs.total(start)
     costs = np.full(problem.dataset.size, np.inf)
     for first, values in problem.probs.chunks():
-        here = np.flatnonzero(is_open[first : first + len(values)])
+        here = np.flatnonzero(~growth.closed[first : first + len(values)])
         costs[first + here] = _costs(problem, first + here, values[here], room)
     chosen = list(start)
     while len(chosen) < problem.budget:
-        pool, next_cost, next_row = _cheapest(costs)
+        left = problem.budget - len(chosen)
+        allowed = _allowed(growth, left)
+        pool, next_cost, next_row = _cheapest(np.where(allowed, costs, np.inf))
         probs = problem.probs.take(pool)
-        while len(chosen) < problem.budget:
+        # While a constraint needs all that is left, every pick changes what is allowed.
+        picks = 1 if growth.needs() >= left else left - growth.needs()
+        while picks > 0:
             search.clock.check()
             fresh = _costs(problem, pool, probs, room)
-            fresh[~is_open[pool]] = np.inf
+            fresh[growth.closed[pool] | ~allowed[pool]] = np.inf
             at = int(fresh.argmin())
             row, cost = int(pool[at]), fresh[at]
+            if cost == next_cost == np.inf:
+                raise Stuck(np.array(chosen, dtype=np.int64))
             if (cost, row) >= (next_cost, next_row):
-                costs[pool] = fresh
+                costs[pool] = np.where(allowed[pool], fresh, costs[pool])
                 break
-            if cost == np.inf:
-                return np.array(chosen, dtype=np.int64)
             chosen.append(row)
             room -= probs[at]
-            is_open[row] = False
-            for guard in guards:
-                shut = guard.add(row)
-                is_open[shut] = False
-                costs[shut] = np.inf
+            growth.add(row)
+            picks -= 1
+    if growth.needs():
+        raise Stuck(np.array(chosen, dtype=np.int64))
     return np.array(chosen, dtype=np.int64)
 
 
@@ -112,7 +130,7 @@ def grow_straight(search: Search[ClassBalanced], start: Ints) -> Ints:
     Parameters, returns and errors are those of `grow`.
     """
     problem = search.problem
-    guards, is_open = _opened(problem, start)
+    growth = _opened(problem, start)
     squares = np.full(problem.dataset.size, np.inf)
     for first, values in problem.probs.chunks():
         squares[first : first + len(values)] = (values**2).sum(axis=1)
@@ -124,28 +142,36 @@ def grow_straight(search: Search[ClassBalanced], start: Ints) -> Ints:
         distances = np.maximum(shortfall @ shortfall - 2.0 * products + squares, 0.0)
         if isinstance(problem.metric, L2):
             np.sqrt(distances, out=distances)
-        costs = np.where(is_open, problem.balance * distances - problem.utility, np.inf)
+        allowed = _allowed(growth, problem.budget - len(chosen))
+        costs = np.where(allowed, problem.balance * distances - problem.utility, np.inf)
         row = int(costs.argmin())
         if costs[row] == np.inf:
             break
         chosen.append(row)
-        is_open[row] = False
+        growth.add(row)
         picked = problem.probs.take(np.array([row]))[0]
         shortfall -= picked
         products -= problem.probs.price(picked)
-        for guard in guards:
-            is_open[guard.add(row)] = False
+    if len(chosen) < problem.budget or growth.needs():
+        raise Stuck(np.array(chosen, dtype=np.int64))
     return np.array(chosen, dtype=np.int64)
 
 
-def _opened(problem: ClassBalanced, start: Ints) -> tuple[list[Guard], Mask]:
-    """Return the constraints' guards and which rows may be added to a partial selection."""
-    guards = [constraint.guard(problem.dataset) for constraint in problem.constraints]
-    is_open = problem.is_selectable.copy()
-    is_open[start] = False
-    for guard in guards:
-        is_open &= ~guard.closed
-    return guards, is_open
+def _opened(problem: ClassBalanced, start: Ints) -> Growth:
+    """Return a selection that holds some rows, the included ones among them, and may grow."""
+    growth = problem.grow()
+    if problem.is_limited:
+        for row in np.setdiff1d(start, problem.included):
+            growth.add(int(row))
+    growth.closed[start] = True
+    return growth
+
+
+def _allowed(growth: Growth, left: int) -> Mask:
+    """Return which rows ``(N,)`` may come next, so many being left to choose."""
+    if not growth.needing:
+        return ~growth.closed
+    return np.asarray(growth.allows(np.arange(len(growth.closed)), left))
 
 
 def _costs(problem: ClassBalanced, rows: Ints, probs: Floats, room: Floats) -> Floats:

@@ -161,12 +161,12 @@ class Annealing:
         if not (len(chosen) and len(others)):
             return 0.0
         probs, costs = problem.probs.take(rows), -problem.utility[rows]
-        scale = _typical_change(probs, costs, problem.balance, self.rng)
+        scale = typical_change(probs, costs, problem.balance, self.rng)
         kept = np.setdiff1d(np.union1d(start, problem.included), rows[chosen], assume_unique=True)
         unmet = problem.target - problem.probs.total(kept)
         steps = min(length * proposals, EACH_SWAP * len(chosen) * len(others))
         change = 0.0
-        for warm, cool in _cooling(hot * scale, cold * scale):
+        for warm, cool in cooling(hot * scale, cold * scale):
             if search.clock.remaining() <= 0:
                 search.offer(np.concatenate([kept, rows[chosen]]))
                 raise OutOfTime
@@ -242,16 +242,14 @@ def _annealer(problem: ClassBalanced, clock: Clock) -> tuple[Any, Any, int]:
     return kernels.anneal, kinds[type(problem.metric)], PROPOSALS
 
 
-def _typical_change(
-    probs: Floats, costs: Floats, balance: float, rng: np.random.Generator
-) -> float:
+def typical_change(probs: Floats, costs: Floats, balance: float, rng: np.random.Generator) -> float:
     """Return the median size of what a random swap changes."""
     i, j = rng.integers(len(probs), size=(2, 500))
     moved = np.abs(probs[i] - probs[j]).sum(axis=1)
     return float(np.median(np.abs(costs[i] - costs[j]) + balance * moved)) or 1e-12
 
 
-def _cooling(hot: float, cold: float) -> Iterator[tuple[float, float]]:
+def cooling(hot: float, cold: float, pieces: int = PIECES) -> Iterator[tuple[float, float]]:
     """Yield the ends of each piece of a geometric cooling."""
-    ends = np.geomspace(hot, cold, PIECES + 1)
+    ends = np.geomspace(hot, cold, pieces + 1)
     yield from zip(ends[:-1].tolist(), ends[1:].tolist(), strict=True)

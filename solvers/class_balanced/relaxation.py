@@ -8,9 +8,11 @@ import numpy as np
 
 from ...problems.base import Certificate
 from ...problems.distances import L1
+from .conic import Limits
 from .dual import solve_dual
 from .greedily import grow
 from .improvement import Ranking, rank
+from .limited import relax_limited
 
 if TYPE_CHECKING:
     from ...problems.arrays import Floats
@@ -21,7 +23,10 @@ if TYPE_CHECKING:
 
 def solve_relaxed(search: Search[ClassBalanced]) -> None:
     """Maximize the Lagrangian bound and round the relaxation that belongs to it."""
-    relax(search)
+    if search.problem.is_limited:
+        relax_limited(search, Limits(search.problem))
+    else:
+        relax(search)
 
 
 def relax(search: Search[ClassBalanced]) -> tuple[Dual, Ranking]:

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ...problems.base import StoppedBy
 from .._clock import Clock, OutOfTime
 from ..search import Search, Stop
-from .dual import Dual, solve_dual
+from .conic import Limits
+from .dual import solve_dual
 from .improvement import Annealing, rank
+from .limited import relax_limited
 from .relaxation import prove
+from .sifting import sift
+from .starting import offer_top
+from .swapping import Swapping
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from ...problems.class_balanced import ClassBalanced
 
@@ -25,10 +30,10 @@ ROUNDS = 12
 
 @dataclass(frozen=True, eq=False)
 class Traced:
-    """The search at one price, its relaxation, and why it ended."""
+    """The search at one price, the imbalance of its relaxation, and why it ended."""
 
     search: Search[ClassBalanced]
-    dual: Dual
+    relaxed_imbalance: float
     stopped_by: StoppedBy
 
 
@@ -36,22 +41,53 @@ def trace(
     problem: ClassBalanced, balances: Sequence[float], *, gap_tol: float, seed: int, clock: Clock
 ) -> Iterator[Traced]:
     """Solve a problem for ascending λ, each from the multipliers and rows of the one before."""
-    dual, rows = None, None
+    relaxation, rows = None, None
     for balance in balances:
         search = Search(
             problem=replace(problem, balance=balance), clock=clock, seed=seed, gap_tol=gap_tol
         )
-        search.offer(problem.top_rows() if rows is None else rows)
-        dual = solve_dual(search.problem, clock, start=dual)
-        ranking = rank(search.problem, dual, prove(search, dual.multipliers))
-        search.offer(np.concatenate([problem.included, ranking.rows[: ranking.more]]))
+        if rows is not None:
+            search.offer(rows)
         stopped_by = StoppedBy.EXHAUSTED
         try:
+            if problem.is_limited:
+                relaxation, improve = _limited(search, relaxation)
+            else:
+                relaxation, improve = _plain(search, relaxation)
             search.stop_if_closed()
-            Annealing(search, ranking).run(ROUNDS)
+            improve(ROUNDS)
         except Stop as stop:
             stopped_by = stop.stopped_by
         except OutOfTime:
             stopped_by = StoppedBy.TIME
+        if relaxation is None or search.best is None or search.bound is None:
+            return
         rows = search.rows
-        yield Traced(search, dual, stopped_by)
+        yield Traced(search, problem.metric.value(relaxation.shortfall), stopped_by)
+
+
+def relaxed_imbalance(problem: ClassBalanced) -> float:
+    """Return the imbalance of the relaxation, whatever time it takes."""
+    if not problem.is_limited:
+        return problem.metric.value(solve_dual(problem, Clock()).shortfall)
+    search = Search(problem=problem, clock=Clock())
+    offer_top(search)
+    relaxed, _ = sift(search, Limits(problem))
+    return problem.metric.value(relaxed.shortfall)
+
+
+def _plain(search: Search[ClassBalanced], start: Any) -> tuple[Any, Callable[[int], None]]:
+    problem = search.problem
+    if search.rows is None:
+        search.offer(problem.top_rows())
+    dual = solve_dual(problem, search.clock, start=start)
+    ranking = rank(problem, dual, prove(search, dual.multipliers))
+    search.offer(np.concatenate([problem.included, ranking.rows[: ranking.more]]))
+    return dual, Annealing(search, ranking).run
+
+
+def _limited(search: Search[ClassBalanced], start: Any) -> tuple[Any, Callable[[int], None]]:
+    turning = relax_limited(
+        search, Limits(search.problem), None if start is None else start.rows[start.shares > 0.5]
+    )
+    return turning.relaxed, Swapping(search, turning).run

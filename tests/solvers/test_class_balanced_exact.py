@@ -13,7 +13,7 @@ from labelcut import ClassBalanced, Forbid, Include, check, solve
 from labelcut.problems.base import Status, StoppedBy
 from labelcut.solvers._clock import Clock
 from labelcut.solvers._mip import MipResult, MipStatus
-from labelcut.solvers.class_balanced import branching
+from labelcut.solvers.class_balanced import branching, tree
 from labelcut.solvers.class_balanced.enumeration import enumerate_cheapest
 from labelcut.solvers.class_balanced.relaxation import relax
 from labelcut.solvers.search import Search
@@ -178,7 +178,7 @@ def claiming(status, bound):
 
 def test_optimal_is_not_claimed_on_the_word_of_highs(monkeypatch, long_tail):
     """HiGHS would call optimal, within its tolerances, what is far from the bound it proves."""
-    monkeypatch.setattr(branching, "solve_model", claiming(MipStatus.OPTIMAL, -1e6))
+    monkeypatch.setattr(tree, "solve_model", claiming(MipStatus.OPTIMAL, -1e6))
     problem = long_tail(300, 10, 40)
     solution = solve(problem, "exact", options={"node_limit": 0}, time_limit=2, gap_tol=0)
     assert solution.gap > 1e-6
@@ -189,13 +189,14 @@ def test_optimal_is_not_claimed_on_the_word_of_highs(monkeypatch, long_tail):
 def test_the_bound_of_highs_is_lowered_by_its_tolerances(monkeypatch, claimed, proven):
     """A bound of 0 would be lowered by nothing, if only by a share of itself."""
     proofs = []
-    monkeypatch.setattr(branching, "solve_model", claiming(MipStatus.TIME, claimed))
-    monkeypatch.setattr(branching, "_prove_by_search", lambda _, bound, __: proofs.append(bound))
+    monkeypatch.setattr(tree, "solve_model", claiming(MipStatus.TIME, claimed))
+    monkeypatch.setattr(tree, "prove_by_search", lambda _, bound, *__: proofs.append(bound))
     rng = np.random.default_rng(0)
     problem = ClassBalanced(rng.dirichlet(np.ones(3), 40), 1 + rng.random(40), 10, target=[20] * 3)
     search = Search(problem=problem, clock=Clock(), gap_tol=0, abs_gap_tol=0)
     dual, ranking = relax(search)
-    assert not branching._Branching(search, ranking, dual.multipliers).run()
+    part = branching._part(search, ranking)
+    assert not tree.Branching(search, part, dual.multipliers).run()
     assert proofs == [pytest.approx(proven, rel=1e-12)]
 
 
