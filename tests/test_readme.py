@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 import labelcut
-
 from labelcut import KCenter
 from labelcut.problems import read_problem
 
