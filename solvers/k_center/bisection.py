@@ -13,7 +13,7 @@ from .covering import greedy_cover
 from .limits import make_limits
 from .refuting import narrow, relaxed_cover, search_by_mip
 from .sample import Sample, center_distances
-from .within import branch_within, refute_within, search_locally
+from .within import branch_within, search_locally
 
 if TYPE_CHECKING:
     from ...problems.arrays import Floats, Ints
@@ -156,12 +156,6 @@ class Bisection:
         return False
 
     def refute(self, radius: float) -> bool:
-        """Refute a radius by linear programs: of the cover alone, then within the limits."""
-        if self._refute_cover(radius):
-            return True
-        return self.limits is not None and refute_within(self, self.limits, radius)
-
-    def _refute_cover(self, radius: float) -> bool:
         """Refute a radius by linear programs, with rows that they lack added by turns."""
         goal, nearest, stalled = self.problem.to_choose + 1e-5, -np.inf, 0
         while True:

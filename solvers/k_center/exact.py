@@ -13,6 +13,7 @@ from . import METHODS
 from .balanced import solve_balanced
 from .bisection import LIGHT, MEDIUM, STRONG, Bisection, worth
 from .greedily import solve_greedy
+from .within import lift_within
 
 if TYPE_CHECKING:
     from ...problems.k_center import KCenter
@@ -37,6 +38,8 @@ def solve_exact(search: Search[KCenter]) -> None:
     1. local search finds covers of S; one that covers all rows is a better selection;
     2. the duals of a linear program may prove that there is none, and those prove the bound for
        good (`proves_radius`): the largest radius that they refute is looked for;
+       Where constraints limit what is chosen, their rows join the program, and the prices of what
+       they limit join the proof (`proves_within_limits`);
     3. radii between both go to branch and bound, by turns with more local search: those first
        where the linear program needs almost as many centers as it would take to refute them.
     """
@@ -47,6 +50,7 @@ def solve_exact(search: Search[KCenter]) -> None:
     bisection = Bisection(search)
     bisection.descend(LIGHT, FIRST * search.clock.remaining())
     bisection.lift()
+    lift_within(bisection)
     push(bisection, MEDIUM)
     settle(bisection)
     search.complete = bisection.low >= bisection.best

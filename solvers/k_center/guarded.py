@@ -8,6 +8,7 @@ import numpy as np
 
 from ...problems.errors import Stuck
 from ..completing import complete
+from .reserving import Reserves
 from .suppliers import Suppliers
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class Guarded:
     def __init__(self, search: Search[KCenter], engine: Farthest) -> None:
         self.search, self.problem, self.engine = search, search.problem, engine
         self.growth: Growth = self.problem.grow()
+        self.reserves = Reserves(self.problem, self.growth)
         self.suppliers = Suppliers(self.problem, search.clock)
         self.nearest_open = Suppliers(self.problem, search.clock, self.growth)
         self.strict = True
@@ -54,6 +56,7 @@ class Guarded:
     def take(self, row: int) -> None:
         """Pick a row."""
         self.growth.add(row)
+        self.reserves.take(row)
         self.engine.add(row)
 
     def start(self, row: int) -> None:
@@ -115,6 +118,7 @@ class Guarded:
         for row in free[np.argsort(-far[free], kind="stable")].tolist() if left > 0 else ():
             if not self.growth.closed[row] and self.growth.allows(row, left):
                 self.growth.add(row)
+                self.reserves.take(row)
                 more.append(row)
                 left -= 1
                 if not left:

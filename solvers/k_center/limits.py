@@ -64,6 +64,30 @@ class Limits:
         some &= np.diff(self.matrix.indptr) > 0
         return np.asarray(self.limits + some * DROPPED * self.problem.to_choose)
 
+    @cached_property
+    def apart(self) -> Ints:
+        """The rows that linear programs take: of the windows of a spacing only disjoint ones.
+
+        Windows overlap in all but one row, so that these say almost as much in a fraction of the
+        entries, and what they prove is proven with the spacing itself (`utility_bound`).
+        """
+        kept = np.ones(len(self.limits), dtype=bool)
+        starts = self.matrix.indptr
+        for at, rule in enumerate(self.problem.constraints):
+            rows = np.flatnonzero(self.origins[:, 0] == at)
+            if not isinstance(rule, Spacing) or not len(rows):
+                continue
+            place = np.zeros(self.problem.dataset.size, dtype=np.int64)
+            place[rule.timeline.rows] = np.arange(len(rule.timeline.rows))
+            places = place[self.problem.free[self.matrix.indices]]
+            reached = -1
+            for row in rows:
+                inside = places[starts[row] : starts[row + 1]]
+                begin, end = int(inside.min()), int(inside.max())
+                kept[row] = begin > reached
+                reached = end if kept[row] else reached
+        return np.flatnonzero(kept)
+
     def holds(self, rows: Ints) -> bool:
         """Return whether free rows, with the included ones, satisfy budget and constraints."""
         try:
@@ -133,19 +157,20 @@ class Limits:
         )
         return missed <= may_miss and self.holds(self.problem.free[chosen])
 
-    def prices(self, duals: Floats, budget: float) -> Prices:
-        """Return the prices of the constraints' own rows from duals of these ``(k,)``."""
-        problem, listed = self.problem, []
+    def prices(self, rows: Ints, duals: Floats, budget: float) -> Prices:
+        """Return the prices of the constraints' own rows from duals of some of these."""
+        problem, listed, every = self.problem, [], np.zeros(len(self.limits))
+        every[rows] = duals
         first = next(
             (at for at, rule in enumerate(problem.constraints) if isinstance(rule, Spacing)), -1
         )
         for at, rule in enumerate(problem.constraints):
-            mine = np.flatnonzero((self.origins[:, 0] == at) & (duals > 0))
+            mine = np.flatnonzero((self.origins[:, 0] == at) & (every > 0))
             if at == first or not len(mine):
                 listed.append(np.empty(0))
                 continue
             y = np.zeros(len(rule.linear(problem.dataset).limits))
-            y[self.origins[mine, 1]] = duals[mine] / self.scales[mine]
+            y[self.origins[mine, 1]] = every[mine] / self.scales[mine]
             listed.append(y)
         return Prices(budget, tuple(listed))
 

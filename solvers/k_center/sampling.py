@@ -11,6 +11,7 @@ from ...problems.errors import Stuck
 from ...problems.growing import grow_by
 from .._clock import OutOfTime
 from ..completing import complete
+from .reserving import Reserves
 
 if TYPE_CHECKING:
     from ...problems.arrays import Floats, Ints, Mask
@@ -37,6 +38,7 @@ def solve_k_means_pp(search: Search[KCenter]) -> None:
     picks: list[int] = []
     every = np.arange(space.size)
     growth = problem.grow()
+    reserves = Reserves(problem, growth)
     try:
         while len(picks) < problem.to_choose:
             search.clock.check()
@@ -47,6 +49,7 @@ def solve_k_means_pp(search: Search[KCenter]) -> None:
             row = _draw(rng, np.where(is_open, squares, 0.0), is_open)
             picks.append(row)
             growth.add(row)
+            reserves.take(row)
             site = space.sites(np.array([row]))
             for start, stop in space.blocks(1):
                 _approach(problem, start, stop, site, squares, nearest)

@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     from .covering import Cover
     from .limits import Limits
 
-ROUNDS = 8
+ROUNDS = 5
 """Linear programs for one radius, at most."""
+NEAR = 1e-3
+"""Relative distance between bound and radii in doubt that ends the search for better bounds."""
 LONGER = 3
 """How many times as much local search is worth as without limits."""
 
@@ -43,23 +45,37 @@ def search_locally(
     return None
 
 
+def lift_within(bisection: Bisection) -> None:
+    """Raise the bound by linear programs that hold the limits' rows, halving what is in doubt.
+
+    What the cover alone proves costs less and is proven before.
+    """
+    limits, above = bisection.limits, bisection.best
+    while limits is not None:
+        bisection.search.stop_if_closed()
+        radii = bisection.sample.radii(bisection.low, min(above, bisection.best))
+        if not len(radii) or radii[-1] - radii[0] <= NEAR * bisection.best:
+            return
+        radius = float(radii[len(radii) // 2])
+        if not refute_within(bisection, limits, radius):
+            above = radius
+
+
 def refute_within(bisection: Bisection, limits: Limits, radius: float) -> bool:
     """Refute a radius by linear programs that hold the limits' rows; see `relaxed_within`."""
     problem, search = bisection.problem, bisection.search
     for _ in range(ROUNDS):
         search.clock.check()
         cover = bisection.state(radius)
-        relaxed = relaxed_within(cover, limits, search.clock.remaining(), search)
+        relaxed = relaxed_within(cover, limits, search.clock.remaining())
         if relaxed is None:
             return False
-        beyond = relaxed.missed - problem.outliers
         if relaxed.refuted:
-            # What is missed goes on where the centers needed end: both fall with the radius.
-            bisection.relaxed[radius] = problem.to_choose + max(beyond, 0.0)
             bisection.raise_low(radius, cover, relaxed.weights, relaxed.prices)
             return True
         # What fails by rounding alone is not mended by further rows.
-        if beyond > 1e-6 or not bisection.separate(cover, relaxed.values, radius):
+        unproven = relaxed.missed > problem.outliers + 1e-6
+        if unproven or not bisection.separate(cover, relaxed.values, radius):
             return False
     return False
 
