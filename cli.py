@@ -471,8 +471,11 @@ def _video(file: Path) -> tuple[TemporalCoherence, VideoFile]:
     from .studies.video import video_problem
 
     content = read_video_file(file)
-    with _console().status("tracking") as status:
-        return video_problem(content, status.update), content
+    try:
+        with _console().status("tracking") as status:
+            return video_problem(content, status.update), content
+    except KeyboardInterrupt:
+        _fail("interrupted while tracking; nothing is saved", 130)
 
 
 def _solve_video(
@@ -484,7 +487,7 @@ def _solve_video(
     as_json: bool,
 ) -> None:
     """Estimate the detector's mistakes, choose frames, save and draw them."""
-    from .problems import Status, write_detections
+    from .problems import Status, StoppedBy, write_detections
     from .problems.atomic import require_writable
     from .problems.solution_files import solution_to_dict
     from .solvers import solve as run
@@ -536,6 +539,8 @@ def _solve_video(
         _print_json("video", str(out), found)
     for path in saved:
         console.print(f"saved in {path}")
+    if StoppedBy.INTERRUPT in (estimate.stopped_by, None if chosen is None else chosen.stopped_by):
+        raise typer.Exit(130)
     codes = {Status.INFEASIBLE: 1, Status.UNKNOWN: 3}
     raise typer.Exit(codes.get((chosen or estimate).status, 0))
 
@@ -553,18 +558,21 @@ def _compare_video(
 
     problem, content = _video(file)
     limits = {} if time_limit is None else {"time_limit": time_limit}
-    rows = [
-        row
-        for seed in range(seeds)
-        for row in compare_estimates(
-            problem,
-            content.truth,
-            content.framing,
-            methods=tuple(method or METHODS),
-            seed=seed,
-            **limits,
-        )
-    ]
+    try:
+        rows = [
+            row
+            for seed in range(seeds)
+            for row in compare_estimates(
+                problem,
+                content.truth,
+                content.framing,
+                methods=tuple(method or METHODS),
+                seed=seed,
+                **limits,
+            )
+        ]
+    except KeyboardInterrupt:
+        _fail("interrupted before the comparison had finished", 130)
     if as_json:
         _print_json("comparison", None, {"methods": [vars(row) for row in rows]})
         return

@@ -30,12 +30,11 @@ INTRO = """\
 Each row is measured in a fresh process, the median of {repeats} runs, or one run where it takes
 more than {short:.0f} s. *problem* is the time to construct and validate the problem, *seconds* that
 of the first solve in the process, with the imports of its libraries, the loading of compiled loops
-(compiled before anything is measured) and the proof; *cpu* the processor seconds
-in it, those of HiGHS too;
-*again* and *cpu again* those of a second solve of the same problem. *loss* is what the objective
-lacks to the best bound proven in the same table, as a share of that bound; *gap* that to its own
-bound. *peak MB* is the peak resident memory of the process, and of the HiGHS process that it
-starts.
+(compiled before anything is measured) and the proof; *cpu* the processor seconds in it, those of
+HiGHS too; *again* and *cpu again* those of a second solve of the same problem. *loss* is what the
+objective lacks to the best bound proven in the same table, as a share of that bound; *gap* that to
+its own bound. *peak MB* is the peak resident memory of the process, and of the HiGHS process that
+it starts.
 
 - windows: HiGHS on the linear rows of the constraints, one row for each largest window of rows that
   exclude each other; one thread, killed after {limit:.0f} s.
@@ -118,9 +117,9 @@ def main() -> None:
             lines += _rows(instance)
     load = os.getloadavg()[0]
     ever = (
-        f"*first ever*: {first['seconds']:.1f} s, {first['cpu']:.1f} of the processor. The machine's "
-        f"load average was {before:.1f} before and {load:.1f} at the end: *seconds* contain what "
-        "other programs took from these, *cpu* does not."
+        f"*first ever*: {first['seconds']:.1f} s, {first['cpu']:.1f} of the processor. The load "
+        f"average of the machine was {before:.1f} before and {load:.1f} at the end: *seconds* "
+        "contain what other programs took of it, *cpu* does not."
     )
     text = "\n".join(lines)
     if only:

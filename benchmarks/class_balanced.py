@@ -448,14 +448,15 @@ def _constraints(probs: Any, utility: Any, limits: str) -> list[Any]:
     ]
     if limits == "all":
         night, city = (rng.random(size) < 0.03).astype(int), rng.integers(0, 7, size)
+        included = by_time[first[:10]]
         costs = 1 + 2 * (rng.random(size) < 0.4) + rng.random(size)
         rules += [
             labelcut.Cost(costs, 4_200),
             labelcut.GroupLimit(night, at_least={1: 300}),
             labelcut.GroupLimit(city, at_most=420, at_least=200),
             labelcut.ExpectedCount(probs, [0, 1], at_least=[260, 250]),
-            labelcut.Include(rng.choice(size, 10, replace=False)),
-            labelcut.Forbid(np.arange(size // 2, size // 2 + 100)),
+            labelcut.Include(included),
+            labelcut.Forbid(np.setdiff1d(np.arange(size // 2, size // 2 + 100), included)),
         ]
     return rules
 

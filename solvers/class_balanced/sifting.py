@@ -107,7 +107,7 @@ def sift(
     if not 0 < problem.to_choose < len(free):
         return plain
     rows = free if len(free) <= FEWEST else _first_rows(search, start)
-    few = max(problem.budget // 2, FEWEST // 2)
+    few = max(problem.budget // 4, FEWEST // 4)
     best: tuple[Relaxed, float] | None = None
     accuracy = FINE if len(rows) == len(free) else ROUGH
     for _ in range(PASSES):
@@ -134,7 +134,7 @@ def sift(
         if accuracy > FINE:
             rows = _kept(rows, limits, relaxed, few)
         accuracy = FINE if done or gap <= NEARLY else ROUGH
-        rows = np.union1d(rows, new[: 4 * few])
+        rows = np.union1d(rows, new[: 2 * problem.budget + FEWEST // 2])
     return best or plain
 
 
@@ -157,7 +157,7 @@ def _first_rows(search: Search[ClassBalanced], start: Ints | None) -> Ints:
     dual = solve_dual(problem, search.clock)
     prove_priced(search, dual.multipliers, None)
     worth = (problem.utility + problem.probs.dot(dual.multipliers))[problem.free]
-    count = min(2 * problem.budget + FEWEST // 2, len(worth))
+    count = min(problem.budget * 3 // 2 + FEWEST // 2, len(worth))
     most = problem.free[np.argpartition(-worth, count - 1)[:count]]
     others = [rows for rows in (start, search.rows) if rows is not None]
     rows = np.unique(np.concatenate([most, *others]))

@@ -439,3 +439,16 @@ def test_a_limit_that_is_over_at_once_brings_back_the_start():
     assert found.rows is None or np.isin(start, found.rows).all()
     assert not found.complete
     assert not found.infeasible
+
+
+def test_utilities_beyond_whole_numbers_end():
+    """Floats above 2**53 have no whole number next to them, and the search for a price no end."""
+    rng = np.random.default_rng(0)
+    rules = [Spacing(None, np.arange(60), 2), GroupLimit(np.zeros(60, dtype=int), at_most=20)]
+    utility = rng.random(60) * 1e200
+    for budget in (5, 20):
+        problem = BudgetedSelection(utility, budget, constraints=rules)
+        found = maximize(problem, utility, Clock(20.0))
+        assert found.complete
+        scaled = BudgetedSelection(utility / 1e200, budget, constraints=rules)
+        assert utility[found.rows].sum() / 1e200 == pytest.approx(by_milp(scaled), rel=1e-12)
