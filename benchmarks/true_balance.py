@@ -48,7 +48,10 @@ of {seeds} seeds, each with labeled rows and a pool of its own. All programs are
 - corrected: `correct_priors(P, trained_on, held_out=..., held_out_classes=...)`, the default:
   temperature scaling on the labeled rows' held-out predictions, then EM.
 - confusion matrix: the same with `method="confusion"`; vector scaling: with `calibration="vector"`.
-- corrected, labels as chances: `expected_balance` of the corrected problem, at λ = 2."""
+- corrected, labels as chances: `expected_balance` of the corrected problem, at λ = 2.
+
+The default recipe was chosen among about ten, and λ = 2, on draws of the same data; CIFAR-10's are
+the very ones below."""
 ORDER = (
     "CIFAR-10",
     "Frontier",
