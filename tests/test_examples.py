@@ -1,6 +1,7 @@
 """Every example runs, and makes what it says."""
 
 import json
+import os
 import subprocess
 import sys
 import tomllib
@@ -14,10 +15,10 @@ import labelcut
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
-def make(name, folder):
+def make(name, folder, *options):
     """Run an example in an empty folder; return the folder it made and what it printed."""
     run = subprocess.run(
-        [sys.executable, "-W", "error", EXAMPLES / name / "make.py", "--out", "problem"],
+        [sys.executable, "-W", "error", EXAMPLES / name / "make.py", "--out", "problem", *options],
         cwd=folder,
         check=True,
         capture_output=True,
@@ -42,6 +43,20 @@ def coreset(tmp_path_factory):
 def dashcam(tmp_path_factory):
     """Run the dash-cam example."""
     return make("dashcam", tmp_path_factory.mktemp("dashcam"))
+
+
+@pytest.fixture(scope="module")
+def segmentation(tmp_path_factory):
+    """Run the segmentation example on drawn scenes, with little training."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("LABELCUT_DATA", raising=False)
+        return make("segmentation", tmp_path_factory.mktemp("segmentation"), "--steps", "60")
+
+
+@pytest.fixture(scope="module")
+def detection(tmp_path_factory):
+    """Run the detection example with little training."""
+    return make("detection", tmp_path_factory.mktemp("detection"), "--steps", "120")
 
 
 def load(folder, name="digits"):
@@ -223,3 +238,49 @@ def test_video_is_solved_from_pictures_and_drawn(tmp_path):
     # Chance would be right in about a fifth of its false positives.
     assert exact["fp_precision"] > 0.6
     assert exact["fn_precision"] > 0.4
+
+
+def test_segmentation_leads_from_a_network_to_regions_of_all_classes(segmentation):
+    """Chosen rows would lead to other regions, break the limit, or be no better balanced."""
+    folder, printed = segmentation
+    problem = labelcut.load(folder / "segmentation.toml")
+    answer = labelcut.load(folder / "segmentation.selection.json")
+    labelcut.check(problem, answer)
+    assert len(answer.indices) == 60
+    table = problem.dataset.table
+    assert np.bincount(np.asarray(table["image"])[answer.indices]).max() <= 3
+    assert (np.asarray(table["image"]) % 6 != 0).all()
+    assert (np.asarray(table["top"]) % 12 == 0).all()
+    top = np.argsort(-np.asarray(problem.utility))[:60]
+    probs = np.load(folder / "segmentation.data" / "probs.npy")
+    spread, peaked = (probs[rows].sum(axis=0) for rows in (answer.indices, top))
+    assert np.abs(spread - 10).sum() < np.abs(peaked - 10).sum()
+    accuracy = float(printed.split("% of the pixels")[0].split()[-1])
+    assert accuracy > 60
+    assert (folder / "regions.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif("LABELCUT_DATA" not in os.environ, reason="needs the CamVid file")
+def test_segmentation_takes_camvid_where_it_is(tmp_path):
+    """The example would only work on scenes that it draws itself."""
+    folder, printed = make("segmentation", tmp_path, "--steps", "20")
+    assert "CamVid: 31 labeled images of 184" in printed
+    assert labelcut.load(folder / "segmentation.selection.json").objective is not None
+
+
+def test_detection_leads_from_boxes_to_images(detection):
+    """Embeddings would be of other images, or labeled ones be chosen."""
+    folder, printed = detection
+    problem = labelcut.load(folder / "detection.toml")
+    answer = labelcut.load(folder / "detection.selection.json")
+    labelcut.check(problem, answer)
+    assert len(answer.indices) == 20
+    assert answer.indices.min() >= 100
+    embeddings = np.load(next((folder / "detection.data").glob("*embeddings*.npy")))
+    assert embeddings.shape == (500, 3 * 48)
+    boxes = np.asarray(problem.dataset.table["boxes"])
+    entropy = np.load(folder / "entropy.npy")
+    np.testing.assert_array_equal(boxes == 0, entropy == -1)
+    np.testing.assert_array_equal((embeddings != 0).any(axis=1)[boxes == 0], False)
+    assert "chosen images hold" in printed

@@ -210,6 +210,28 @@ def test_the_siamese_tracker_runs_from_a_file(still, tmp_path):
         video_problem(read_video_file(still))
 
 
+@pytest.mark.parametrize("at", ["video_problem", "compare_estimates"])
+def test_ctrl_c_is_one_line_and_130(labelcut, still, monkeypatch, at):
+    """Ctrl-C during a long run of the tracker would end in a traceback."""
+
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(f"labelcut.studies.video.{at}", interrupted)
+    result = labelcut("compare", still)
+    assert result.code == 130
+    assert result.err.startswith("interrupted")
+
+
+def test_frames_that_cannot_be_chosen_are_infeasible(labelcut, still):
+    """More frames than spacing leaves would end in an error, or break the spacing."""
+    text = FILE.replace('truth = "gt.txt"\n', "").replace("budget = 2", "budget = 5")
+    still.write_text(text.replace("spacing = 1", "spacing = 3"))
+    result = labelcut("solve", still)
+    assert result.code == 1
+    assert "reason" in result.err
+
+
 def test_load_says_that_a_tracker_must_run(still):
     """`labelcut.load` would call the kind unknown."""
     with pytest.raises(InvalidInput, match="whose tracker must run first"):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from labelcut.problems.base import Certificate
 from labelcut.problems.coherence_weights import PRESETS, CoherenceWeights
-from labelcut.problems.detections import make_detections
+from labelcut.problems.detections import Video, make_detections
 from labelcut.problems.errors import InfeasibleSelection, InvalidInput
 from labelcut.problems.temporal_coherence import TemporalCoherence
 
@@ -90,6 +90,18 @@ def test_any_flow_proves_at_most_the_optimum(tiny_video, seed, size):
         for bits in product([False, True], repeat=problem.n_nodes)
     )
     assert bound <= best
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_flow_beyond_a_weight_counts_as_the_weight(sign):
+    """A forged flow through a weak edge would prove more than the optimum."""
+    table = make_detections([[0, 0, 5, 5]], [0.5], [0], videos=[Video("video", 2)])
+    weights = CoherenceWeights(origin=0.125)
+    problem = TemporalCoherence(table, np.full((1, 1, 4), 5.0), (1,), weights=weights)
+    flow = [sign * problem.scale]
+    bound = problem.prove(Certificate("flow", True, 1.0, {"flow": flow}))
+    assert problem.evaluate(np.array([True, False])).objective == 0.125
+    assert bound <= 0.125
 
 
 @pytest.mark.parametrize(
