@@ -346,6 +346,8 @@ def frontier(
                 seed=seed,
                 **{name: value for name, value in limits.items() if value is not None},
             )
+            if not found.points:
+                _fail("time ran out before the first λ was solved; raise --time-limit", 3)
             knee = found.knee()
     except KeyboardInterrupt:
         _fail("interrupted before the frontier was there", 130)

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..problems.base import StoppedBy
-from ..problems.contradictions import fewest_rows, most_rows
+from ..problems.contradictions import fewest_rows, is_contradictory, most_rows
 from ..solvers import methods
 from .metrics import predicted_l1, true_l1
 
@@ -144,6 +144,8 @@ def problem_table(problem: SelectionProblem) -> Table:
         table.add_row(limit["title"], _limit_in_words(limit))
     table.add_row("selectable", f"{len(problem.selectable):,}")
     reason = problem.why_infeasible()
+    if reason is None and is_contradictory(problem.constraints, problem.budget, problem.dataset):
+        reason = "the constraints contradict each other; solve tells which"
     if reason is not None:
         table.add_row("infeasible", reason)
     table.add_row("fingerprint", problem.fingerprint)
