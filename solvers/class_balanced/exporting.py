@@ -26,7 +26,8 @@ LINEAR = ("l1", "wasserstein")
 def export_model(problem: SelectionProblem, path: str | Path) -> int:
     """Write eq. 4.8 as MPS; the variable of dataset row i is called ``z<i>``.
 
-    Included rows are constants of the model: they are not among its variables.
+    Included rows are constants of the model: they are not among its variables. Constraints are rows
+    of the model, scaled to coefficients of 1 at most.
 
     Parameters
     ----------
@@ -60,6 +61,7 @@ def export_model(problem: SelectionProblem, path: str | Path) -> int:
         raise InvalidInput(f"export: the model file ends in .mps; got {path.name}; rename it")
     require_writable(path)
     values = len(problem.selectable) * (problem.n_classes + 1)
+    values += sum(rule.linear(problem.dataset).matrix.nnz for rule in problem.constraints)
     size, free = BYTES_EACH * values, shutil.disk_usage(path.parent).free
     if size > free:
         raise InvalidInput(
