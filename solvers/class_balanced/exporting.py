@@ -19,7 +19,8 @@ LINEAR = ("l1", "wasserstein")
 def export_class_balanced(problem: SelectionProblem, path: str | Path) -> int:
     """Write eq. 4.8 as MPS; the variable of dataset row i is called ``z<i>``.
 
-    Included rows are constants of the model: they are not among its variables.
+    Included rows are constants of the model: they are not among its variables. Constraints are rows
+    of the model, scaled to coefficients of 1 at most.
 
     Parameters
     ----------
@@ -49,7 +50,9 @@ def export_class_balanced(problem: SelectionProblem, path: str | Path) -> int:
             f"export: MPS states linear programs, {problem.distance!r} is not linear; "
             f"take distance {' or '.join(map(repr, LINEAR))}, or to_cvxpy()"
         )
-    require_model_file(path, len(problem.selectable) * (problem.n_classes + 1))
+    values = len(problem.selectable) * (problem.n_classes + 1)
+    values += sum(rule.linear(problem.dataset).matrix.nnz for rule in problem.constraints)
+    require_model_file(path, values)
     part = whole(problem)
     model = linear_model(problem, part)
     names = [f"z{row}" for row in part.rows]

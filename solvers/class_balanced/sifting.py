@@ -16,6 +16,8 @@ from .conic import Limits, Relaxed, relax_rows
 from .dual import solve_dual
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ...problems.arrays import Floats, Ints, Mask
     from ...problems.class_balanced import ClassBalanced
     from .._clock import Clock
@@ -28,6 +30,8 @@ ROUGH, FINE = 1e-3, 1e-8
 """Relative gaps that the first passes and the last ones are solved to."""
 NEARLY = 1e-2
 """Relative gap between a pass and the bound of all rows below which it is worth being exact."""
+TIME_SHARE = 0.8
+"""Share of the time left that a pass may take: one step of it may last."""
 SMALL = 200_000
 """Probabilities up to which the relaxation is solved until no row is missing."""
 ENOUGH = 2e-6
@@ -73,7 +77,10 @@ def prove_priced(
 
 
 def sift(
-    search: Search[ClassBalanced], limits: Limits, start: Ints | None = None
+    search: Search[ClassBalanced],
+    limits: Limits,
+    start: Ints | None = None,
+    on_pass: Callable[[Relaxed], None] = lambda relaxed: None,
 ) -> tuple[Relaxed, float]:
     """Solve the relaxation on few rows, price all others, and take in those that would help.
 
@@ -90,6 +97,8 @@ def sift(
         The constraints.
     start
         Further rows to begin with.
+    on_pass
+        Called with the relaxation of each pass but the last.
 
     Returns
     -------
@@ -115,7 +124,7 @@ def sift(
             search.clock.check()
         elif search.clock.remaining() <= 0:
             break
-        relaxed = relax_rows(limits, rows, accuracy, search.clock.remaining())
+        relaxed = relax_rows(limits, rows, accuracy, TIME_SHARE * search.clock.remaining())
         if relaxed is None:
             if len(rows) == len(free) or search.best is not None:
                 break
@@ -131,6 +140,7 @@ def sift(
         done = not len(new) or (gap <= ENOUGH and len(rows) * problem.n_classes > SMALL)
         if done and (accuracy <= FINE or abs(gap) <= FINE):
             break
+        on_pass(relaxed)
         if accuracy > FINE:
             rows = _kept(rows, limits, relaxed, few)
         accuracy = FINE if done or gap <= NEARLY else ROUGH
