@@ -153,6 +153,7 @@ def compare(
     if _is_video(file):
         _compare_video(file, method, seeds, time_limit, as_json)
         return
+    from .problems import Status
     from .studies import compare as run
     from .studies import plot_choices
     from .studies.pictures import require_picture
@@ -199,7 +200,8 @@ def compare(
         raise typer.Exit(130)
     if answers:
         raise typer.Exit(0)
-    raise typer.Exit(3 if problem.why_infeasible() is None else 1)
+    contradictory = any(row["status"] == Status.INFEASIBLE for row in comparison.rows())
+    raise typer.Exit(1 if contradictory else 3)
 
 
 @app.command()
@@ -250,6 +252,7 @@ def show(
     from .studies.pictures import require_picture
     from .studies.tables import (
         classes_table,
+        constraint_facts,
         methods_table,
         problem_table,
         reliability_table,
@@ -285,6 +288,7 @@ def show(
             "candidates": len(problem.candidates),
             "selectable": len(problem.selectable),
             "budget": problem.budget,
+            "constraints": constraint_facts(problem),
             **problem.facts(),
             **({} if balanced is None else {"target": balanced.target.tolist()}),
             "notes": dict(problem.notes()),
@@ -372,6 +376,89 @@ def export(
         _console().print(f"saved in {model} ({size / 1e6:,.1f} MB); variable z<i> is row i")
 
 
+@app.command()
+def score(
+    model: Annotated[
+        str, typer.Option(metavar="MODULE:FUNCTION", help="Function that makes the model.")
+    ],
+    data: Annotated[
+        str, typer.Option(metavar="MODULE:FUNCTION", help="Function that makes the DataLoader.")
+    ],
+    out: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="Folder for the arrays; a stopped run goes on.")
+    ],
+    outputs: Annotated[
+        str, typer.Option(metavar="NAME,…", help="Any of the fields of labelcut.models.Scores.")
+    ] = "probs,embeddings",
+    weights: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="State dict (torch.save or .safetensors)."),
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="Where to run, such as cuda. [where the model is]")
+    ] = None,
+    layer: Annotated[
+        str | None, typer.Option(help="Layer whose input is the embedding. [the last one]")
+    ] = None,
+    pool: Annotated[str, typer.Option(help="Embedding maps: flatten or mean.")] = "flatten",
+    apply: Annotated[str, typer.Option(help="softmax; none if the model ends in one.")] = "softmax",
+    amp: Annotated[str, typer.Option(help="Mixed precision: auto or off.")] = "auto",
+    passes: Annotated[int, typer.Option(help="Passes with dropout, for bald.")] = 20,
+    seed: Annotated[int, typer.Option(help="Seed of these passes.")] = 0,
+    as_json: Json = False,
+) -> None:
+    r"""Run a torch classifier over a dataset and write what it says of every row.
+
+    Example: mymodule.py has make_model(), which returns a torch module, and
+    make_loader(), which returns a DataLoader in dataset order. Then
+
+        labelcut score --model mymodule:make_model --weights w.pt \
+        --data mymodule:make_loader --outputs probs,embeddings,entropy \
+        --device cuda --out scores/
+
+    writes probs.npy, embeddings.npy and entropy.npy into scores/, one row for
+    each of the dataset. Stop it at any time: the same command goes on. Weights
+    are read without unpickling. A problem file then says
+    probs = "scores/probs.npy" and utility = "scores/entropy.npy".
+    """
+    from .models.named import call_named, load_weights
+    from .models.scoring import score as run
+
+    try:
+        network = call_named(model, "--model")
+        if weights is not None:
+            load_weights(network, weights)
+        found = run(
+            network,
+            call_named(data, "--data"),
+            outputs=[name.strip() for name in outputs.split(",")],
+            device=device,
+            out=out,
+            layer=layer,
+            pool=pool,  # type: ignore[arg-type]
+            apply=apply,  # type: ignore[arg-type]
+            amp=amp,  # type: ignore[arg-type]
+            passes=passes,
+            seed=seed,
+            progress=sys.stderr.isatty(),
+        )
+    except (ValueError, TypeError) as error:
+        _fail(f"error: {error}", 2)
+    except KeyboardInterrupt:
+        _fail(f"interrupted; the same command goes on with what is in {out}", 130)
+    arrays = {name: array for name, array in vars(found).items() if array is not None}
+    if as_json:
+        files = {
+            name: {"file": f"{name}.npy", "shape": list(array.shape), "dtype": str(array.dtype)}
+            for name, array in arrays.items()
+        }
+        _print_json("scores", str(out), files)
+        return
+    for name, array in arrays.items():
+        shape = " x ".join(f"{n:,}" for n in array.shape)
+        _console().print(f"{out / name}.npy   {shape} {array.dtype}, {array.nbytes / 1e6:,.1f} MB")
+
+
 def _is_video(file: Path) -> bool:
     from .problems.video_files import is_video_file
 
@@ -384,8 +471,11 @@ def _video(file: Path) -> tuple[TemporalCoherence, VideoFile]:
     from .studies.video import video_problem
 
     content = read_video_file(file)
-    with _console().status("tracking") as status:
-        return video_problem(content, status.update), content
+    try:
+        with _console().status("tracking") as status:
+            return video_problem(content, status.update), content
+    except KeyboardInterrupt:
+        _fail("interrupted while tracking; nothing is saved", 130)
 
 
 def _solve_video(
@@ -397,7 +487,7 @@ def _solve_video(
     as_json: bool,
 ) -> None:
     """Estimate the detector's mistakes, choose frames, save and draw them."""
-    from .problems import Status, write_detections
+    from .problems import Status, StoppedBy, write_detections
     from .problems.atomic import require_writable
     from .problems.solution_files import solution_to_dict
     from .solvers import solve as run
@@ -449,6 +539,8 @@ def _solve_video(
         _print_json("video", str(out), found)
     for path in saved:
         console.print(f"saved in {path}")
+    if StoppedBy.INTERRUPT in (estimate.stopped_by, None if chosen is None else chosen.stopped_by):
+        raise typer.Exit(130)
     codes = {Status.INFEASIBLE: 1, Status.UNKNOWN: 3}
     raise typer.Exit(codes.get((chosen or estimate).status, 0))
 
@@ -466,18 +558,21 @@ def _compare_video(
 
     problem, content = _video(file)
     limits = {} if time_limit is None else {"time_limit": time_limit}
-    rows = [
-        row
-        for seed in range(seeds)
-        for row in compare_estimates(
-            problem,
-            content.truth,
-            content.framing,
-            methods=tuple(method or METHODS),
-            seed=seed,
-            **limits,
-        )
-    ]
+    try:
+        rows = [
+            row
+            for seed in range(seeds)
+            for row in compare_estimates(
+                problem,
+                content.truth,
+                content.framing,
+                methods=tuple(method or METHODS),
+                seed=seed,
+                **limits,
+            )
+        ]
+    except KeyboardInterrupt:
+        _fail("interrupted before the comparison had finished", 130)
     if as_json:
         _print_json("comparison", None, {"methods": [vars(row) for row in rows]})
         return

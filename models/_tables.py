@@ -89,6 +89,46 @@ class MemoryTable:
         return {name: array[last] for name, array in joined.items()}
 
 
+class RaggedTable:
+    """Arrays in memory with several rows for each dataset row, more for some than for others.
+
+    Parameters
+    ----------
+    size
+        Number of rows of the dataset, if known.
+    """
+
+    done = None
+
+    def __init__(self, size: int | None) -> None:
+        self._size = size
+        self._blocks: dict[int, Arrays] = {}
+
+    def write(self, rows: "NDArray[np.int64]", blocks: Arrays) -> None:
+        """Put in blocks ``(n, R, ...)``, R rows for each of some dataset rows."""
+        for k, row in enumerate(rows.tolist()):
+            # Copies, so that no row holds on to its whole batch.
+            own = {name: block[k].copy() for name, block in blocks.items()}
+            for name, before in next(iter(self._blocks.values()), own).items():
+                check_columns(own[name], [before], row)
+            self._blocks[row] = own
+
+    def close(self) -> None:
+        """Keep what is there; nothing to do."""
+
+    def arrays(self) -> "dict[str, NDArray[Any]]":
+        """Return the arrays, one after the other, and ``image``: the dataset row of every row."""
+        if not self._blocks:
+            raise ValueError("loader: must give at least one batch; none came; pass a fresh loader")
+        seen = np.zeros(self._size or max(self._blocks) + 1, dtype=bool)
+        seen[list(self._blocks)] = True
+        require_all(seen)
+        order = [self._blocks.pop(row) for row in range(len(seen))]
+        lengths = [len(next(iter(own.values()))) for own in order]
+        joined = {name: np.concatenate([own[name] for own in order]) for name in order[0]}
+        return {"image": np.repeat(np.arange(len(seen)), lengths), **joined}
+
+
 def as_slice(rows: "NDArray[np.int64]") -> "slice | NDArray[np.int64]":
     """Return rows as a slice where they are consecutive, which is faster to write to."""
     if len(rows) and (np.diff(rows) == 1).all():

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .constraints import Cost, ExpectedCount, Forbid, GroupLimit, Spacing
+from .constraints import Cost, ExpectedCount, Forbid, GroupLimit, Include, Spacing
 from .constraints.base import SLACK
 from .constraints.timeline import make_timeline
 from .errors import InfeasibleSelection
@@ -146,8 +146,10 @@ def most_rows(rules: Sequence[Constraint], dataset: Dataset) -> int:
 
 
 def fewest_rows(rules: Sequence[Constraint]) -> int:
-    """Return a number of rows that some constraints ask for at least."""
-    return max((int(rule.lower.sum()) for rule in rules if isinstance(rule, GroupLimit)), default=0)
+    """Return a number of rows that some constraints ask for at least, by counting."""
+    quotas = [int(rule.lower.sum()) for rule in rules if isinstance(rule, GroupLimit)]
+    listed = [rule.rows for rule in rules if isinstance(rule, Include)]
+    return max([*quotas, len(np.unique(np.concatenate([[], *listed])))])
 
 
 def most_apart(line: Timeline) -> Ints:

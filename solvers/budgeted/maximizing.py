@@ -41,6 +41,8 @@ class Maximum:
         Whether nothing better than `rows` exists.
     infeasible
         Whether nothing satisfies the constraints.
+    peak, nodes
+        Peak bytes of the HiGHS process and nodes of its search; None and 0 where it did not run.
     """
 
     rows: Ints | None
@@ -49,6 +51,8 @@ class Maximum:
     root: float
     complete: bool
     infeasible: bool
+    peak: int | None = None
+    nodes: int = 0
 
 
 def maximize(
@@ -139,7 +143,16 @@ def maximize(
 
 def summed_up(pursuit: Pursuit, complete: bool = False) -> Maximum:
     """Return what is known so far."""
-    return Maximum(pursuit.rows, pursuit.bound, prices_of(pursuit), pursuit.root, complete, False)
+    return Maximum(
+        pursuit.rows,
+        pursuit.bound,
+        prices_of(pursuit),
+        pursuit.root,
+        complete,
+        False,
+        pursuit.peak,
+        pursuit.nodes,
+    )
 
 
 def prices_of(pursuit: Pursuit) -> Prices | None:
@@ -149,13 +162,10 @@ def prices_of(pursuit: Pursuit) -> Prices | None:
         return None
     own = own_prices(structure, pursuit.merged.price)
     limits: list[Floats] = []
-    for at, rule in enumerate(problem.constraints):
+    for at, count in enumerate(structure.stated):
         nodes = np.flatnonzero(structure.rule == at)
         crossing = np.flatnonzero(structure.crossing.rule == at)
-        if not len(nodes) and not len(crossing):
-            limits.append(np.empty(0))
-            continue
-        y = np.zeros(len(rule.linear(problem.dataset).limits))
+        y = np.zeros(count)
         for sign, row in ((1.0, structure.upper_row), (-1.0, structure.lower_row)):
             priced = nodes[(sign * own[nodes] > 0) & (row[nodes] >= 0)]
             y[row[priced]] = sign * own[priced]

@@ -23,10 +23,20 @@ def _vectors(count: int) -> Callable[[ClassBalanced], int]:
 
 
 def _dual(problem: ClassBalanced) -> int:
+    if problem.is_limited:
+        return _sifting(problem)
     # Newton's method holds small pools whole and the rows near the threshold twice.
     size = len(problem.selectable) * problem.n_classes
     near = min(len(problem.selectable), 100_000) * problem.n_classes
     return _vectors(16)(problem) + 16 * near + 8 * min(size, 8_000_000)
+
+
+def _sifting(problem: ClassBalanced) -> int:
+    # Measured: 140 to 400 bytes a probability of the relaxation's rows, the more the fewer classes,
+    # and each constraint's linear rows over all of the dataset.
+    inside = min(len(problem.selectable), 5 * problem.budget + 4_000)
+    rules = 100 * problem.dataset.size * len(problem.constraints)
+    return _vectors(16)(problem) + rules + (3_000 + 140 * problem.n_classes) * inside
 
 
 def _branching(problem: ClassBalanced) -> int:

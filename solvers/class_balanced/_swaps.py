@@ -92,9 +92,9 @@ def _swap(
     for k in range(len(outside)):
         at[outside[k]] = k
     blocked = np.zeros(size, np.int64)
-    for i in inside:
-        for k in range(near_starts[i], near_starts[i + 1]):
-            blocked[near[k]] += 1
+    for k in range(len(inside)):
+        for other in near[near_starts[inside[k]] : near_starts[inside[k] + 1]]:
+            blocked[other] += 1
     potentials, moved = np.zeros(classes), np.zeros(classes)
     distant = _distance(shortfall, distance, ground_cost, potentials)
     there, taking = np.empty(classes), np.zeros(len(room))
@@ -103,11 +103,10 @@ def _swap(
     temperature, cooling = hot, (cold / hot) ** (1.0 / steps)
     for _ in range(steps):
         temperature *= cooling
-        b = outside[np.random.randint(len(outside))]
-        a = -1
+        a, b = -1, int(outside[np.random.randint(len(outside))])
         if blocked[b] == 0:
             if np.random.random() < 0.5:
-                a = inside[np.random.randint(len(inside))]
+                a = int(inside[np.random.randint(len(inside))])
             else:
                 a = b + np.random.randint(-REACH, REACH + 1)
                 if a < 0 or a >= size or not chosen[a]:
@@ -115,7 +114,7 @@ def _swap(
         elif blocked[b] == 1:
             for k in range(near_starts[b], near_starts[b + 1]):
                 if chosen[near[k]]:
-                    a = near[k]
+                    a = int(near[k])
         else:
             continue
         cost = costs[b] - costs[a]

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...problems.errors import InfeasibleSelection, Stuck
+from ...problems.errors import Stuck
+from ..completing import offer_or_complete
 from .conic import Limits
 from .model import Part
-from .sifting import FEWEST, sift, turn
-from .starting import offer_grown, offer_top
+from .sifting import sift, turn
+from .starting import offer_grown
 from .swapping import Swapping
 from .tree import Branching, objective
 
@@ -47,7 +47,7 @@ def relax_limited(
     limits
         The constraints.
     start
-        Rows that mattered in a neighbouring problem.
+        Rows to begin with, such as those that mattered in a neighbouring problem.
 
     Returns
     -------
@@ -59,21 +59,15 @@ def relax_limited(
     OutOfTime
         If the clock runs out.
     """
-    _offer_start(search)
+    try:
+        offer_or_complete(search, search.problem.top_rows())
+    except Stuck as stuck:
+        start = stuck.rows if start is None else np.union1d(start, stuck.rows)
     relaxed, bound = sift(search, limits, start)
     search.info["dual_seconds"] = round(search.clock.elapsed(), 3)
     _offer_rounded(search, limits, relaxed)
     search.clock.check()
     return turn(search, limits, relaxed, bound)
-
-
-def _offer_start(search: Search[ClassBalanced]) -> None:
-    """Offer the most useful rows; where they get stuck, only a large pool needs others first."""
-    if len(search.problem.free) > FEWEST:
-        offer_top(search)
-        return
-    with suppress(Stuck, InfeasibleSelection):
-        search.offer(search.problem.top_rows())
 
 
 def _offer_rounded(search: Search[ClassBalanced], limits: Limits, relaxed: Relaxed) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...problems.constraints import LinearRows
 from ...problems.distances import L1, Wasserstein
 from .._mip_model import LinearModel
 
@@ -119,13 +120,11 @@ def linear_model(
         blocks.append([sparse.csr_array((len(cuts), len(rows))), cut_rows])
         lower.append(np.array([cut.offset for cut in cuts]))
         upper.append(np.full(len(cuts), np.inf))
-    for constraint in problem.constraints:
-        linear = constraint.linear(problem.dataset)
-        if len(linear.limits):
-            used = linear.matrix[:, part.taken].sum(axis=1)
-            blocks.append([linear.matrix[:, rows], sparse.csr_array((len(linear.limits), width))])
-            lower.append(np.full(len(linear.limits), -np.inf))
-            upper.append(linear.limits - used)
+    limits = constraint_rows(problem, part)
+    if limits is not None:
+        blocks.append([limits.matrix, sparse.csr_array((len(limits.limits), width))])
+        lower.append(np.full(len(limits.limits), -np.inf))
+        upper.append(limits.limits)
     costs = np.concatenate([-problem.utility[rows], problem.balance * prices])
     return LinearModel(
         cost=costs / divisor,
@@ -137,6 +136,38 @@ def linear_model(
         integer=np.arange(len(costs)) < len(rows),
         offset=-float(problem.utility[part.taken].sum()) / divisor,
     )
+
+
+def constraint_rows(problem: ClassBalanced, part: Part) -> LinearRows | None:
+    """Return the constraints over a part of the rows that its rows might break, None without any.
+
+    Each row is scaled to coefficients of 1 at most, as HiGHS' tolerances are absolute. Coefficients
+    that HiGHS would drop are left out, with the limit as much wider as that could ever lift it.
+    """
+    from scipy import sparse
+
+    parts, limits = [], []
+    for constraint in problem.constraints:
+        linear = constraint.linear(problem.dataset)
+        if not len(linear.limits):
+            continue
+        matrix = linear.matrix[:, part.rows].tocsr()
+        left = linear.limits - linear.matrix[:, part.taken].sum(axis=1)
+        binding = np.flatnonzero(matrix.maximum(0.0).sum(axis=1) > left)
+        matrix, left = matrix[binding], left[binding]
+        scale = np.abs(left) * DROPPED
+        np.maximum.at(scale, matrix.tocoo().row, np.abs(matrix.data))
+        scale[scale == 0.0] = 1.0
+        matrix = sparse.csr_array(sparse.diags_array(1.0 / scale) @ matrix)
+        small = matrix.copy()
+        small.data[(small.data > 0.0) | (small.data < -DROPPED)] = 0.0
+        matrix.data[np.abs(matrix.data) <= DROPPED] = 0.0
+        matrix.eliminate_zeros()
+        parts.append(matrix)
+        limits.append(left / scale - small.sum(axis=1))
+    if not parts:
+        return None
+    return LinearRows(sparse.vstack(parts, format="csr"), np.concatenate(limits))
 
 
 def distance_part(problem: ClassBalanced, cuts: tuple[Cut, ...]) -> tuple[Any, Floats, Any, Any]:

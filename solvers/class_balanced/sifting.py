@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ...problems.base import Certificate
 from ...problems.pricing import Prices
 from .._compiling import compiled
+from ..completing import complete
 from .conic import Limits, Relaxed, relax_rows
 from .dual import solve_dual
 
@@ -61,10 +62,12 @@ class Turning:
     costs: Floats
 
 
-def prove_priced(search: Search[ClassBalanced], multipliers: Floats, prices: Prices) -> float:
+def prove_priced(
+    search: Search[ClassBalanced], multipliers: Floats, prices: Prices | None
+) -> float:
     """Prove the bound of multipliers and prices, with them as the certificate, and return it."""
     bound = search.problem.lower_bound(multipliers, prices)
-    values = {"multipliers": multipliers.tolist(), **prices.values()}
+    values = {"multipliers": multipliers.tolist(), **({} if prices is None else prices.values())}
     search.prove(bound, Certificate("multipliers", True, bound, values))
     return bound
 
@@ -76,8 +79,8 @@ def sift(
 
     Prices of a relaxation over some rows prove a bound over all of them. A row helps if it is worth
     more than the prices of what it uses; once no row outside helps, both are equal. The first rows
-    are the most useful ones under the multipliers of the problem without constraints, and some
-    selection that is feasible.
+    are the most useful ones under the multipliers of the problem without constraints, and those of
+    the answer so far; where these cannot satisfy the constraints, a selection that does is found.
 
     Parameters
     ----------
@@ -86,7 +89,7 @@ def sift(
     limits
         The constraints.
     start
-        Rows that mattered in a neighbouring problem.
+        Further rows to begin with.
 
     Returns
     -------
@@ -100,10 +103,11 @@ def sift(
         Before the first bound, if the clock runs out.
     """
     problem, free = search.problem, search.problem.free
+    plain = _unpriced(search)
     if not 0 < problem.to_choose < len(free):
-        return _unpriced(search)
+        return plain
     rows = free if len(free) <= FEWEST else _first_rows(search, start)
-    few = max(problem.budget // 2, FEWEST // 2)
+    few = max(problem.budget // 4, FEWEST // 4)
     best: tuple[Relaxed, float] | None = None
     accuracy = FINE if len(rows) == len(free) else ROUGH
     for _ in range(PASSES):
@@ -113,9 +117,11 @@ def sift(
             break
         relaxed = relax_rows(limits, rows, accuracy, search.clock.remaining())
         if relaxed is None:
-            if len(rows) == len(free):
+            if len(rows) == len(free) or search.best is not None:
                 break
-            rows, accuracy = free, FINE
+            search.offer(complete(search, problem.included, problem.utility))
+            assert search.rows is not None
+            rows = np.union1d(rows, np.setdiff1d(search.rows, problem.included))
             continue
         bound = prove_priced(search, relaxed.multipliers, relaxed.prices)
         if best is None or bound > best[1]:
@@ -128,8 +134,8 @@ def sift(
         if accuracy > FINE:
             rows = _kept(rows, limits, relaxed, few)
         accuracy = FINE if done or gap <= NEARLY else ROUGH
-        rows = np.union1d(rows, new[: 4 * few])
-    return best or _unpriced(search)
+        rows = np.union1d(rows, new[: 2 * problem.budget + FEWEST // 2])
+    return best or plain
 
 
 def _unpriced(search: Search[ClassBalanced]) -> tuple[Relaxed, float]:
@@ -149,8 +155,9 @@ def _unpriced(search: Search[ClassBalanced]) -> tuple[Relaxed, float]:
 def _first_rows(search: Search[ClassBalanced], start: Ints | None) -> Ints:
     problem = search.problem
     dual = solve_dual(problem, search.clock)
+    prove_priced(search, dual.multipliers, None)
     worth = (problem.utility + problem.probs.dot(dual.multipliers))[problem.free]
-    count = min(2 * problem.budget + FEWEST // 2, len(worth))
+    count = min(problem.budget * 3 // 2 + FEWEST // 2, len(worth))
     most = problem.free[np.argpartition(-worth, count - 1)[:count]]
     others = [rows for rows in (start, search.rows) if rows is not None]
     rows = np.unique(np.concatenate([most, *others]))
@@ -200,7 +207,7 @@ def turn(search: Search[ClassBalanced], limits: Limits, relaxed: Relaxed, bound:
     return Turning(limits, relaxed, bound, line.rows, is_taken, np.maximum(costs, 0.0))
 
 
-def swap_kernels(clock: Clock) -> object:
+def swap_kernels(clock: Clock) -> Any:
     """Return the compiled loops of constrained selections."""
     compiled(clock, __package__, False, True)
     return import_module("._swaps", __package__)

@@ -80,7 +80,7 @@ class Swapping:
         Stop
             When the gap is closed.
         """
-        kernels: Any = swap_kernels(self.search.clock)
+        kernels = swap_kernels(self.search.clock)
         for _ in range(count):
             which, length = next(self.rounds)
             self.changes[which] = self._anneal(kernels, *SCHEDULES[which], length)
