@@ -5,6 +5,7 @@ python benchmarks/k_center.py [--only INSTANCE | --only constraints]
 
 import argparse
 import json
+import os
 import statistics
 import sys
 import time
@@ -51,8 +52,8 @@ to another, with noise of its own. b = {budget}. *clips*: no two frames within 3
 at most 12 of a clip (`Spacing`, `GroupLimit`). *costs*: beside that, the half of the frames that is
 farther from the mean costs 3 a frame and the other half 1, and 1.2 b may be spent (`Cost`). Each
 row is measured in a fresh process, `greedy` and `random` as the median of {repeats} runs; `exact`
-has {limit} s. *gap* is that to its own bound. The machine was busy with other work (load 9 on 2
-cores), so that a second here is a fraction of one."""
+has {limit} s. *gap* is that to its own bound. The load average of the machine was {load:.1f} at the
+end: where that exceeds its cores, other programs took their share of the seconds."""
 CLIPS, LENGTH, DIMENSION, BUDGET, LIMIT = 400, 50, 256, 200, 60
 
 
@@ -183,6 +184,7 @@ def _write_within() -> None:
         budget=BUDGET,
         repeats=REPEATS,
         limit=LIMIT,
+        load=os.getloadavg()[0],
     )
     write_section(WITHIN, SCRIPT, intro + "\n\n" + "\n".join(lines))
 
