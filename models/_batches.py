@@ -1,68 +1,12 @@
-"""What data loaders give and models return: finding the tensors, and keeping dataset order."""
+"""What data loaders give and models return: finding the tensors in it."""
 
-import operator
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor
-from torch.utils.data import (
-    BatchSampler,
-    DataLoader,
-    DistributedSampler,
-    IterableDataset,
-    RandomSampler,
-    SequentialSampler,
-    SubsetRandomSampler,
-    WeightedRandomSampler,
-)
 
 _INPUT_KEYS = ("x", "image", "pixel_values")
 _OUTPUT_KEYS = ("logits", "out")
-_UNORDERED = (RandomSampler, SubsetRandomSampler, WeightedRandomSampler, DistributedSampler)
-
-
-def expected_rows(loader: Iterable[Any]) -> int | None:
-    """Check that a loader keeps dataset order, and return its number of rows if that is known."""
-    batches = getattr(loader, "batch_sampler", None)
-    for sampler in (getattr(loader, "sampler", None), getattr(batches, "sampler", None)):
-        if isinstance(sampler, _UNORDERED):
-            raise ValueError(
-                f"loader: rows must come in dataset order; a {type(sampler).__name__} came; build "
-                "the DataLoader with shuffle=False and without a random sampler"
-            )
-    if getattr(loader, "drop_last", False) or getattr(batches, "drop_last", False):
-        raise ValueError(
-            "loader: every row must come; drop_last=True would leave the last ones out; build the "
-            "DataLoader with drop_last=False"
-        )
-    ordered = (
-        isinstance(loader, DataLoader)
-        and not isinstance(loader.dataset, IterableDataset)
-        and type(batches) is BatchSampler
-        and isinstance(batches.sampler, SequentialSampler)
-    )
-    return len(loader.dataset) if ordered else None  # type: ignore[attr-defined]
-
-
-@contextmanager
-def with_bar(loader: Iterable[Any], progress: bool) -> Iterator[Iterable[Any]]:
-    """Yield the loader's batches, counted by a bar on stderr if wished."""
-    if not progress:
-        yield loader
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True)) as bar:
-        task = bar.add_task("scoring", total=operator.length_hint(loader) or None)
-
-        def counted() -> Iterator[Any]:
-            for batch in loader:
-                yield batch
-                bar.advance(task)
-
-        yield counted()
 
 
 def model_input(batch: Any) -> Tensor:

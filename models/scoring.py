@@ -1,55 +1,92 @@
-"""Run a torch classifier over a dataset: class probabilities and embeddings, row by row."""
+"""Run a torch classifier over a dataset: probabilities, embeddings, uncertainty, row by row."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
+import array_api_compat.torch as xp
 import torch
 from torch import Tensor, nn
 
-from ._batches import expected_rows, first_tensor, model_input, model_logits, with_bar
+from . import uncertainty
+from ._batches import model_logits
+from ._devices import Place, borrowed
+from ._layers import Inputs, embedding_layers, layer_name
+from ._loaders import Batch, Pool, mismatch
+from ._running import PROBLEM, Blocks, not_finite, require_finite, run, seeded
+from ._tables import MemoryTable, Table
+from .score_folders import FolderTable, model_fingerprint, read_arrays
+from .stochastic import bald, flip_disagreement, mc_dropout
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_HEADS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+_MEASURES: dict[str, tuple[Callable[[Any, Any], Any], Callable[..., Any]]] = {
+    "entropy": (uncertainty._entropy, uncertainty.entropy),
+    "least_confidence": (uncertainty._least_confidence, uncertainty.least_confidence),
+    "margin": (uncertainty._margin, uncertainty.margin),
+    "second_best_ratio": (uncertainty._second_best_ratio, uncertainty.second_best_ratio),
+}
+"""Measures of softmax rows, and the same with a check for rows that may be anything."""
+
+OUTPUTS = ("probs", "embeddings", "predictions", *_MEASURES, "bald", "flip_disagreement")
 
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """What a model says about each row of a dataset, in dataset order.
+    """What a model says about each row of a dataset, in dataset order; None was not asked for.
 
     Attributes
     ----------
     probs
         Class probabilities ``(N, C)`` float32.
     embeddings
-        Inputs of the classifying layer ``(N, d)`` float32, or None if they were not asked for.
+        Inputs of the classifying layer ``(N, d)`` float32.
+    predictions
+        Most probable classes ``(N,)`` int64, the lowest on ties.
+    entropy, least_confidence, margin, second_best_ratio
+        Uncertainties ``(N,)`` float32 of the probabilities; see the functions of these names.
+    bald
+        Disagreement ``(N,)`` float32 of passes with dropout.
+    flip_disagreement
+        Disagreement ``(N,)`` float32 of the predictions for an image and its mirror image.
     """
 
-    probs: "NDArray[np.float32]"
-    embeddings: "NDArray[np.float32] | None"
+    probs: "NDArray[Any] | None" = None
+    embeddings: "NDArray[Any] | None" = None
+    predictions: "NDArray[Any] | None" = None
+    entropy: "NDArray[Any] | None" = None
+    least_confidence: "NDArray[Any] | None" = None
+    margin: "NDArray[Any] | None" = None
+    second_best_ratio: "NDArray[Any] | None" = None
+    bald: "NDArray[Any] | None" = None
+    flip_disagreement: "NDArray[Any] | None" = None
 
 
 def score(
     model: nn.Module,
     loader: Iterable[Any],
     *,
+    outputs: Sequence[str] = ("probs", "embeddings"),
     device: torch.device | str | None = None,
-    embeddings: bool = True,
+    out: str | Path | None = None,
     layer: str | nn.Module | None = None,
+    pool: Literal["flatten", "mean"] = "flatten",
     apply: Literal["softmax", "none"] = "softmax",
     amp: Literal["auto", "off"] | torch.dtype = "auto",
+    passes: int = 20,
+    seed: int = 0,
     progress: bool = False,
 ) -> Scores:
-    r"""Compute class probabilities and penultimate embeddings of every row of a dataset.
+    r"""Compute probabilities, embeddings and uncertainties of every row of a dataset.
 
     .. math:: p_{ic} = \frac{\exp f_c(x_i)}{\sum_{k=1}^{C} \exp f_k(x_i)}
 
     The model runs in evaluation and inference mode and comes back as it was: training mode of
-    every submodule, hooks and device, also after an exception. The softmax is taken in float32.
+    every submodule, hooks and device, also after an exception. The softmax is taken in float32,
+    and everything is reduced to its output on the device. Where a batch does not fit into the
+    memory of the GPU, it goes on with half batches and says so once through ``logging``.
 
     Parameters
     ----------
@@ -59,35 +96,47 @@ def score(
     loader
         Batches in dataset order: tensors, tuples that begin with the input, or mappings that hold
         it under ``x``, ``image`` or ``pixel_values`` (else the first tensor). Floating-point
-        inputs are cast to the dtype of the model's parameters.
+        inputs are cast to the dtype of the model's parameters. Mappings may name the dataset rows
+        under ``indices``; then they may come in any order.
+    outputs
+        What to keep, of the fields of `Scores`.
     device
         Where to run; the model returns to its own device afterwards. Default: where it is.
-    embeddings
-        Whether to keep embeddings too.
+    out
+        Folder for the results, as memory-mapped arrays. A run that is stopped, however hard, goes
+        on there when it is called again with the same arguments, and ends with the same files; the
+        data must be the same, which is not checked. Default: arrays in memory.
     layer
-        The layer whose input, flattened to ``(batch, d)``, is the embedding: a module of `model`
-        or its dotted name. Default: of the linear and convolution layers with C outputs, the one
-        that runs last.
+        The layer whose input is the embedding: a module of `model` or its dotted name. Default: of
+        the linear and convolution layers with C outputs, the one that runs last.
+    pool
+        How a layer's input of more axes becomes ``(batch, d)``: flattened, or by the mean over its
+        positions.
     apply
         ``"none"`` if the model ends in a softmax itself, so that its outputs are kept as they are.
     amp
         Automatic mixed precision: ``"off"``, ``torch.bfloat16`` or ``torch.float16`` (CUDA only).
         ``"auto"`` means bfloat16 on a CUDA device that has it (else float16) for a float32 model,
         and off everywhere else.
+    passes
+        Number of passes with dropout for ``bald``, at least 2.
+    seed
+        Seed of these passes; they do not depend on where a run was stopped.
     progress
         Whether to show a progress bar on stderr.
 
     Returns
     -------
     Scores
-        Probabilities ``(N, C)`` and embeddings ``(N, d)`` in float32 on the CPU. Row i is row i of
-        the dataset.
+        The outputs asked for, on the CPU. Row i is row i of the dataset.
 
     Raises
     ------
     ValueError
-        If the loader shuffles, drops rows, shares them out or is empty; the outputs are not
-        ``(batch, C)`` or not finite; no layer qualifies for embeddings; or an option is unknown.
+        If the loader shuffles without naming rows, drops rows, shares them out or is empty; the
+        outputs are not ``(batch, C)`` or not finite; no layer qualifies for embeddings, or none is
+        dropout for ``bald``; the folder belongs to another run or the disk is too small; or an
+        option is unknown.
     TypeError
         If the model is no module, or no tensor is found in a batch or an output.
 
@@ -98,252 +147,158 @@ def score(
     >>> scores.probs.shape, scores.embeddings.shape
     ((3, 2), (3, 3))
     """
+    wanted = _wanted(outputs)
     if not isinstance(model, nn.Module):
         raise TypeError(
             f"model: must be a torch.nn.Module; {type(model).__name__} came; wrap it in a module"
         )
-    if apply not in ("softmax", "none"):
-        raise ValueError(f'apply: must be "softmax" or "none"; {apply!r} came; choose one of them')
-    if layer is not None and not embeddings:
-        raise ValueError("layer: names the embedding layer, but embeddings=False; drop one of them")
-    home = _home(model, device)
-    target = home if device is None else _device(device)
-    dtype = _dtype(model)
-    autocast = _autocast_dtype(amp, target, dtype)
-    layers = _embedding_layers(model, layer) if embeddings else []
-    expected = expected_rows(loader)
+    _require_one_of("apply", apply, ("softmax", "none"))
+    _require_one_of("pool", pool, ("flatten", "mean"))
+    if layer is not None and "embeddings" not in wanted:
+        raise ValueError(
+            'layer: names the embedding layer, but outputs= has no "embeddings"; drop one of them'
+        )
+    if "bald" in wanted and passes < 2:
+        raise ValueError(f"passes: BALD needs at least 2; {passes} came; the default is 20")
+    place = Place.of(model, device, amp)
+    layers = embedding_layers(model, layer) if "embeddings" in wanted else []
+    batches = Pool.of(loader)
+    table: Table = MemoryTable(batches.size)
+    if out is not None:
+        options = {
+            "outputs": sorted(wanted),
+            "layer": layer_name(model, layer),
+            "pool": pool,
+            "apply": apply,
+            "autocast": str(place.autocast),
+            "passes": [passes, seed] if "bald" in wanted else None,
+            "model": model_fingerprint(model),
+        }
+        table = FolderTable(Path(out), _known_size(batches), options)
+        if table.done is not None and table.done.all():
+            return Scores(**table.arrays())
 
-    probs, features = _Rows(expected), _Rows(expected)
     with (
-        _borrowed(model, home, target),
-        _Inputs(layers, chosen=layer is not None) as seen,
-        with_bar(loader, progress) as batches,
+        borrowed(model, place),
+        Inputs(layers, chosen=layer is not None, pool=pool) as seen,
     ):
-        for batch in batches:
-            x = model_input(batch).to(target, non_blocking=True)
-            # Not around the loader: a dataset that caches would cache inference tensors, which
-            # cannot be trained on later.
-            with torch.inference_mode():
-                with torch.autocast(target.type, dtype=autocast, enabled=autocast is not None):
-                    output = model(x.to(dtype) if dtype and x.is_floating_point() else x)
-                logits = model_logits(output).float()
-                _check_logits(logits, probs.count)
-                embedding = seen.take(logits) if embeddings else None
-                probs.add(logits.softmax(dim=-1) if apply == "softmax" else logits)
-                if embedding is not None:
-                    features.add(embedding)
-    return Scores(probs.array(), features.array() if embeddings else None)
+        forward = _Forward(model, place, wanted, apply == "softmax", seen, passes, seed)
+        run(batches, forward, table, place.target, progress=progress)
+    return Scores(**table.arrays())
 
 
-def _device(device: torch.device | str) -> torch.device:
-    """Return the device asked for, if torch has it."""
-    try:
-        target = torch.device(device)
-    except RuntimeError as error:
-        raise ValueError(f"device: {error}") from error
-    if target.type == "cuda" and not torch.cuda.is_available():
-        raise ValueError(f'device: {target} was asked for, torch sees no GPU; pass device="cpu"')
-    return target
+def load_scores(folder: str | Path) -> Scores:
+    """Read the scores that `score` has written into a folder, memory-mapped.
 
+    Parameters
+    ----------
+    folder
+        What was its `out`.
 
-def _home(model: nn.Module, device: torch.device | str | None) -> torch.device:
-    """Return where the model is (its first parameter, else buffer)."""
-    devices = [tensor.device for tensor in (*model.parameters(), *model.buffers())]
-    if device is not None and len(set(devices)) > 1:
-        raise ValueError(
-            f"device: a model spread over {', '.join(sorted(set(map(str, devices))))} cannot be "
-            f"moved to {device} and back; leave device out to run it where it is"
-        )
-    return devices[0] if devices else torch.device("cpu")
+    Returns
+    -------
+    Scores
+        The arrays, read-only.
 
-
-def _dtype(model: nn.Module) -> torch.dtype | None:
-    """Return the dtype of the model's first floating-point parameter, if it has one."""
-    return next((p.dtype for p in model.parameters() if p.is_floating_point()), None)
-
-
-def _autocast_dtype(
-    amp: str | torch.dtype, device: torch.device, weights: torch.dtype | None
-) -> torch.dtype | None:
-    """Return the dtype for autocast, or None for off."""
-    if amp == "off":
-        return None
-    if amp == "auto":
-        if device.type != "cuda" or weights != torch.float32:
-            return None
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-    if amp == torch.bfloat16 or (amp == torch.float16 and device.type == "cuda"):
-        return amp
-    raise ValueError(
-        f'amp: must be "auto", "off", torch.bfloat16 or, on CUDA, torch.float16; {amp!r} came for '
-        f'{device.type}; pass "off" to compute in the precision of the weights'
-    )
-
-
-def _embedding_layers(model: nn.Module, layer: str | nn.Module | None) -> list[nn.Module]:
-    """Return the layer asked for, or all that may turn out to be the classifying one."""
-    named = dict(model.named_modules(remove_duplicate=False))
-    if isinstance(layer, str):
-        if layer not in named:
-            raise ValueError(
-                f"layer: no module of the model is called {layer!r}; its last ones are "
-                f"{', '.join(list(named)[-5:])}; see model.named_modules()"
-            )
-        return [named[layer]]
-    if layer is not None:
-        if not any(module is layer for module in named.values()):
-            raise ValueError(
-                f"layer: must be a module of the model; a foreign {type(layer).__name__} came; "
-                "pass one from model.named_modules()"
-            )
-        return [layer]
-    return [module for module in model.modules() if isinstance(module, _HEADS)]
-
-
-class _Inputs:
-    """Context that catches what goes into layers, by forward pre-hooks that it removes again.
-
-    Until the first batch is through, the classifying layer is not known: registration order need
-    not be the order in which layers run, and C shows only in the output. So the latest input is
-    kept for each number of outputs, and from the second batch on one hook remains.
+    Raises
+    ------
+    ValueError
+        If it is no such folder, or rows are still missing.
     """
+    return Scores(**read_arrays(Path(folder)))
 
-    def __init__(self, layers: Sequence[nn.Module], *, chosen: bool) -> None:
-        self._layers = layers
-        self._chosen = chosen
-        self._latest: dict[int | None, tuple[nn.Module, Tensor]] = {}
-        self._hooks: list[Any] = []
 
-    def __enter__(self) -> "_Inputs":
-        self._watch(self._layers)
-        return self
+@dataclass(frozen=True)
+class _Forward:
+    """What is computed of a batch, on the device."""
 
-    def __exit__(self, *_: object) -> None:
-        self._watch(())
+    model: nn.Module
+    place: Place
+    wanted: frozenset[str]
+    softmax: bool
+    seen: Inputs
+    passes: int
+    seed: int
 
-    def _watch(self, layers: Sequence[nn.Module]) -> None:
-        for hook in self._hooks:
-            hook.remove()
-        self._layers = layers
-        self._hooks = [
-            module.register_forward_pre_hook(self._keep, with_kwargs=True) for module in layers
-        ]
+    # The loader stays outside: a dataset that caches would cache inference tensors, which cannot
+    # be trained on later.
+    @torch.inference_mode()
+    def __call__(self, x: Tensor, batch: Batch) -> Blocks:
+        logits = self._logits(x)
+        blocks = {PROBLEM: not_finite(logits)}
+        if not self.softmax or self.wanted & {"bald", "flip_disagreement"}:
+            # These look at the probabilities themselves, and would not know the row.
+            require_finite(blocks[PROBLEM], batch.rows)
+        if "embeddings" in self.wanted:
+            blocks["embeddings"] = self.seen.take(logits).float()
+        probs = self._probs(logits)
+        if "probs" in self.wanted:
+            blocks["probs"] = probs
+        if "predictions" in self.wanted:
+            blocks["predictions"] = probs.argmax(1)
+        blocks |= self._measured(probs, batch)
+        if "bald" in self.wanted:
+            with mc_dropout(self.model), seeded(self.seed, int(batch.rows[0]), self.place.target):
+                blocks["bald"] = bald(self._probs(self._logits(x)) for _ in range(self.passes))
+        if "flip_disagreement" in self.wanted:
+            if x.ndim < 4:
+                raise ValueError(
+                    "flip_disagreement: inputs must be images (batch, channels, height, width); "
+                    f"{tuple(x.shape)} came; leave it out of outputs="
+                )
+            mirrored = self._probs(self._logits(x.flip(-1)))
+            blocks["flip_disagreement"] = flip_disagreement(probs, mirrored)
+        self.seen.forget()
+        return blocks
 
-    def _keep(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        value = first_tensor((*args, *kwargs.values()))
-        if value is not None:
-            # A copy, as a layer that works in place would overwrite its own input.
-            self._latest[self._key(module)] = (module, value.clone())
+    def _measured(self, probs: Tensor, batch: Batch) -> Blocks:
+        blocks = {}
+        for name, (plain, checked) in _MEASURES.items():
+            if name not in self.wanted:
+                continue
+            try:
+                value = plain(xp, probs) if self.softmax else checked(probs)
+            except ValueError as error:
+                where = f"rows of the batch that begins at row {batch.rows[0]}"
+                raise ValueError(f'{error}, or drop apply="none" ({where})') from None
+            blocks[name] = value.clamp(min=0)
+        return blocks
 
-    def _key(self, module: nn.Module) -> int | None:
-        return None if self._chosen else _outputs(module)
-
-    def take(self, logits: Tensor) -> Tensor:
-        """Return the embeddings ``(batch, d)`` that belong to these logits, and forget them."""
-        classes = logits.shape[1]
-        found = self._latest.get(None if self._chosen else classes)
-        self._latest.clear()
-        if found is None:
-            what = (
-                "the chosen layer did not run, or took no tensor"
-                if self._chosen
-                else f"no linear or convolution layer with {classes} outputs ran"
-            )
+    def _logits(self, x: Tensor) -> Tensor:
+        logits = model_logits(self.place.run(self.model, x)).float()
+        if logits.ndim != 2 or logits.shape[1] < 2:
             raise ValueError(
-                f"embeddings: {what}; pass layer= (a module whose input is the embedding, or its "
-                "name) or embeddings=False"
+                f"model: logits must have shape (batch, C) with C of at least 2; "
+                f"{tuple(logits.shape)} came; for one sigmoid output z return [0, z], for maps use "
+                "score_regions, and pass a DataLoader that makes batches"
             )
-        module, value = found
-        if len(self._layers) > 1:
-            self._watch([module])
-        if value.ndim == 0 or value.shape[0] != logits.shape[0]:
-            raise ValueError(
-                f"embeddings: the layer's input must have one row for each of the "
-                f"{logits.shape[0]} rows of logits; shape {tuple(value.shape)} came; pass another "
-                "layer= or embeddings=False"
-            )
-        return value.flatten(1) if value.ndim > 1 else value[:, None]
+        if len(logits) != len(x):
+            raise ValueError(mismatch(f"{len(logits)} rows", len(x)))
+        return logits
+
+    def _probs(self, logits: Tensor) -> Tensor:
+        return logits.softmax(1) if self.softmax else logits
 
 
-def _outputs(module: nn.Module) -> int:
-    """Return the number of outputs of a linear or convolution layer."""
-    return int(getattr(module, "out_features", 0) or getattr(module, "out_channels", 0))
+def _wanted(outputs: Sequence[str]) -> frozenset[str]:
+    names = [outputs] if isinstance(outputs, str) else list(outputs)
+    for name in names:
+        _require_one_of("outputs", name, OUTPUTS)
+    if not names:
+        raise ValueError(f"outputs: must name at least one of {', '.join(OUTPUTS)}; none came")
+    return frozenset(names)
 
 
-class _Rows:
-    """Blocks of rows as they come; written in place when their number is known beforehand."""
-
-    def __init__(self, expected: int | None) -> None:
-        self.count = 0
-        self._expected = expected
-        self._blocks: list[NDArray[np.float32]] = []
-
-    def add(self, block: Tensor) -> None:
-        """Append the rows of a tensor ``(batch, d)``."""
-        rows = block.float().cpu().numpy()
-        if self._blocks and rows.shape[1] != self._blocks[0].shape[1]:
-            raise ValueError(
-                f"model: {self._blocks[0].shape[1]} columns came for the first rows, "
-                f"{rows.shape[1]} from row {self.count} on; all batches must have the same number"
-            )
-        start, self.count = self.count, self.count + len(rows)
-        if self._expected is None:
-            # A copy, as a model may write every output into the same buffer.
-            self._blocks.append(rows.copy())
-            return
-        if self.count > self._expected:
-            raise ValueError(_mismatch(f"at least {self.count}", self._expected))
-        if not self._blocks:
-            self._blocks = [np.empty((self._expected, rows.shape[1]), dtype=np.float32)]
-        self._blocks[0][start : self.count] = rows
-
-    def array(self) -> "NDArray[np.float32]":
-        """Return all rows as one array."""
-        if not self._blocks:
-            raise ValueError("loader: must give at least one batch; none came; pass a fresh loader")
-        if self._expected is None:
-            return np.concatenate(self._blocks)
-        if self.count != self._expected:
-            raise ValueError(_mismatch(str(self.count), self._expected))
-        return self._blocks[0]
+def _require_one_of(argument: str, value: object, allowed: Sequence[str]) -> None:
+    if value not in allowed:
+        names = " or ".join(f'"{name}"' for name in allowed)
+        raise ValueError(f"{argument}: must be {names}; {value!r} came; choose one of them")
 
 
-def _mismatch(came: str, expected: int) -> str:
-    return (
-        f"model: must give one row for each row of the dataset; {came} came for {expected}; "
-        "check that the model keeps the batch axis first"
-    )
-
-
-@contextmanager
-def _borrowed(model: nn.Module, home: torch.device, target: torch.device) -> Iterator[None]:
-    """Set a model to evaluation mode on a device, and put both back afterwards."""
-    modes = [(module, module.training) for module in model.modules()]
-    try:
-        if target != home:
-            model.to(target)
-        model.eval()
-        yield
-    finally:
-        # Not by train(), which recurses into shared layers and which models may override.
-        for module, training in modes:
-            module.training = training
-        if target != home:
-            model.to(home)
-
-
-def _check_logits(logits: Tensor, first_row: int) -> None:
-    """Check the shape and finiteness of logits that begin at a row of the dataset."""
-    if logits.ndim != 2 or logits.shape[1] < 2:
+def _known_size(batches: Pool) -> int:
+    if batches.size is None:
         raise ValueError(
-            f"model: logits must have shape (batch, C) with C of at least 2; "
-            f"{tuple(logits.shape)} came; for one sigmoid output z return [0, z], and pass a "
-            "DataLoader that makes batches"
+            "out: needs a loader whose number of rows is known, to make room on the disk; a "
+            f"{type(batches.loader).__name__} came; pass a DataLoader over a dataset with a length"
         )
-    finite = logits.isfinite()
-    if not finite.all():
-        row, column = (~finite).nonzero()[0].tolist()
-        raise ValueError(
-            f"model: logits must be finite; row {first_row + row} of the dataset came out as "
-            f'{logits[row, column].item()}; check that row\'s input, the weights, or pass amp="off"'
-        )
+    return batches.size

@@ -1,7 +1,7 @@
 """How uncertain a predicted class distribution is; higher is always more uncertain.
 
-NumPy arrays give NumPy arrays, torch tensors give tensors on the same device. The last axis holds
-the classes and is the one that goes.
+NumPy arrays give NumPy arrays, torch tensors give tensors on the same device. The class axis, the
+last one unless said otherwise, is the one that goes.
 """
 
 import math
@@ -21,7 +21,7 @@ Array = TypeVar("Array", "NDArray[Any]", "Tensor")
 _CHUNK = 1 << 20
 
 
-def entropy(probs: Array) -> Array:
+def entropy(probs: Array, axis: int = -1) -> Array:
     r"""Compute the Shannon entropy of predicted class distributions, in nats.
 
     .. math:: H = -\sum_{c=1}^{C} p_c \log p_c, \qquad 0 \log 0 = 0
@@ -32,19 +32,22 @@ def entropy(probs: Array) -> Array:
     Parameters
     ----------
     probs
-        Class probabilities ``(..., C)``, one distribution along the last axis; NumPy or torch.
-        Integers and booleans (one-hot rows) are taken too.
+        Class probabilities of any shape, ``(..., C)`` by default; NumPy or torch. Integers and
+        booleans (one-hot rows) are taken too.
+    axis
+        The axis of the classes: -1 for ``(N, C)``, 1 for maps ``(N, C, H, W)``.
 
     Returns
     -------
     Array
-        Entropies ``(...)`` in the precision of `probs`, but at least float32.
+        Entropies, the shape without the class axis, in the precision of `probs` but at least
+        float32.
 
     Raises
     ------
     ValueError
-        If an entry is negative or NaN, a row does not sum to 1 (±0.001, and rounding of half
-        precision), or there is no class axis.
+        If an entry is negative or NaN, a distribution does not sum to 1 (±0.001, and rounding of
+        half precision), or there is no such axis.
     TypeError
         If the entries are not real numbers.
 
@@ -57,10 +60,10 @@ def entropy(probs: Array) -> Array:
     >>> entropy(np.array([[0.5, 0.5, 0.0], [0.0, 1.0, 0.0]])).round(4)
     array([0.6931, 0.    ])
     """
-    return _per_row(_entropy, probs)
+    return _per_row(_entropy, probs, axis)
 
 
-def margin(probs: Array) -> Array:
+def margin(probs: Array, axis: int = -1) -> Array:
     r"""Compute one minus the lead of the best class over the second best.
 
     .. math:: M = 1 - \left(p_{(1)} - p_{(2)}\right), \qquad p_{(1)} \ge p_{(2)} \ge \dots
@@ -71,13 +74,13 @@ def margin(probs: Array) -> Array:
 
     Parameters
     ----------
-    probs
-        Class probabilities ``(..., C)``, see `entropy`.
+    probs, axis
+        Class probabilities and the axis of the classes, see `entropy`.
 
     Returns
     -------
     Array
-        Margins ``(...)`` in the precision of `probs`, but at least float32.
+        Margins, shaped and typed as `entropy` does.
 
     Raises
     ------
@@ -93,10 +96,10 @@ def margin(probs: Array) -> Array:
     >>> margin(np.array([[0.6, 0.3, 0.1], [0.4, 0.4, 0.2]])).round(4)
     array([0.7, 1. ])
     """
-    return _per_row(_margin, probs)
+    return _per_row(_margin, probs, axis)
 
 
-def least_confidence(probs: Array) -> Array:
+def least_confidence(probs: Array, axis: int = -1) -> Array:
     r"""Compute how much the most probable class lacks to certainty.
 
     .. math:: L = 1 - \max_c p_c
@@ -105,13 +108,13 @@ def least_confidence(probs: Array) -> Array:
 
     Parameters
     ----------
-    probs
-        Class probabilities ``(..., C)``, see `entropy`.
+    probs, axis
+        Class probabilities and the axis of the classes, see `entropy`.
 
     Returns
     -------
     Array
-        Values ``(...)`` in the precision of `probs`, but at least float32.
+        Values, shaped and typed as `entropy` does.
 
     Raises
     ------
@@ -127,7 +130,42 @@ def least_confidence(probs: Array) -> Array:
     >>> least_confidence(np.array([[0.6, 0.3, 0.1], [0.4, 0.4, 0.2]])).round(4)
     array([0.4, 0.6])
     """
-    return _per_row(_least_confidence, probs)
+    return _per_row(_least_confidence, probs, axis)
+
+
+def second_best_ratio(probs: Array, axis: int = -1) -> Array:
+    r"""Compute the probability of the second best class over that of the best.
+
+    .. math:: u_{\text{bvsb}} = \frac{p_{(2)}}{p_{(1)}}, \qquad p_{(1)} \ge p_{(2)} \ge \dots
+
+    It lies between 0 (one class is certain) and 1 (the two best classes tie). With a single class
+    the second best counts as 0.
+
+    Parameters
+    ----------
+    probs, axis
+        Class probabilities and the axis of the classes, see `entropy`.
+
+    Returns
+    -------
+    Array
+        Ratios, shaped and typed as `entropy` does.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `entropy` does.
+
+    References
+    ----------
+    Uncertainty-weighted embeddings, eq. 8 (best versus second best, after Brust et al. 2018).
+
+    Examples
+    --------
+    >>> second_best_ratio(np.array([[0.6, 0.3, 0.1], [0.4, 0.4, 0.2]]))
+    array([0.5, 1. ])
+    """
+    return _per_row(_second_best_ratio, probs, axis)
 
 
 def _entropy(xp: Any, p: Any) -> Any:
@@ -136,25 +174,35 @@ def _entropy(xp: Any, p: Any) -> Any:
 
 
 def _margin(xp: Any, p: Any) -> Any:
+    return 1.0 - xp.max(p, axis=-1) + _second_best(xp, p)
+
+
+def _second_best_ratio(xp: Any, p: Any) -> Any:
+    return _second_best(xp, p) / xp.max(p, axis=-1)
+
+
+def _second_best(xp: Any, p: Any) -> Any:
     classes = xp.arange(p.shape[-1], device=device(p))
     is_best = classes == xp.argmax(p, axis=-1, keepdims=True)
-    return 1.0 - xp.max(p, axis=-1) + xp.max(xp.where(is_best, 0.0, p), axis=-1)
+    return xp.max(xp.where(is_best, 0.0, p), axis=-1)
 
 
 def _least_confidence(xp: Any, p: Any) -> Any:
     return 1.0 - xp.max(p, axis=-1)
 
 
-def _per_row(measure: Callable[[Any, Any], Any], probs: Array) -> Array:
+def _per_row(measure: Callable[[Any, Any], Any], probs: Array, axis: int) -> Array:
     """Apply a measure to every distribution, in chunks of rows."""
-    p: Any = probs if is_torch_array(probs) else np.asarray(probs)
-    xp = array_namespace(p)
-    dtype, tolerance = _precision(xp, p.dtype)
-    if p.ndim == 0 or p.shape[-1] == 0:
+    given: Any = probs if is_torch_array(probs) else np.asarray(probs)
+    xp = array_namespace(given)
+    dtype, tolerance = _precision(xp, given.dtype)
+    if not -given.ndim <= axis < given.ndim or given.shape[axis] == 0:
+        which = "the last axis" if axis == -1 else f"axis {axis}"
         raise ValueError(
-            f"probs: the last axis must hold at least one class; shape {tuple(p.shape)} came; "
-            "pass an array of shape (..., C)"
+            f"probs: {which} must hold at least one class; shape {tuple(given.shape)} came; "
+            "pass an array of shape (..., C), or axis="
         )
+    p = xp.moveaxis(given, axis, -1)
     rows = p[None] if p.ndim == 1 else p
     values = xp.empty(rows.shape[:-1], dtype=dtype, device=device(p))
     lead: tuple[int, ...]
@@ -162,12 +210,27 @@ def _per_row(measure: Callable[[Any, Any], Any], probs: Array) -> Array:
         chunk = xp.astype(rows[lead][start:stop], dtype, copy=False)
         wrong = _wrong_rows(xp, chunk, tolerance)
         if bool(xp.any(wrong)):
-            raise ValueError(_complaint(xp, chunk, wrong, tolerance, (*lead, start)))
+            complaint = _complaint(xp, chunk, wrong, tolerance, (*lead, start))
+            raise ValueError(complaint + _other_axis(xp, given, axis, tolerance))
         value = measure(xp, chunk)
         # Rounding may leave -1e-17 or -0.0 where the answer is 0.
         values[lead][start:stop] = xp.where(value > 0, value, 0.0)
     result: Array = values[0] if p.ndim == 1 else values
     return result
+
+
+def _other_axis(xp: Any, p: Any, axis: int, tolerance: float) -> str:
+    """Return a hint if the distributions at both ends of the array lie along another axis."""
+    for other in range(p.ndim):
+        ends = [
+            p[tuple(slice(None) if k == other else end for k in range(p.ndim))] for end in (0, -1)
+        ]
+        if other != axis % p.ndim and not any(
+            bool(xp.any(_wrong_rows(xp, xp.astype(end, xp.float32)[None], tolerance)))
+            for end in ends
+        ):
+            return f"; the classes seem to lie on axis {other}: pass axis={other}"
+    return ""
 
 
 def _precision(xp: Any, dtype: Any) -> tuple[Any, float]:

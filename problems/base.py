@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from math import isnan
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -154,7 +155,10 @@ def absolute_gap(sense: Sense, objective: float, bound: float) -> float:
     return max(gap, 0.0)
 
 
-class Problem(ABC):
+Answer = TypeVar("Answer", bound=Solution)
+
+
+class Problem(ABC, Generic[Answer]):
     """What is being decided, stated as an optimization problem.
 
     A problem validates itself on construction, evaluates and checks answers, re-proves bounds from
@@ -183,11 +187,23 @@ class Problem(ABC):
 
     @abstractmethod
     def why_infeasible(self) -> str | None:
-        """Return why no answer exists, or None if one does."""
+        """Return why no answer exists where that is seen at once, else None."""
 
     @abstractmethod
     def baseline(self) -> float | None:
         """Return the objective of the simplest answer, to read gaps against, or None."""
+
+    @abstractmethod
+    def kept(self, answer: Any) -> npt.NDArray[Any]:
+        """Return a feasible answer as a search keeps it, in one canonical form."""
+
+    @abstractmethod
+    def solution(self, answer: npt.NDArray[Any] | None, **fields: Any) -> Answer:
+        """Return the problem's kind of `Solution`; `answer` is as `kept` gave it, or None."""
+
+    def notes(self) -> Mapping[str, Any]:
+        """Return what a solution's ``info`` should say of the problem, by topic."""
+        return {}
 
 
 def plain(value: Any) -> Any:

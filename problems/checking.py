@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,14 +10,20 @@ import numpy as np
 import numpy.typing as npt
 
 from .base import Sense, Status
+from .contradictions import is_contradictory
+from .error_estimate import ErrorEstimate
 from .errors import CheckFailed, InfeasibleSelection, Stuck
+from .pricing import read_prices, utility_bound
+from .selection import Selection, SelectionProblem
+from .temporal_coherence import TemporalCoherence
 
 if TYPE_CHECKING:
-    from .base import Problem
-    from .selection import Selection, SelectionProblem
+    from .base import Problem, Solution
 
 TOLERANCE = 1e-9
 """Relative difference that another order of summation may explain."""
+ATTEMPTS = 5
+"""Draws that try to refute a claim that nothing satisfies the constraints."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +42,9 @@ class CheckReport:
         The bound that the certificate proves by itself, recomputed, or None.
     bound_rechecked
         Whether `proven` supports the whole claim; False for branch and bound.
+    status_rechecked
+        Whether the status was verified; False for a claim that nothing satisfies the constraints
+        which neither counting nor the certificate's prices prove, nor a selection refutes.
     """
 
     rows: int
@@ -42,9 +52,10 @@ class CheckReport:
     bound: float | None
     proven: float | None
     bound_rechecked: bool
+    status_rechecked: bool = True
 
 
-def check(problem: SelectionProblem, solution: Selection) -> CheckReport:
+def check(problem: Problem[Any], solution: Solution) -> CheckReport:
     """Verify that a solution is feasible, worth what it claims, and bounded as it claims.
 
     Parameters
@@ -57,7 +68,8 @@ def check(problem: SelectionProblem, solution: Selection) -> CheckReport:
     Returns
     -------
     CheckReport
-        What was verified; a bound from branch and bound is reported as not re-checkable.
+        What was verified; a bound from branch and bound is reported as not re-checkable, and so is
+        a contradiction that takes a search to see.
 
     Raises
     ------
@@ -80,9 +92,10 @@ def check(problem: SelectionProblem, solution: Selection) -> CheckReport:
         )
     _check_status(problem, solution)
     if solution.objective is None:
-        return CheckReport(0, None, solution.bound, None, False)
+        shown = solution.status is not Status.INFEASIBLE or _is_infeasible(problem, solution)
+        return CheckReport(0, None, solution.bound, None, False, shown)
     problem.check(solution)
-    _check_names(problem, solution)
+    _check_columns(problem, solution)
     evaluation = problem.evaluate(solution)
     values = {**evaluation.terms, "objective": evaluation.objective}
     claims = {**solution.terms, "objective": solution.objective}
@@ -94,7 +107,7 @@ def check(problem: SelectionProblem, solution: Selection) -> CheckReport:
         )
     proven = _check_bound(problem, solution)
     return CheckReport(
-        rows=len(solution.indices),
+        rows=_rows(solution),
         objective=evaluation.objective,
         bound=solution.bound,
         proven=proven,
@@ -102,7 +115,7 @@ def check(problem: SelectionProblem, solution: Selection) -> CheckReport:
     )
 
 
-def _check_status(problem: SelectionProblem, solution: Selection) -> None:
+def _check_status(problem: Problem[Any], solution: Solution) -> None:
     status, answered = solution.status, solution.objective is not None
     _require(
         solution.sense is problem.sense,
@@ -112,22 +125,57 @@ def _check_status(problem: SelectionProblem, solution: Selection) -> None:
         answered == (status in (Status.OPTIMAL, Status.FEASIBLE)),
         f"status: {status} is claimed {'with' if answered else 'without'} an objective",
     )
-    _require(answered or len(solution.indices) == 0, "indices: rows without an objective")
-    _require(
-        status is not Status.INFEASIBLE or not _has_answer(problem),
-        "status: infeasible is claimed, the constraints do not contradict each other",
-    )
+    _require(answered or not _rows(solution), "indices: rows without an objective")
 
 
-def _has_answer(problem: SelectionProblem) -> bool:
-    """Return whether rows drawn at random satisfy all constraints; if not, others still may."""
+def _is_infeasible(problem: Problem[Any], solution: Solution) -> bool:
+    """Return whether a contradiction is proven; raise `CheckFailed` if a selection refutes it."""
     if problem.why_infeasible() is not None:
+        return True
+    if not isinstance(problem, SelectionProblem):
         return False
-    try:
-        problem.check(problem.random_rows(np.random.default_rng(0)))
-    except (InfeasibleSelection, Stuck):
-        return False
-    return True
+    if is_contradictory(problem.constraints, problem.budget, problem.dataset):
+        return True
+    if solution.certificate is not None:
+        # A utility of 0 that is proven to be below 0: no selection has any.
+        prices = read_prices(solution.certificate.values, problem)
+        if (
+            prices is not None
+            and utility_bound(problem, np.zeros(problem.dataset.size), prices) < 0
+        ):
+            return True
+    for seed in range(ATTEMPTS):
+        with suppress(Stuck, InfeasibleSelection):
+            problem.check(problem.random_rows(np.random.default_rng(seed)))
+            raise CheckFailed(
+                "status: infeasible is claimed, the constraints do not contradict each other; "
+                "the file was changed, or belongs to another version"
+            )
+    return False
+
+
+def _rows(solution: Solution) -> int:
+    """Return how many rows a solution speaks of."""
+    if isinstance(solution, ErrorEstimate):
+        return len(solution.types)
+    return len(solution.indices) if isinstance(solution, Selection) else 0
+
+
+def _check_columns(problem: Problem[Any], solution: Solution) -> None:
+    """Check what else a solution says of its rows."""
+    if isinstance(problem, TemporalCoherence) and isinstance(solution, ErrorEstimate):
+        _check_counts(problem, solution)
+    elif isinstance(problem, SelectionProblem) and isinstance(solution, Selection):
+        _check_names(problem, solution)
+
+
+def _check_counts(problem: TemporalCoherence, solution: ErrorEstimate) -> None:
+    wrong, missed = problem.count(problem.present(solution))
+    for name, counts in (("fp", wrong), ("fn", missed)):
+        _require(
+            name in solution.table and np.array_equal(solution.table[name], counts),
+            f"table: column {name!r} does not count the types",
+        )
 
 
 def _check_names(problem: SelectionProblem, solution: Selection) -> None:
@@ -148,7 +196,7 @@ def _check_names(problem: SelectionProblem, solution: Selection) -> None:
         )
 
 
-def _check_bound(problem: Problem, solution: Selection) -> float | None:
+def _check_bound(problem: Problem[Any], solution: Solution) -> float | None:
     bound, certificate = solution.bound, solution.certificate
     if bound is None or solution.objective is None:
         return None

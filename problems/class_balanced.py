@@ -240,11 +240,14 @@ class ClassBalanced(SelectionProblem):
 
         return class_balanced_model(self)
 
-    def notes(self) -> Mapping[str, str]:
-        """Return that Ω was scaled to the budget, where it was."""
+    def notes(self) -> Mapping[str, Any]:
+        """Return that Ω was scaled to the budget, and how P was corrected, where they were."""
+        origin = self.probs.origin
+        notes = {} if origin is None else {"correct": origin.outcome.record()}
         if self.ground_cost is None or isclose(self.wanted, self.budget, rel_tol=1e-9):
-            return {}
-        return {"target": f"scaled from a sum of {self.wanted:.6g} to the budget {self.budget}"}
+            return notes
+        scaled = f"scaled from a sum of {self.wanted:.6g} to the budget {self.budget}"
+        return {**notes, "target": scaled}
 
     def parameters(self) -> Mapping[str, Any]:
         """Return the problem's own numbers and strings by their names in problem files."""
@@ -252,7 +255,7 @@ class ClassBalanced(SelectionProblem):
 
     def arrays(self) -> Mapping[str, Any]:
         """Return the problem's own arrays by their names in problem files."""
-        arrays = {"probs": self.probs.matrix, "utility": self.utility, "target": self.target}
+        arrays = {"probs": self.probs.stated, "utility": self.utility, "target": self.target}
         return arrays if self.ground_cost is None else {**arrays, "ground_cost": self.ground_cost}
 
     def hashes(self) -> list[bytes]:

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 from .errors import InvalidInput
 from .problem_files import read_problem
 from .solution_files import load_solution
+from .video_files import is_video_file
 
 if TYPE_CHECKING:
+    from .error_estimate import ErrorEstimate
     from .selection import Selection, SelectionProblem
 
 
-def load(path: str | Path) -> SelectionProblem | Selection:
+def load(path: str | Path) -> SelectionProblem | Selection | ErrorEstimate:
     """Read a problem from a ``.toml`` file or a solution from a ``.json`` file.
 
     Raises
@@ -23,6 +25,11 @@ def load(path: str | Path) -> SelectionProblem | Selection:
     """
     suffix = Path(path).suffix.lower()
     if suffix == ".toml":
+        if is_video_file(path):
+            raise InvalidInput(
+                f"{Path(path).name}: a video problem, whose tracker must run first; pass it to "
+                "labelcut.studies.video_problem(read_video_file(path)), or to labelcut solve"
+            )
         return read_problem(path).problem
     if suffix == ".json":
         return load_solution(path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import fsum
+from math import fsum, isfinite
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -138,10 +138,14 @@ def read_prices(values: Mapping[str, Any], problem: SelectionProblem) -> Prices 
         )
     limits = []
     for at, (rule, listed) in enumerate(zip(problem.constraints, stated, strict=True)):
+        if not isinstance(listed, list | tuple):
+            raise InvalidInput(f"certificate prices {at}: must be a list; got {listed!r}")
         rows = len(rule.linear(problem.dataset).limits) if len(listed) else 0
         y = as_vector(listed if len(listed) else np.empty(0), f"certificate prices {at}", rows)
         if not np.isfinite(y).all():
             raise InvalidInput(f"certificate prices {at}: must be finite")
         limits.append(y)
     budget_price = as_number(values.get("budget_price", 0.0), "certificate budget_price")
+    if not isfinite(budget_price):
+        raise InvalidInput(f"certificate budget_price: must be finite; got {budget_price}")
     return Prices(budget_price, tuple(limits))

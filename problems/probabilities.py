@@ -16,6 +16,23 @@ TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
+class Origin:
+    """Where corrected probabilities come from.
+
+    Parameters
+    ----------
+    raw
+        The probabilities as they were given.
+    correction, outcome
+        What was asked for, and what came of it; see `labelcut.problems.correcting`.
+    """
+
+    raw: "Probabilities"
+    correction: Any
+    outcome: Any
+
+
+@dataclass(frozen=True, eq=False)
 class Probabilities:
     r"""Probability rows :math:`p_i = s_i q_i` with the values given q and a factor s that makes
     each row sum to 1 (thesis eq. 4.1).
@@ -27,12 +44,20 @@ class Probabilities:
     scale
         s ``(N,)``; NaN on rows that were not validated.
     digest
-        Hash of q.
+        Hash of q; of q before its correction and of what that states, where there was one.
+    origin
+        Where q comes from if it was corrected, or None.
     """  # noqa: D205
 
     matrix: Matrix
     scale: Floats
     digest: bytes
+    origin: Origin | None = None
+
+    @property
+    def stated(self) -> Matrix:
+        """What a problem file holds: q as it was before any correction."""
+        return self.matrix if self.origin is None else self.origin.raw.matrix
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -23,6 +23,7 @@ from .base import plain
 from .budgeted import BudgetedSelection
 from .class_balanced import ClassBalanced
 from .constraints import CONSTRAINTS, Constraint
+from .correcting import corrected, correction_table, read_correction
 from .errors import InvalidInput
 from .k_center import KCenter
 
@@ -80,18 +81,32 @@ def read_problem(path: str | Path) -> ProblemFile:
         One message that names the file, the key, the rule, what came and the way out.
     """
     path = Path(path)
-    require_file(path, "problem file")
-    try:
-        with path.open("rb") as file:
-            content = tomllib.load(file)
-    except OSError as error:
-        raise InvalidInput(f"{path.name}: cannot be read ({error.strerror})") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"{path.name}: is no TOML: {error}; mend the line") from None
+    content = read_toml(path)
     try:
         return _Reader(path.parent, content).read()
     except InvalidInput as error:
         raise InvalidInput(f"{path.name}: {error}") from None
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Return what a TOML file holds, or say why it cannot be read."""
+    require_file(path, "problem file")
+    try:
+        with path.open("rb") as file:
+            return tomllib.load(file)
+    except OSError as error:
+        raise InvalidInput(f"{path.name}: cannot be read ({error.strerror})") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"{path.name}: is no TOML: {error}; mend the line") from None
+
+
+def require_format(content: Mapping[str, Any]) -> None:
+    """Raise `InvalidInput` at a file of another format than this version reads."""
+    if content.get("labelcut") != FORMAT:
+        raise InvalidInput(
+            f"labelcut: this version reads format {FORMAT}; got {content.get('labelcut')!r}; "
+            f"write 'labelcut = {FORMAT}' at the top, or upgrade labelcut"
+        )
 
 
 class _Reader:
@@ -101,13 +116,10 @@ class _Reader:
 
     def read(self) -> ProblemFile:
         content = self.content
-        if content.get("labelcut") != FORMAT:
-            raise InvalidInput(
-                f"labelcut: this version reads format {FORMAT}; got {content.get('labelcut')!r}; "
-                f"write 'labelcut = {FORMAT}' at the top, or upgrade labelcut"
-            )
-        require_known(content, {"labelcut", "problem", "data", "constraint", "solve"}, "top level")
-        stated, data = _table(content, "problem"), _table(content, "data")
+        require_format(content)
+        known = {"labelcut", "problem", "data", "correct", "constraint", "solve"}
+        require_known(content, known, "top level")
+        stated, data = toml_table(content, "problem"), toml_table(content, "data")
         kind = stated.get("kind")
         if not (isinstance(kind, str) and kind in KINDS):
             raise InvalidInput(f"[problem] kind: must be one of {', '.join(KINDS)}; got {kind!r}")
@@ -122,13 +134,16 @@ class _Reader:
             **self._arrays(data, layout),
             constraints=self._constraints(data),
         )
-        solve = _table(content, "solve", needed=False)
-        _typed(solve, SOLVE, "[solve]")
+        if "correct" in content:
+            stated = toml_table(content, "correct")
+            problem = corrected(problem, read_correction(stated, self._array))
+        solve = toml_table(content, "solve", needed=False)
+        require_types(solve, SOLVE, "[solve]")
         return ProblemFile(problem, self._truth(data, problem), solve)
 
     def _parameters(self, stated: Mapping[str, Any], layout: Layout) -> dict[str, Any]:
         own = {key: value for key, value in stated.items() if key != "kind"}
-        _typed(own, {"budget": (int,), **layout.parameters}, "[problem]")
+        require_types(own, {"budget": (int,), **layout.parameters}, "[problem]")
         if "budget" not in own and layout.needs_budget:
             raise InvalidInput("[problem] budget: is missing; say how many rows to choose")
         return own
@@ -138,7 +153,7 @@ class _Reader:
         layout.require_source(data)
         arrays = {key: self._array(data[key], key) for key in layout.arrays if key in data}
         rows = {key: self._rows(data, data[key], key) for key in ROWS if key in data}
-        table = _table(data, "table", needed=False)
+        table = toml_table(data, "table", needed=False)
         columns = {name: self._array(source, name) for name, source in table.items()}
         return {**arrays, **rows, "ids": self._ids(data), "table": columns}
 
@@ -185,7 +200,7 @@ class _Reader:
         types = {"kind": (str,), "name": (str,), **rule.file_parameters}
         require_known(table, {*types, *rule.file_arrays}, where)
         numbers = {key: value for key, value in table.items() if key not in rule.file_arrays}
-        _typed(numbers, types, where)
+        require_types(numbers, types, where)
         missing = [key for key in rule.file_required if key not in table]
         if missing:
             raise InvalidInput(f"{where}: {missing[0]} is missing; add it")
@@ -245,6 +260,9 @@ def save_problem(
             "problem": {"kind": problem.kind, **budget, **problem.parameters()},
             "data": writer.data(problem, truth),
         }
+        correction = correction_table(problem, writer.put)
+        if correction:
+            content["correct"] = correction
         rules = [writer.constraint(rule, at) for at, rule in enumerate(problem.constraints)]
         if rules:
             content["constraint"] = rules
@@ -268,28 +286,29 @@ class _Writer:
             arrays["truth"] = truth
         if problem.ids is not None:
             arrays["ids"] = problem.ids
-        data: dict[str, Any] = {name: self._put(name, values) for name, values in arrays.items()}
+        data: dict[str, Any] = {name: self.put(name, values) for name, values in arrays.items()}
         if problem.table:
             data["table"] = {
-                name: self._put(f"table-{at}", column)
+                name: self.put(f"table-{at}", column)
                 for at, (name, column) in enumerate(problem.table.items())
             }
         return data
 
     def constraint(self, rule: Constraint, at: int) -> dict[str, Any]:
         arrays = {
-            name: self._put(f"constraint-{at}-{name}", values)
+            name: self.put(f"constraint-{at}-{name}", values)
             for name, values in rule.arrays().items()
         }
         named = {} if rule.name is None else {"name": rule.name}
         return {"kind": rule.kind, **named, **plain(rule.parameters()), **arrays}
 
-    def _put(self, name: str, values: Any) -> str:
+    def put(self, name: str, values: Any) -> str:
         write_array(self.staging / f"{name}.npy", values)
         return f"{self.folder}/{name}.npy"
 
 
-def _table(content: Mapping[str, Any], name: str, *, needed: bool = True) -> dict[str, Any]:
+def toml_table(content: Mapping[str, Any], name: str, *, needed: bool = True) -> dict[str, Any]:
+    """Return a table of a problem file, empty where it may be missing."""
     if name not in content:
         if needed:
             raise InvalidInput(f"[{name}]: the table is missing; add it")
@@ -299,7 +318,10 @@ def _table(content: Mapping[str, Any], name: str, *, needed: bool = True) -> dic
     return dict(content[name])
 
 
-def _typed(table: Mapping[str, Any], types: Mapping[str, tuple[type, ...]], where: str) -> None:
+def require_types(
+    table: Mapping[str, Any], types: Mapping[str, tuple[type, ...]], where: str
+) -> None:
+    """Raise `InvalidInput` at an unknown key, or a value of another type than listed."""
     require_known(table, types, where)
     for key, value in table.items():
         if not isinstance(value, types[key]) or isinstance(value, bool):

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from .arrays import Ints, Mask, as_number, as_rows, freeze, to_numpy
 from .base import Problem, Solution
 from .constraints import Constraint, Forbid, Growth, Include
+from .contradictions import clash
 from .dataset import Dataset, make_dataset
 from .errors import InfeasibleSelection, InvalidInput
 from .fingerprint import fingerprint, hash_array
@@ -64,7 +65,7 @@ class Selection(Solution):
 
 
 @dataclass(frozen=True, eq=False, init=False, repr=False)
-class SelectionProblem(Problem):
+class SelectionProblem(Problem[Selection]):
     """A problem whose answer is some of the candidates, exactly `budget` of them where it has one.
 
     Subclasses add the objective. Everything here is validated and read-only; all rows are rows of
@@ -230,19 +231,8 @@ class SelectionProblem(Problem):
             constraint.check(rows, self.dataset)
 
     def why_infeasible(self) -> str | None:
-        """Return why no selection satisfies all constraints, or None if one does."""
-        clash = self.included[~self.is_selectable[self.included]]
-        if len(clash):
-            return (
-                f"Include and Forbid contradict each other: {self.dataset.names(clash)} must be "
-                "chosen and must not"
-            )
-        if self.budget is not None and len(self.included) > self.budget:
-            return (
-                f"budget {self.budget} cannot be met: Include asks for {len(self.included)} rows; "
-                f"raise the budget to {len(self.included)} or shorten the list"
-            )
-        return None
+        """Return what the included rows contradict, if anything; further reasons take a search."""
+        return clash(self)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -255,9 +245,22 @@ class SelectionProblem(Problem):
         parameters = {"budget": self.budget, **self.parameters(), "constraints": sorted(rules)}
         return fingerprint(self.kind, parameters, [*self.hashes(), *rows])
 
-    def notes(self) -> Mapping[str, str]:
-        """Return what a solution's ``info`` should say of the problem, by topic."""
-        return {}
+    def kept(self, answer: Selection | Any) -> Ints:
+        """Return rows as a search keeps them: ascending."""
+        return np.sort(_indices(answer))
+
+    def solution(
+        self, answer: Ints | None, *, order: Ints | None = None, **fields: Any
+    ) -> Selection:
+        """Return the chosen rows with their ids and columns, and the rest of the solution."""
+        rows = np.empty(0, dtype=np.int64) if answer is None else answer
+        return Selection(
+            indices=freeze(rows),
+            order=None if order is None else freeze(order),
+            ids=None if self.ids is None else freeze(self.ids[rows]),
+            table={name: freeze(column[rows]) for name, column in self.table.items()},
+            **fields,
+        )
 
     @classmethod
     def from_file(cls, **arguments: Any) -> Self:

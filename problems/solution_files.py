@@ -13,11 +13,12 @@ from .array_files import require_file
 from .arrays import as_integers, freeze
 from .atomic import atomic_file
 from .base import Certificate, Sense, Solution, Status, StoppedBy, plain
+from .error_estimate import ErrorEstimate
 from .errors import InvalidInput
 from .selection import Selection
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 FORMAT = 1
 
@@ -38,13 +39,13 @@ def save_solution(solution: Solution, path: str | Path) -> None:
         temporary.write_text(text + "\n", encoding="utf-8")
 
 
-def load_solution(path: str | Path) -> Selection:
+def load_solution(path: str | Path) -> Selection | ErrorEstimate:
     """Read a solution that `save_solution` wrote.
 
     Raises
     ------
     InvalidInput
-        If the file is missing, is no JSON, or holds something else than a selection.
+        If the file is missing, is no JSON, or holds something else than a solution.
     """
     path = Path(path)
     require_file(path, "solution")
@@ -52,7 +53,7 @@ def load_solution(path: str | Path) -> Selection:
         fields = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise InvalidInput(f"solution: {path.name} is no JSON ({error}); save it again") from None
-    if not isinstance(fields, dict) or fields.get("kind") != Selection.kind:
+    if not isinstance(fields, dict) or fields.get("kind") not in READERS:
         raise InvalidInput(f"solution: {path.name} holds no selection; give one that solve wrote")
     if fields.get("labelcut") != FORMAT:
         raise InvalidInput(
@@ -60,37 +61,74 @@ def load_solution(path: str | Path) -> Selection:
             f"{FORMAT}; solve again or upgrade labelcut"
         )
     try:
-        return _selection(fields)
+        return READERS[fields["kind"]](fields)
     except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
         what = f"lacks {error}" if isinstance(error, KeyError) else str(error)
         raise InvalidInput(f"solution: {path.name}: {what}; save it again") from None
 
 
 def _selection(fields: dict[str, Any]) -> Selection:
-    known = {"labelcut", "kind", "gap", "abs_gap", *Selection.__dataclass_fields__}
-    unknown = sorted(set(fields) - known)
-    if unknown:
-        raise ValueError(f"unknown field {unknown[0]!r}")
-    certificate = fields["certificate"]
+    _require_known(fields, Selection)
     return Selection(
-        sense=Sense(fields["sense"]),
-        objective=_number(fields["objective"]),
-        bound=_number(fields["bound"]),
-        status=Status(fields["status"]),
-        stopped_by=StoppedBy(fields["stopped_by"]),
-        terms={name: float(value) for name, value in fields["terms"].items()},
-        certificate=None if certificate is None else _certificate(certificate),
-        reason=fields["reason"],
-        method=str(fields["method"]),
-        seed=int(fields["seed"]),
-        runtime=float(fields["runtime"]),
-        info=dict(fields["info"]),
-        fingerprint=str(fields["fingerprint"]),
+        **_common(fields),
         indices=freeze(as_integers(fields["indices"], "indices")),
         order=None if fields["order"] is None else freeze(as_integers(fields["order"], "order")),
         ids=None if fields["ids"] is None else freeze(np.array(fields["ids"])),
         table={name: _column(values) for name, values in fields["table"].items()},
     )
+
+
+def _estimate(fields: dict[str, Any]) -> ErrorEstimate:
+    _require_known(fields, ErrorEstimate)
+    masks: dict[str, Any] = {
+        name: None if fields[name] is None else freeze(np.array(fields[name], dtype=bool))
+        for name in ("certain", "candidate_certain")
+    }
+    tables: dict[str, Any] = {
+        name: {key: _column(values) for key, values in fields[name].items()}
+        for name in ("candidates", "table")
+    }
+    return ErrorEstimate(
+        **_common(fields),
+        types=freeze(np.array(fields["types"], dtype="<U2")),
+        candidate_types=freeze(np.array(fields["candidate_types"], dtype="<U2")),
+        **masks,
+        **tables,
+    )
+
+
+READERS: Mapping[str, Callable[[dict[str, Any]], Selection | ErrorEstimate]] = {
+    Selection.kind: _selection,
+    ErrorEstimate.kind: _estimate,
+}
+"""How the solutions of each kind are read."""
+
+
+def _require_known(fields: dict[str, Any], kind: type[Solution]) -> None:
+    known = {"labelcut", "kind", "gap", "abs_gap", *kind.__dataclass_fields__}
+    unknown = sorted(set(fields) - known)
+    if unknown:
+        raise ValueError(f"unknown field {unknown[0]!r}")
+
+
+def _common(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return what every kind of solution holds."""
+    certificate = fields["certificate"]
+    return {
+        "sense": Sense(fields["sense"]),
+        "objective": _number(fields["objective"]),
+        "bound": _number(fields["bound"]),
+        "status": Status(fields["status"]),
+        "stopped_by": StoppedBy(fields["stopped_by"]),
+        "terms": {name: float(value) for name, value in fields["terms"].items()},
+        "certificate": None if certificate is None else _certificate(certificate),
+        "reason": fields["reason"],
+        "method": str(fields["method"]),
+        "seed": int(fields["seed"]),
+        "runtime": float(fields["runtime"]),
+        "info": dict(fields["info"]),
+        "fingerprint": str(fields["fingerprint"]),
+    }
 
 
 def _column(values: list[Any]) -> npt.NDArray[Any]:

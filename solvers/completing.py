@@ -55,6 +55,7 @@ def complete(search: Search[Any], rows: Ints, worth: Floats | None = None) -> In
         weights = used * (share / (float(np.abs(used).max(initial=0.0)) or 1.0))
     weights[rows] = 1.0
     found = maximize(problem, weights, search.clock, seed=search.seed, gap_tol=ENOUGH)
+    search.note_peak(found.peak)
     if found.infeasible:
         raise Infeasible
     if found.rows is None:

@@ -7,15 +7,12 @@ import math
 from contextlib import nullcontext
 from difflib import get_close_matches
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import numpy as np
-
-from ..problems.arrays import as_number, freeze
-from ..problems.base import Status, StoppedBy
+from ..problems.arrays import as_number
+from ..problems.base import Solution, Status, StoppedBy
 from ..problems.errors import InvalidInput
 from ..problems.memory import require_memory
-from ..problems.selection import Selection
 from ._clock import Clock, OutOfTime
 from .registry import Method, MethodInfo, choose, table
 from .search import Infeasible, Progress, Search, Stop
@@ -23,13 +20,15 @@ from .search import Infeasible, Progress, Search, Stop
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from ..problems.selection import SelectionProblem
+    from ..problems.base import Problem
 
 logger = logging.getLogger("labelcut")
 
+A = TypeVar("A", bound=Solution)
+
 
 def solve(
-    problem: SelectionProblem,
+    problem: Problem[A],
     method: str = "auto",
     *,
     time_limit: float = 60.0,
@@ -38,13 +37,13 @@ def solve(
     seed: int = 0,
     progress: bool | Callable[[Progress], None] | None = None,
     options: Mapping[str, Any] | None = None,
-) -> Selection:
-    """Solve a problem and return rows with a certificate.
+) -> A:
+    """Solve a problem and return its kind of answer with a certificate.
 
     Parameters
     ----------
     problem
-        Such as `ClassBalanced`.
+        Such as `ClassBalanced`, or `TemporalCoherence`.
     method
         A name from `methods`, or ``"auto"``, which explains its pick in ``info["auto"]``.
     time_limit
@@ -60,7 +59,7 @@ def solve(
 
     Returns
     -------
-    Selection
+    Selection or ErrorEstimate
         Re-evaluated in float64 and checked against every constraint. On the time limit or Ctrl-C
         the best answer and bound so far; status ``infeasible`` with a reason, or ``unknown``, has
         no rows.
@@ -98,7 +97,7 @@ def solve(
     )
     reason = problem.why_infeasible()
     if reason is not None:
-        return _solution(search, chosen, Status.INFEASIBLE, StoppedBy.EXHAUSTED, reason)
+        return _solution(problem, search, chosen, Status.INFEASIBLE, StoppedBy.EXHAUSTED, reason)
     forecast = chosen.memory(problem)
     require_memory(forecast, f"method {chosen.name!r}", _smaller(problem, chosen))
     logger.info("%r by %s (%s)", problem, chosen.name, why)
@@ -107,14 +106,14 @@ def solve(
             stopped_by = _run(chosen, search)
     except Infeasible:
         reason = _why_infeasible(problem, clock)
-        return _solution(search, chosen, Status.INFEASIBLE, StoppedBy.EXHAUSTED, reason)
+        return _solution(problem, search, chosen, Status.INFEASIBLE, StoppedBy.EXHAUSTED, reason)
     if search.best is None:
-        return _solution(search, chosen, Status.UNKNOWN, stopped_by)
+        return _solution(problem, search, chosen, Status.UNKNOWN, stopped_by)
     status = Status.OPTIMAL if search.complete or search.closed else Status.FEASIBLE
-    return _solution(search, chosen, status, stopped_by)
+    return _solution(problem, search, chosen, status, stopped_by)
 
 
-def methods(problem: SelectionProblem) -> tuple[MethodInfo, ...]:
+def methods(problem: Problem[Any]) -> tuple[MethodInfo, ...]:
     """Return which methods apply to a problem, what they prove and what they need.
 
     Examples
@@ -150,7 +149,7 @@ def _run(method: Method, search: Search[Any]) -> StoppedBy:
     return StoppedBy.EXHAUSTED
 
 
-def _why_infeasible(problem: SelectionProblem, clock: Clock) -> str:
+def _why_infeasible(problem: Any, clock: Clock) -> str:
     try:
         reason: str = import_module(".explaining", __package__).explain(problem, clock)
     except (ModuleNotFoundError, OutOfTime):
@@ -161,19 +160,18 @@ def _why_infeasible(problem: SelectionProblem, clock: Clock) -> str:
 
 
 def _solution(
+    problem: Problem[A],
     search: Search[Any],
     method: Method,
     status: Status,
     stopped_by: StoppedBy,
     reason: str | None = None,
-) -> Selection:
-    problem = search.problem
-    rows = np.empty(0, dtype=np.int64) if search.rows is None else search.rows
-    return Selection(
-        indices=freeze(rows),
-        order=None if search.order is None else freeze(search.order),
-        ids=None if problem.ids is None else freeze(problem.ids[rows]),
-        table={name: freeze(column[rows]) for name, column in problem.table.items()},
+) -> A:
+    order = {} if search.order is None else {"order": search.order}
+    return problem.solution(
+        search.rows,
+        **order,
+        **search.extras,
         sense=problem.sense,
         objective=None if search.best is None else search.best.objective,
         terms={} if search.best is None else search.best.terms,
@@ -219,7 +217,7 @@ def _check_limits(time_limit: float, gap_tol: float, abs_gap_tol: float, seed: i
         raise InvalidInput(f"seed: must be a whole number ≥ 0; got {seed}")
 
 
-def _smaller(problem: SelectionProblem, method: Method) -> str:
+def _smaller(problem: Problem[Any], method: Method) -> str:
     need = method.memory(problem)
     smaller = [
         other.name

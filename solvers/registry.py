@@ -13,7 +13,7 @@ from ..problems.errors import InvalidInput, UnsupportedProblem
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from ..problems.selection import SelectionProblem
+    from ..problems.base import Problem
     from .search import Search
 
 
@@ -65,9 +65,9 @@ class Method:
         )
         return solver
 
-    def refusal(self, problem: SelectionProblem) -> str | None:
+    def refusal(self, problem: Problem[Any]) -> str | None:
         """Return which part of a problem the method cannot take, or None."""
-        for constraint in problem.constraints:
+        for constraint in getattr(problem, "constraints", ()):
             if constraint.kind not in self.constraints:
                 return f"cannot take the constraint {constraint.kind!r}"
         return self.refuses(problem)
@@ -96,14 +96,14 @@ class MethodInfo:
     refusal: str | None
 
 
-def table(problem: SelectionProblem) -> Mapping[str, Method]:
+def table(problem: Problem[Any]) -> Mapping[str, Method]:
     """Return the methods for a problem's kind, by name."""
     package = problem.kind.replace("-", "_")
     methods: Mapping[str, Method] = import_module(f".{package}", __package__).METHODS
     return methods
 
 
-def choose(problem: SelectionProblem, name: str) -> tuple[Method, str]:
+def choose(problem: Problem[Any], name: str) -> tuple[Method, str]:
     """Return the method of a name and why it was taken.
 
     Raises

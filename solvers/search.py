@@ -6,18 +6,18 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from ..problems.base import TINY, Certificate, Evaluation, StoppedBy, absolute_gap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from ..problems.arrays import Ints
-    from ..problems.selection import SelectionProblem
+    from ..problems.base import Problem
     from ._clock import Clock
 
 
-P = TypeVar("P", bound="SelectionProblem")
+P = TypeVar("P", bound="Problem[Any]")
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,10 @@ class Search(Generic[P]):
     info
         What the method wants to tell of its run, in JSON's types.
     rows, order, best
-        The best answer so far: ascending, in the order of choice, and its evaluation.
+        The best answer so far: as its problem keeps it (rows ascending), rows in the order of
+        choice, and its evaluation.
+    extras
+        What else the problem's kind of solution holds of the best answer, by name.
     bound, certificate
         The best bound so far and what re-checks it.
     complete
@@ -87,8 +90,9 @@ class Search(Generic[P]):
     abs_gap_tol: float = 1e-6
     on_progress: Callable[[Progress], None] | None = None
     info: dict[str, Any] = field(default_factory=dict)
-    rows: Ints | None = None
-    order: Ints | None = None
+    rows: npt.NDArray[Any] | None = None
+    order: npt.NDArray[Any] | None = None
+    extras: dict[str, Any] = field(default_factory=dict)
     best: Evaluation | None = None
     bound: float | None = None
     certificate: Certificate | None = None
@@ -98,13 +102,13 @@ class Search(Generic[P]):
         """Return a fresh generator from the run's seed."""
         return np.random.default_rng(self.seed)
 
-    def offer(self, rows: Ints, *, ordered: bool = False, **known: Any) -> bool:
+    def offer(self, rows: npt.NDArray[Any], *, ordered: bool = False, **known: Any) -> bool:
         """Take an answer in if it is feasible and the best so far.
 
         Parameters
         ----------
         rows
-            Chosen rows.
+            Chosen rows, or the problem's other kind of answer.
         ordered
             Whether `rows` come in the order of choice.
         known
@@ -120,7 +124,7 @@ class Search(Generic[P]):
         better = self.problem.sense.better
         if self.best is not None and not better(found.objective, self.best.objective):
             return False
-        self.best, self.rows = found, np.sort(rows)
+        self.best, self.rows = found, self.problem.kept(rows)
         self.order = np.asarray(rows) if ordered else None
         self._report()
         return True

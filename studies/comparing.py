@@ -16,17 +16,19 @@ import numpy as np
 from ..problems.base import TINY, Sense, StoppedBy, absolute_gap
 from ..problems.errors import InvalidInput, NotEnoughMemory, UnsupportedProblem
 from ..problems.problem_files import save_problem
+from ..problems.selection import Selection
 from ..problems.solution_files import load_solution, solution_to_dict
 from ..solvers import methods as list_methods
 from ..solvers import solve
 from ..solvers.registry import choose
 from .metrics import as_truth, predicted_l1, true_l1
+from .true_balance import has_two_programs, paper_program, program_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from ..problems.arrays import Ints
-    from ..problems.selection import Selection, SelectionProblem
+    from ..problems.selection import SelectionProblem
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +73,9 @@ class Comparison:
         Whether Ctrl-C ended the comparison early.
     in_process
         Whether all runs shared this process, since the problem holds a function that no file can.
+    paper
+        The first method on the probabilities as they were given, or None where they are not
+        corrected or no labels are known.
     """
 
     problem: SelectionProblem
@@ -78,6 +83,7 @@ class Comparison:
     runs: tuple[Run, ...]
     interrupted: bool = False
     in_process: bool = False
+    paper: Run | None = None
 
     @property
     def bound(self) -> float | None:
@@ -112,6 +118,7 @@ class Comparison:
             "interrupted": self.interrupted,
             "in_process": self.in_process,
             "methods": self.rows(),
+            "programs": self.programs(),
             "runs": [
                 {
                     "method": run.method,
@@ -125,6 +132,18 @@ class Comparison:
             ],
         }
 
+    def programs(self) -> list[dict[str, Any]]:
+        """Return predicted and true balance of the paper's program and of the corrected one.
+
+        Empty where the probabilities are not corrected, or no labels are known.
+        """
+        if self.paper is None:
+            return []
+        stated = paper_program(self.problem)
+        own = self.best(self.paper.method)
+        answers = {"as predicted": (stated, self.paper.solution), "corrected": (self.problem, own)}
+        return program_rows(self.problem, self.truth, answers)
+
     def best(self, method: str) -> Selection | None:
         """Return a method's first answer, or None if it has none."""
         for run in self._answered():
@@ -136,6 +155,9 @@ class Comparison:
     def _way(self) -> float | None:
         """How far the baseline is from the best proven bound."""
         baseline = None if self.bound is None else self.problem.baseline()
+        if baseline is None:  # its rows have to be completed, which the method did
+            answer = self.best(self.problem.baseline_method)
+            baseline = None if answer is None else answer.objective
         if baseline is None or self.bound is None:
             return None
         return absolute_gap(self.problem.sense, baseline, self.bound)
@@ -280,7 +302,17 @@ def compare(
                 if not runs:
                     raise
                 return Comparison(problem, known, tuple(runs), True, not apart)
-    return Comparison(problem, known, tuple(runs), False, not apart)
+        paper = None
+        if has_two_programs(problem, known):
+            plain = path.with_name("paper.toml")
+            save_problem(paper_program(problem), plain)
+            try:
+                if progress is not None:
+                    progress(f"{runs[0].method} on the probabilities as they were given")
+                paper = _measure(plain, runs[0].method, runs[0].seed, limits)
+            except KeyboardInterrupt:
+                return Comparison(problem, known, tuple(runs), True, not apart)
+    return Comparison(problem, known, tuple(runs), False, not apart, paper)
 
 
 def _here(problem: SelectionProblem, method: str, seed: int, limits: Mapping[str, Any]) -> Run:
@@ -324,6 +356,7 @@ def _measure(path: Path, method: str, seed: int, limits: Mapping[str, float]) ->
     if "invalid" in answer:
         raise InvalidInput(answer["invalid"])
     solution = load_solution(out) if "megabytes" in answer else None
+    assert solution is None or isinstance(solution, Selection)
     return Run(method, seed, solution, **answer)
 
 

@@ -9,13 +9,15 @@ from rich.table import Table
 from rich.text import Text
 
 from ..problems.base import StoppedBy
+from ..problems.contradictions import fewest_rows, is_contradictory, most_rows
 from ..solvers import methods
 from .metrics import predicted_l1, true_l1
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from ..problems.arrays import Floats, Ints
+    from ..problems.calibration import Reliability
     from ..problems.class_balanced import ClassBalanced
     from ..problems.selection import Selection, SelectionProblem
     from .comparing import Comparison
@@ -44,7 +46,7 @@ def comparison_table(comparison: Comparison, name: str) -> Table:
         bound = f"best bound {comparison.bound:.6g} ({comparison.bound_from})"
     title = (
         f"{name}   {problem.kind} ({problem.sense})   {len(problem.candidates):,} candidates   "
-        f"budget {problem.budget:,}   {bound}"
+        f"budget {_budget(problem)}   {bound}"
     )
     head = Text(title, no_wrap=True, overflow="ignore")  # it may be wider than the columns
     table = Table(title=head, title_justify="left", title_style="", box=None, pad_edge=False)
@@ -70,6 +72,26 @@ def comparison_table(comparison: Comparison, name: str) -> Table:
         label = f"{row['method']} x{row['seeds']}" if row["seeds"] > 1 else row["method"]
         numbers = ["-" if row[key] is None else text(row[key]) for key, text in columns.values()]
         table.add_row(label, *numbers, row["status"])
+    return table
+
+
+def programs_table(comparison: Comparison) -> Table | None:
+    """Return predicted and true balance of the paper's program and the corrected one, or None."""
+    rows = comparison.programs()
+    if not rows:
+        return None
+    table = Table(box=None, pad_edge=False)
+    table.add_column("program")
+    for column in ("L1 predicted", "L1 true", "utility"):
+        table.add_column(column, justify="right")
+    for row in rows:
+        values = [row["l1_predicted"], row["l1_true"], row["utility"]]
+        texts = ["{:.3f}", "{:.3f}", "{:.5g}"]
+        numbers = [
+            "-" if value is None else text.format(value)
+            for value, text in zip(values, texts, strict=True)
+        ]
+        table.add_row(f"{row['method'] or comparison.runs[0].method}, {row['program']}", *numbers)
     return table
 
 
@@ -112,23 +134,59 @@ def problem_table(problem: SelectionProblem) -> Table:
     table = _pairs()
     labeled = f"{len(problem.labeled):,} labeled, {len(problem.candidates):,} candidates"
     table.add_row("rows", f"{problem.dataset.size:,} ({labeled})")
-    table.add_row("budget", f"{problem.budget:,}")
+    table.add_row("budget", _budget(problem))
     for name, value in problem.facts().items():
         listed = value if isinstance(value, list) else [value]
         table.add_row(name, " x ".join(f"{v:,}" if isinstance(v, int) else str(v) for v in listed))
     if problem.class_balance is not None:
         _add_balance(table, problem.class_balance)
-    for constraint in problem.constraints:
-        forced = len(constraint.included(problem.dataset))
-        shut = constraint.forbidden(problem.dataset)
-        left = len(problem.candidates) - int(problem.dataset.is_candidate[shut].sum())
-        table.add_row(constraint.kind, f"leaves {left:,} selectable, {forced:,} forced in")
+    for limit in constraint_facts(problem):
+        table.add_row(limit["title"], _limit_in_words(limit))
     table.add_row("selectable", f"{len(problem.selectable):,}")
     reason = problem.why_infeasible()
+    if reason is None and is_contradictory(problem.constraints, problem.budget, problem.dataset):
+        reason = "the constraints contradict each other; solve tells which"
     if reason is not None:
         table.add_row("infeasible", reason)
     table.add_row("fingerprint", problem.fingerprint)
     return table
+
+
+def constraint_facts(problem: SelectionProblem) -> list[dict[str, Any]]:
+    """Return what each constraint asks for and what it leaves, in JSON's types.
+
+    ``selectable`` is how many candidates it does not forbid outright, ``at_most`` and ``at_least``
+    bound by counting how many of them it lets be chosen together, ``forced`` how many it forces in.
+    """
+    dataset, facts = problem.dataset, []
+    for rule in problem.constraints:
+        shut = rule.forbidden(dataset)
+        facts.append(
+            {
+                "kind": rule.kind,
+                "name": rule.name,
+                "title": rule.title,
+                "asks": rule.describe(),
+                "selectable": len(dataset.candidates) - int(dataset.is_candidate[shut].sum()),
+                "at_most": most_rows([rule], dataset),
+                "at_least": fewest_rows([rule]),
+                "forced": len(rule.included(dataset)),
+            }
+        )
+    return facts
+
+
+def _limit_in_words(limit: Mapping[str, Any]) -> str:
+    words = f"{limit['asks']}; leaves {limit['selectable']:,} selectable"
+    if limit["at_most"] < limit["selectable"]:
+        words += f", {limit['at_most']:,} of them together at most"
+    if limit["at_least"]:
+        words += f", {limit['at_least']:,} needed"
+    return words
+
+
+def _budget(problem: SelectionProblem) -> str:
+    return "open" if problem.budget is None else f"{problem.budget:,}"
 
 
 def _add_balance(table: Table, problem: ClassBalanced) -> None:
@@ -140,6 +198,23 @@ def _add_balance(table: Table, problem: ClassBalanced) -> None:
         else ""
     )
     table.add_row("target Ω", f"sums to {problem.target.sum():.6g}{unreachable}")
+    if problem.probs.origin is not None:
+        outcome = problem.probs.origin.outcome
+        table.add_row("corrected", outcome.summary())
+        for note in outcome.notes:
+            table.add_row("", note)
+
+
+def reliability_table(curves: Mapping[str, Reliability]) -> Table:
+    """Return expected calibration errors, one row a curve."""
+    table = Table(box=None, pad_edge=False)
+    for column in ("calibration", "ECE", "confidence", "accuracy", "rows"):
+        table.add_column(column, justify="left" if column == "calibration" else "right")
+    for name, curve in curves.items():
+        share = curve.counts / curve.counts.sum()
+        means = (curve.error, share @ curve.confidence, share @ curve.accuracy)
+        table.add_row(name, *(f"{mean:.3f}" for mean in means), f"{curve.counts.sum():,}")
+    return table
 
 
 def methods_table(problem: SelectionProblem) -> Table:

@@ -19,8 +19,10 @@ BELOW = {
     "studies": {"solvers", "problems", "models"},
 }
 HEAVY = {
+    "cv2",
     "cvxpy",
     "matplotlib",
+    "maxflow",
     "networkx",
     "numba",
     "ortools",

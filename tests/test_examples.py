@@ -1,6 +1,7 @@
 """Every example runs, and makes what it says."""
 
 import json
+import os
 import subprocess
 import sys
 import tomllib
@@ -9,13 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import labelcut
+
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
-def make(name, folder):
+def make(name, folder, *options):
     """Run an example in an empty folder; return the folder it made and what it printed."""
     run = subprocess.run(
-        [sys.executable, "-W", "error", EXAMPLES / name / "make.py", "--out", "problem"],
+        [sys.executable, "-W", "error", EXAMPLES / name / "make.py", "--out", "problem", *options],
         cwd=folder,
         check=True,
         capture_output=True,
@@ -34,6 +37,26 @@ def digits(tmp_path_factory):
 def coreset(tmp_path_factory):
     """Run the coreset example."""
     return make("coreset", tmp_path_factory.mktemp("coreset"))
+
+
+@pytest.fixture(scope="module")
+def dashcam(tmp_path_factory):
+    """Run the dash-cam example."""
+    return make("dashcam", tmp_path_factory.mktemp("dashcam"))
+
+
+@pytest.fixture(scope="module")
+def segmentation(tmp_path_factory):
+    """Run the segmentation example on drawn scenes, with little training."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("LABELCUT_DATA", raising=False)
+        return make("segmentation", tmp_path_factory.mktemp("segmentation"), "--steps", "60")
+
+
+@pytest.fixture(scope="module")
+def detection(tmp_path_factory):
+    """Run the detection example with little training."""
+    return make("detection", tmp_path_factory.mktemp("detection"), "--steps", "120")
 
 
 def load(folder, name="digits"):
@@ -92,7 +115,23 @@ def test_digits_predicts_well_and_says_what_comes_next(digits):
     assert float(printed.split("right on ")[1].split("%")[0]) > 80
 
 
-@pytest.mark.parametrize("name", ["digits", "coreset"])
+def test_digits_corrects_what_it_predicts(digits):
+    """The example would balance predictions and call that balance."""
+    from labelcut import l1_score, solve
+    from labelcut.problems import read_problem, uncorrected
+
+    read = read_problem(digits[0] / "digits.toml")
+    record = read.problem.notes()["correct"]
+    assert record["applied"]
+    assert record["identified"]
+    scores = [
+        l1_score(read.truth[solve(problem, "relaxed").indices], 10)
+        for problem in (uncorrected(read.problem), read.problem)
+    ]
+    assert scores[1] < scores[0] - 0.1
+
+
+@pytest.mark.parametrize("name", ["digits", "coreset", "dashcam"])
 def test_examples_keep_their_files_out_of_git(name, request):
     """Running an example in a checkout would leave files to commit."""
     folder, _ = request.getfixturevalue(name)
@@ -122,3 +161,126 @@ def test_coreset_is_compared_and_drawn(coreset, tmp_path):
     assert all(row["status"] in ("optimal", "feasible") for row in rows)
     assert min(row["radius"] for row in rows) == min(row["objective"] for row in rows) > 0
     assert (tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_dashcam_is_what_its_story_says(dashcam):
+    """The example would solve another problem than it tells."""
+    folder, printed = dashcam
+    problem = labelcut.load(folder / "dashcam.toml")
+    caps, night, spacing, money, wanted = problem.constraints
+    assert (problem.dataset.size, problem.budget, len(wanted.rows)) == (5000, 500, 40)
+    assert len(caps.labels.names) == len(spacing.labels.names) == 800
+    assert (caps.at_most, night.at_least, spacing.exclude_within) == (12, {"night": 300}, 3)
+    assert money.limit == 6000
+    assert np.unique(money.costs)[1] == 3 * np.unique(money.costs)[0]
+    order = np.lexsort((spacing.position, spacing.labels.codes))
+    np.testing.assert_array_equal(order, np.arange(5000))  # as filmed
+    assert "labelcut compare problem/dashcam.toml" in printed
+    balanced = labelcut.load(folder / "balanced.toml")
+    for one, other in zip(problem.constraints, balanced.constraints, strict=True):
+        assert one.fingerprint() == other.fingerprint()
+    np.testing.assert_array_equal(problem.utility, balanced.utility)
+
+
+def test_dashcam_constraints_matter_and_can_be_met(dashcam):
+    """The example would be infeasible, or as easy as without its constraints."""
+    folder, _ = dashcam
+    problem = labelcut.load(folder / "dashcam.toml")
+    solution = labelcut.solve(problem, "exact", time_limit=30, gap_tol=1e-3)
+    assert solution.status == "optimal"
+    assert labelcut.check(problem, solution).rows == 500
+    best = np.sort(problem.utility[problem.candidates])[::-1][:500].sum()
+    assert solution.objective < 0.9 * best
+    # Without any one of them more could be had, or the answer would break it.
+    bounds = []
+    for left_out in range(4):
+        rules = [rule for at, rule in enumerate(problem.constraints) if at != left_out]
+        eased = labelcut.BudgetedSelection(
+            problem.utility, 500, labeled=problem.labeled, constraints=rules
+        )
+        bounds.append(labelcut.solve(eased, "exact", time_limit=30, gap_tol=1e-3).objective)
+    assert min(bounds) > solution.objective
+
+
+def test_dashcam_is_balanced_under_the_same_constraints(dashcam):
+    """The second problem file could not be solved, or its answer would not be better for it."""
+    folder, _ = dashcam
+    problem = labelcut.load(folder / "balanced.toml")
+    useful = labelcut.load(folder / "dashcam.toml")
+    solution = labelcut.solve(problem, "exact", time_limit=5)
+    assert labelcut.check(problem, solution).rows == 500
+    most_useful = labelcut.solve(useful, "exact", gap_tol=1e-3)
+    assert solution.objective < problem.evaluate(most_useful.indices).objective
+    assert solution.terms["utility"] <= most_useful.bound
+
+
+def test_video_is_solved_from_pictures_and_drawn(tmp_path):
+    """The road from pictures over flow and cut to frames on a sheet would be broken."""
+    pytest.importorskip("cv2")
+    script = [sys.executable, "-W", "error", EXAMPLES / "video" / "make.py", "--out", "problem"]
+    small = ["--drives", "1", "--seconds", "2"]
+    made = subprocess.run(
+        [*script, *small], cwd=tmp_path, check=True, capture_output=True, text=True
+    )
+    folder = tmp_path / "problem"
+    assert (folder / ".gitignore").read_text() == "*\n"
+    assert "labelcut solve problem/video.toml --draw problem/pictures" in made.stdout
+    command = [sys.executable, "-P", "-m", "labelcut"]
+    solve = [*command, "solve", folder / "video.toml", "--draw", folder / "pictures", "--json"]
+    run = subprocess.run(solve, check=True, capture_output=True, text=True)
+    found = json.loads(run.stdout)["video"]
+    assert found["estimate"]["status"] == "optimal"
+    assert len(found["frames"]["indices"]) == 2
+    assert (folder / "pictures" / "contact-sheet.png").read_bytes().startswith(b"\x89PNG")
+    compare = [*command, "compare", folder / "video.toml", "--json"]
+    run = subprocess.run(compare, check=True, capture_output=True, text=True)
+    exact = json.loads(run.stdout)["comparison"]["methods"][0]
+    # Chance would be right in about a fifth of its false positives.
+    assert exact["fp_precision"] > 0.6
+    assert exact["fn_precision"] > 0.4
+
+
+def test_segmentation_leads_from_a_network_to_regions_of_all_classes(segmentation):
+    """Chosen rows would lead to other regions, break the limit, or be no better balanced."""
+    folder, printed = segmentation
+    problem = labelcut.load(folder / "segmentation.toml")
+    answer = labelcut.load(folder / "segmentation.selection.json")
+    labelcut.check(problem, answer)
+    assert len(answer.indices) == 60
+    table = problem.dataset.table
+    assert np.bincount(np.asarray(table["image"])[answer.indices]).max() <= 3
+    assert (np.asarray(table["image"]) % 6 != 0).all()
+    assert (np.asarray(table["top"]) % 12 == 0).all()
+    top = np.argsort(-np.asarray(problem.utility))[:60]
+    probs = np.load(folder / "segmentation.data" / "probs.npy")
+    spread, peaked = (probs[rows].sum(axis=0) for rows in (answer.indices, top))
+    assert np.abs(spread - 10).sum() < np.abs(peaked - 10).sum()
+    accuracy = float(printed.split("% of the pixels")[0].split()[-1])
+    assert accuracy > 60
+    assert (folder / "regions.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif("LABELCUT_DATA" not in os.environ, reason="needs the CamVid file")
+def test_segmentation_takes_camvid_where_it_is(tmp_path):
+    """The example would only work on scenes that it draws itself."""
+    folder, printed = make("segmentation", tmp_path, "--steps", "20")
+    assert "CamVid: 31 labeled images of 184" in printed
+    assert labelcut.load(folder / "segmentation.selection.json").objective is not None
+
+
+def test_detection_leads_from_boxes_to_images(detection):
+    """Embeddings would be of other images, or labeled ones be chosen."""
+    folder, printed = detection
+    problem = labelcut.load(folder / "detection.toml")
+    answer = labelcut.load(folder / "detection.selection.json")
+    labelcut.check(problem, answer)
+    assert len(answer.indices) == 20
+    assert answer.indices.min() >= 100
+    embeddings = np.load(next((folder / "detection.data").glob("*embeddings*.npy")))
+    assert embeddings.shape == (500, 3 * 48)
+    boxes = np.asarray(problem.dataset.table["boxes"])
+    entropy = np.load(folder / "entropy.npy")
+    np.testing.assert_array_equal(boxes == 0, entropy == -1)
+    np.testing.assert_array_equal((embeddings != 0).any(axis=1)[boxes == 0], False)
+    assert "chosen images hold" in printed

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import labelcut
 from labelcut import KCenter
 from labelcut.problems import read_problem
 
@@ -19,6 +20,12 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 def blocks(language):
     """Return the README's blocks of code in a language."""
     return re.findall(rf"^```{language}\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
+
+
+def named(words):
+    """Return the README's one block of TOML that holds some words."""
+    (found,) = [text for text in blocks("toml") if words in text]
+    return found
 
 
 def test_there_is_code_and_the_two_blocks_of_commands():
@@ -62,7 +69,7 @@ def test_paths_in_the_text_exist():
 
 def test_the_coreset_file_is_read_as_written(tmp_path):
     """The documented format of coresets would not be the one that is read."""
-    text, _ = blocks("toml")
+    text = named("k-center")
     points = np.random.default_rng(0).normal(size=(80, 4))
     np.save(tmp_path / "e0.npy", points[:30])
     np.save(tmp_path / "e1.npy", points[30:])
@@ -73,9 +80,31 @@ def test_the_coreset_file_is_read_as_written(tmp_path):
     assert problem.fingerprint == KCenter(points, 50, labeled=[3, 4]).fingerprint
 
 
+def test_the_constraints_are_those_of_the_example(tmp_path):
+    """The documented format of constraints would not be the one that the example writes."""
+    make = ROOT / "examples" / "dashcam" / "make.py"
+    subprocess.run([sys.executable, make, "--out", tmp_path / "d"], check=True, capture_output=True)
+    made = read_problem(tmp_path / "d" / "dashcam.toml").problem
+    (tmp_path / "d" / "readme.toml").write_text(named('"budgeted"'))
+    read = read_problem(tmp_path / "d" / "readme.toml").problem
+    assert read.fingerprint == made.fingerprint
+    assert [rule.title for rule in read.constraints] == [rule.title for rule in made.constraints]
+
+
+def test_the_contradiction_in_the_text_is_what_is_printed():
+    """A reader would see another reason than the one that is shown."""
+    video, frame = np.repeat(np.arange(40), 25), np.tile(np.arange(25), 40)
+    rules = [
+        labelcut.GroupLimit(video, at_most=4, name="video caps"),
+        labelcut.Spacing(video, frame, exclude_within=8),
+    ]
+    problem = labelcut.BudgetedSelection(np.zeros(1000), 130, constraints=rules)
+    assert f"```\n{labelcut.solve(problem).reason}\n```" in README
+
+
 def test_the_problem_file_is_read_as_written(tmp_path):
     """The documented format would not be the one that is read."""
-    _, text = blocks("toml")
+    text = named('"class-balanced"')
     rows, classes = 200, 4
     rng = np.random.default_rng(0)
     probs = rng.dirichlet(np.ones(classes), rows).astype(np.float32)
@@ -95,3 +124,18 @@ def test_the_problem_file_is_read_as_written(tmp_path):
     assert read.problem.table["image"][199] == "199.png"
     np.testing.assert_allclose(read.problem.probs.take(np.array([150]))[0], probs[150], atol=1e-6)
     assert read.solve == {"time_limit": 60}
+
+
+def test_the_correction_is_read_as_written(tmp_path):
+    """The documented table would not be the one that is read."""
+    rng = np.random.default_rng(0)
+    np.save(tmp_path / "p.npy", rng.dirichlet(np.ones(4), 200))
+    np.save(tmp_path / "u.npy", rng.random(200))
+    np.save(tmp_path / "held_out.npy", np.full((40, 4), 0.1) + 0.6 * np.eye(4).repeat(10, axis=0))
+    np.save(tmp_path / "y.npy", np.arange(4).repeat(10))
+    head = 'labelcut = 1\n[problem]\nkind = "class-balanced"\nbudget = 9\n'
+    data = '[data]\nprobs = "p.npy"\nutility = "u.npy"\n'
+    (tmp_path / "p.toml").write_text(head + data + named("[correct]"))
+    record = read_problem(tmp_path / "p.toml").problem.notes()["correct"]
+    assert record["method"] == "em"
+    assert record["calibration"]["slopes"] != [1.0] * 4

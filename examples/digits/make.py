@@ -2,7 +2,9 @@
 
 A small torch network learns from 100 labeled scikit-learn digits. The rest becomes a long-tailed
 pool as in the thesis (section 4.5.1): half of the classes, drawn at random, keep 10 % of theirs.
-The network scores every scan, and the scores go into a problem file that ``labelcut`` reads.
+The network scores every scan, and the scores go into a problem file that ``labelcut`` reads. Five
+more networks, each trained without a fifth of the labeled scans, score those: from these held-out
+scores labelcut learns how far to trust the network, and corrects it for the pool's class mix.
 
     python examples/digits/make.py --out digits-problem
     labelcut compare digits-problem/digits.toml
@@ -22,6 +24,7 @@ from labelcut.models import entropy, score
 CLASSES = 10
 TEST_PER_CLASS = 30
 LABELED_PER_CLASS = 10
+FOLDS = 5
 IMBALANCE_FACTOR = 0.1
 
 PROBLEM = """\
@@ -40,6 +43,15 @@ labeled = "labeled.npy"
 labeled_classes = "y.npy"
 truth = "truth.npy"
 ids = "ids.txt"
+
+[correct]
+trained_on = [10, 10, 10, 10, 10, 10, 10, 10, 10, 10]
+method = "em"
+held_out = "held_out.npy"
+held_out_classes = "y.npy"
+
+[solve]
+time_limit = 10
 """
 
 
@@ -83,6 +95,19 @@ def train(images: torch.Tensor, classes: torch.Tensor) -> nn.Module:
     return model
 
 
+def cross_predict(images: torch.Tensor, classes: torch.Tensor) -> np.ndarray:
+    """Score each labeled scan by a network that was trained without it."""
+    # The fold of a scan is its place within its class, so that every fold holds every class.
+    place = torch.stack([(classes[:i] == c).sum() for i, c in enumerate(classes)])
+    probs = np.empty((len(classes), CLASSES), dtype=np.float32)
+    for fold in range(FOLDS):
+        held_out = place % FOLDS == fold
+        model = train(images[~held_out], classes[~held_out])
+        loader = DataLoader(TensorDataset(images[held_out]), batch_size=256)
+        probs[held_out.numpy()] = score(model, loader, embeddings=False).probs
+    return probs
+
+
 def main() -> None:
     """Train, score, and write the problem."""
     parser = argparse.ArgumentParser(description="Make a class-balanced problem of digits.")
@@ -99,8 +124,8 @@ def main() -> None:
     test, labeled, pool = split(classes, np.random.default_rng(args.seed))
 
     model = train(images[labeled], torch.tensor(classes[labeled]))
-    held_out = score(model, DataLoader(TensorDataset(images[test]), batch_size=256))
-    accuracy = (held_out.probs.argmax(axis=1) == classes[test]).mean()
+    tested = score(model, DataLoader(TensorDataset(images[test]), batch_size=256))
+    accuracy = (tested.probs.argmax(axis=1) == classes[test]).mean()
     print(f"trained on {len(labeled)} scans, right on {accuracy:.1%} of {len(test)} held-out ones")
 
     # The dataset of the problem: labeled and pool scans together, in the order of load_digits.
@@ -109,6 +134,8 @@ def main() -> None:
     labeled_rows = np.flatnonzero(np.isin(scans, labeled))
     truth = classes[scans]
     scores = score(model, DataLoader(TensorDataset(images[scans]), batch_size=256))
+
+    held_out = cross_predict(images[scans[labeled_rows]], torch.tensor(truth[labeled_rows]))
 
     if not args.out.exists():
         args.out.mkdir(parents=True)
@@ -119,6 +146,7 @@ def main() -> None:
         "labeled": labeled_rows,
         "y": truth[labeled_rows],
         "truth": truth,
+        "held_out": held_out,
         "embeddings": scores.embeddings,
     }
     for name, array in arrays.items():

@@ -98,6 +98,10 @@ class Constraint(ABC):
     def check(self, chosen: Ints, dataset: Dataset) -> None:
         """Raise `InfeasibleSelection` with the worst violation if a selection breaks it."""
 
+    def check_growing(self, chosen: Ints, dataset: Dataset) -> None:
+        """Raise `InfeasibleSelection` if no selection that holds these rows can satisfy it."""
+        self.check(chosen, dataset)
+
     @abstractmethod
     def linear(self, dataset: Dataset) -> LinearRows:
         """Return the constraint as rows ``A z <= r``."""

@@ -68,9 +68,8 @@ class ExpectedCount(Constraint):
             raise InvalidInput(
                 f"{self.title}: needs at_most or at_least; got neither; say how many labels"
             )
-        probs = (
-            self.probs if isinstance(self.probs, Probabilities) else as_matrix(self.probs, "probs")
-        )
+        given = isinstance(self.probs, Probabilities)
+        probs = self.probs if given else as_matrix(self.probs, f"{self.title} probs")
         if probs.shape[0] != dataset.size:
             raise InvalidInput(
                 f"{self.title} probs: must have {dataset.size} rows; got {probs.shape[0]}; "
@@ -128,14 +127,22 @@ class ExpectedCount(Constraint):
     def check(self, chosen: Ints, dataset: Dataset) -> None:
         """Raise naming the class whose expected count is farthest outside its limits."""
         del dataset
+        self._check(chosen, self.lower)
+
+    def check_growing(self, chosen: Ints, dataset: Dataset) -> None:
+        """Raise naming the class whose expected count is most above its largest."""
+        del dataset
+        self._check(chosen, np.zeros_like(self.lower))
+
+    def _check(self, chosen: Ints, lower: Floats) -> None:
         counts = self.expected(chosen)
         over = counts - self.upper * (1.0 + SLACK)
-        under = self.lower * (1.0 - SLACK) - counts
+        under = lower * (1.0 - SLACK) - counts
         outside = np.maximum(over, under)
         worst = int(outside.argmax())
         if outside[worst] > 0:
             side, limit = (
-                ("most", self.upper[worst]) if over[worst] > 0 else ("least", self.lower[worst])
+                ("most", self.upper[worst]) if over[worst] > 0 else ("least", lower[worst])
             )
             raise InfeasibleSelection(
                 f"{self.title}: {counts[worst]:.10g} labels of class {self.classes[worst]} are "

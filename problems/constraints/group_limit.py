@@ -63,13 +63,6 @@ class GroupLimit(Constraint):
         labels = as_labels(self.groups, f"{self.title} groups", dataset.size)
         bound = replace(self, groups=labels)
         sizes = np.bincount(labels.codes, minlength=len(labels.names))
-        crossed = np.flatnonzero(bound.lower > bound.upper)
-        if len(crossed):
-            at = crossed[0]
-            raise InvalidInput(
-                f"{self.title}: at_least must not exceed at_most; group {labels.names[at]!s} has "
-                f"{bound.lower[at]} and {bound.upper[at]}; mend one of them"
-            )
         short = np.flatnonzero(bound.lower > sizes)
         if len(short):
             at = short[0]
@@ -77,6 +70,13 @@ class GroupLimit(Constraint):
                 f"{self.title} at_least: {bound.lower[at]} rows of group {labels.names[at]!s} are "
                 f"asked for, it has {sizes[at]}; lower it, or name only the groups that are meant "
                 f"({len(short)} groups are too small)"
+            )
+        crossed = np.flatnonzero(bound.lower > bound.upper)
+        if len(crossed):
+            at = crossed[0]
+            raise InvalidInput(
+                f"{self.title}: at_least must not exceed at_most; group {labels.names[at]!s} has "
+                f"{bound.lower[at]} and {bound.upper[at]}; mend one of them"
             )
         return bound
 
@@ -101,22 +101,34 @@ class GroupLimit(Constraint):
         labels, what = self.labels, f"{self.title} {name}"
         limits = np.full(len(labels.names), default, dtype=np.int64)
         if isinstance(stated, Mapping):
+            seen = set()
             for label, number in stated.items():
-                limits[labels.code(label, what)] = _count(number, f"{what} of {label!s}")
+                code = labels.code(label, what)
+                if code in seen:
+                    raise InvalidInput(f"{what}: group {label!s} comes twice; keep one of the two")
+                seen.add(code)
+                limits[code] = _count(number, f"{what} of {label!s}")
         elif stated is not None:
             limits[:] = _count(stated, what)
         return freeze(limits)
 
     def check(self, chosen: Ints, dataset: Dataset) -> None:
         """Raise naming the group whose count is farthest outside its limits."""
+        self._check(chosen, dataset, self.lower)
+
+    def check_growing(self, chosen: Ints, dataset: Dataset) -> None:
+        """Raise naming the group that is most above its largest count."""
+        self._check(chosen, dataset, np.zeros_like(self.lower))
+
+    def _check(self, chosen: Ints, dataset: Dataset, lower: Ints) -> None:
         chosen = chosen[dataset.is_candidate[chosen]]
         labels = self.labels
         counts = np.bincount(labels.codes[chosen], minlength=len(labels.names))
-        worst, outside = 0, np.maximum(counts - self.upper, self.lower - counts)
+        worst, outside = 0, np.maximum(counts - self.upper, lower - counts)
         if len(outside) and outside.max() > 0:
             worst = int(outside.argmax())
             over = counts[worst] > self.upper[worst]
-            limit = self.upper[worst] if over else self.lower[worst]
+            limit = self.upper[worst] if over else lower[worst]
             raise InfeasibleSelection(
                 f"{self.title}: {counts[worst]} rows of group {labels.names[worst]!s} are chosen, "
                 f"at {'most' if over else 'least'} {limit} are asked for; "
@@ -212,6 +224,8 @@ def _count(value: Any, what: str) -> int:
 def _in_words(stated: Limit, count: int, at_most: int = 3) -> str:
     if not isinstance(stated, Mapping):
         return f"{stated} of each of {count}"
+    if not stated:
+        return "any number, no group being named"
     some = [f"{number} of {label}" for label, number in list(stated.items())[:at_most]]
     more = f" and {len(stated) - at_most} more" if len(stated) > at_most else ""
     return ", ".join(some) + more

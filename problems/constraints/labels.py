@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,12 +38,16 @@ class Labels:
 
     def code(self, label: Any, what: str) -> int:
         """Return the number of a label; text stands for the whole number it shows."""
-        known = {str(name): number for number, name in enumerate(self.names)}
+        known = self._known
         if str(label) in known:
             return known[str(label)]
         near = get_close_matches(str(label), known, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"there are {_some(self.names)}"
         raise InvalidInput(f"{what}: no row has the label {label!r}; {hint}")
+
+    @cached_property
+    def _known(self) -> dict[str, int]:
+        return {str(name): number for number, name in enumerate(self.names)}
 
     def members(self) -> tuple[Ints, Ints]:
         """Return all rows by label, and where each label's rows begin ``(G + 1,)``."""

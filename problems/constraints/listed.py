@@ -54,6 +54,9 @@ class Include(Constraint):
                 f"{dataset.names(missing)}"
             )
 
+    def check_growing(self, chosen: Ints, dataset: Dataset) -> None:
+        """Accept any rows: the list can still be added."""
+
     def linear(self, dataset: Dataset) -> LinearRows:
         """Return ``-z_i <= -1`` for each row."""
         return _one_each(self.rows, -1.0, -1.0, dataset.size)

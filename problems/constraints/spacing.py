@@ -201,12 +201,12 @@ def _positions(values: Any, what: str, dataset: Dataset) -> npt.NDArray[Any]:
         raise InvalidInput(
             f"{what}: must have {dataset.size} values; got shape {array.shape}; pass one a row"
         )
-    position = np.array(array, dtype=np.float64 if array.dtype.kind == "f" else np.int64)
     used = _used(dataset)
-    wrong = used[~(np.abs(position[used]) < LARGEST)]
+    # Compared before the conversion, in which large unsigned numbers would become negative.
+    wrong = used[~((array[used] > -LARGEST) & (array[used] < LARGEST))]
     if len(wrong):
         raise InvalidInput(
             f"{what}: must be finite on candidates and labeled rows; {dataset.name(int(wrong[0]))} "
-            f"holds {position[wrong[0]]}; mend it, or leave the row out of both"
+            f"holds {array[wrong[0]]}; mend it, or leave the row out of both"
         )
-    return position
+    return np.array(array, dtype=np.float64 if array.dtype.kind == "f" else np.int64)

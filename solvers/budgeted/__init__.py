@@ -62,9 +62,7 @@ METHODS = {
 
 def choose_auto(problem: BudgetedSelection) -> tuple[str, str]:
     """Return the method to take for a problem, and why."""
-    linear = all(
-        rule.kind in ("include", "forbid", "group-limit", "spacing") for rule in problem.constraints
-    )
-    if linear:
-        return "exact", "exact: spacing and nested limits are solved by prices alone"
-    return "exact", "exact: prices bound what crosses the tree of limits, branch and bound the rest"
+    tree = {"include", "forbid", "group-limit", "spacing"}
+    if all(rule.kind in tree for rule in problem.constraints):
+        return "exact", "exact: prices alone solve a spacing and limits that are nested"
+    return "exact", "exact: prices bound what costs and counts allow, branch and bound the rest"

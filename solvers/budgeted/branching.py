@@ -141,6 +141,8 @@ def _solve(pursuit: Pursuit, core: Core, seconds: float, seed: int) -> MipStatus
         },
         on_update=take,
     )
+    pursuit.peak = max(result.peak_bytes or 0, pursuit.peak or 0) or None
+    pursuit.nodes += result.nodes
     if result.values is not None:
         found = core.places[result.values > 0.5]
         pursuit.offer(pursuit.whole(np.concatenate([core.taken, found])))

@@ -41,6 +41,8 @@ class Maximum:
         Whether nothing better than `rows` exists.
     infeasible
         Whether nothing satisfies the constraints.
+    peak, nodes
+        Peak bytes of the HiGHS process and nodes of its search; None and 0 where it did not run.
     """
 
     rows: Ints | None
@@ -49,6 +51,8 @@ class Maximum:
     root: float
     complete: bool
     infeasible: bool
+    peak: int | None = None
+    nodes: int = 0
 
 
 def maximize(
@@ -139,7 +143,16 @@ def maximize(
 
 def summed_up(pursuit: Pursuit, complete: bool = False) -> Maximum:
     """Return what is known so far."""
-    return Maximum(pursuit.rows, pursuit.bound, prices_of(pursuit), pursuit.root, complete, False)
+    return Maximum(
+        pursuit.rows,
+        pursuit.bound,
+        prices_of(pursuit),
+        pursuit.root,
+        complete,
+        False,
+        pursuit.peak,
+        pursuit.nodes,
+    )
 
 
 def prices_of(pursuit: Pursuit) -> Prices | None:

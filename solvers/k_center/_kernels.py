@@ -74,14 +74,16 @@ def _search_cover(
     copies: Ints,
     chosen: Ints,
     may_miss: int,
-    steps: int,
+    touches: int,
     seed: int,
 ) -> int:
-    """Look for columns that leave at most `may_miss` rows uncovered, by weighting rows.
+    """Look for columns that leave at most `may_miss` rows uncovered, by swaps and weights on rows.
 
-    Row weighting local search (Gao et al. 2015) with as many columns as `chosen` holds: close the
-    column that loses least, pick an uncovered row, open the column of it that gains most, and make
-    all uncovered rows heavier. `chosen` becomes the best found; its uncovered rows are returned.
+    Tabu search on weighted rows (Zhang et al. 2020) with as many columns as `chosen` holds: pick an
+    uncovered row, open one of its columns and close another, the pair that leaves the least weight
+    uncovered, and where that is no less than before, make all uncovered rows heavier. What was just
+    opened is not closed by the next swap, nor what was just closed opened. `chosen` becomes the
+    best found; its uncovered rows are returned.
 
     Parameters
     ----------
@@ -91,6 +93,8 @@ def _search_cover(
         How many dataset rows each row stands for.
     chosen
         Columns to start from, distinct.
+    touches
+        Matrix entries to look at, about, before it gives up.
     """
     np.random.seed(seed)
     m, n, count = len(row_starts) - 1, len(column_starts) - 1, len(chosen)
@@ -98,10 +102,10 @@ def _search_cover(
     covered = np.zeros(m, dtype=np.int64)
     # With one chosen column on a row, the sum of its columns is that column.
     by = np.zeros(m, dtype=np.int64)
+    # What a column would cover anew, or if chosen what nobody else covers, by weight.
     gain = np.zeros(n, dtype=np.int64)
     place = np.full(n, -1, dtype=np.int64)
-    moved = np.zeros(n, dtype=np.int64)
-    may_open = np.ones(n, dtype=np.bool_)
+    shared = np.zeros(count, dtype=np.int64)
     open_rows, where = np.empty(m, dtype=np.int64), np.empty(m, dtype=np.int64)
     solution = chosen.copy()
     for k in range(count):
@@ -120,69 +124,41 @@ def _search_cover(
                 gain[columns_of[at]] += 1
         elif covered[i] == 1:
             gain[by[i]] += 1
-    best = missed
-    closed = -1
-    for step in range(1, steps + 1):
-        if best <= may_miss:
-            break
-        # Close the column whose rows weigh least, the one that moved longest ago on ties.
-        worst = -1
-        for k in range(count):
-            c = solution[k]
-            if c == closed:
-                continue
-            if (
-                worst < 0
-                or gain[c] < gain[worst]
-                or (gain[c] == gain[worst] and moved[c] < moved[worst])
-            ):
-                worst = c
-        if worst < 0:
-            worst = solution[0]
-        k = place[worst]
-        place[worst] = -1
-        moved[worst] = step
-        may_open[worst] = False
-        for at in range(column_starts[worst], column_starts[worst + 1]):
-            i = rows_of[at]
-            covered[i] -= 1
-            by[i] -= worst
-            if covered[i] == 0:
-                where[i] = left
-                open_rows[left] = i
-                left += 1
-                missed += copies[i]
-                for to in range(row_starts[i], row_starts[i + 1]):
-                    c = columns_of[to]
-                    if c != worst:
-                        gain[c] += weight[i]
-                    may_open[c] = c != worst
-            elif covered[i] == 1:
-                gain[by[i]] += weight[i]
-                for to in range(row_starts[i], row_starts[i + 1]):
-                    may_open[columns_of[to]] = columns_of[to] != worst
-        # Its gain is what it lost: the weight of its rows that nobody else covers.
+    best, touched = missed, 0
+    opened, closed = -1, -1
+    while best > may_miss and touched < touches:
         i = open_rows[np.random.randint(left)]
-        opened, allowed = -1, False
+        least, ties, entering, leaving = 0, 0, -1, -1
         for at in range(row_starts[i], row_starts[i + 1]):
             c = columns_of[at]
-            # A row whose columns are all barred opens the best of them all the same.
-            if allowed and not may_open[c]:
+            if c == closed:
                 continue
-            if (
-                opened < 0
-                or may_open[c] != allowed
-                or gain[c] > gain[opened]
-                or (gain[c] == gain[opened] and moved[c] < moved[opened])
-            ):
-                opened = c
-                allowed = may_open[c]
-        if opened < 0:
-            opened = worst
-        solution[k] = opened
-        place[opened] = k
-        moved[opened] = step
-        closed = opened
+            touched += column_starts[c + 1] - column_starts[c] + count
+            # A column's only rows are no longer lost with it where c covers them as well.
+            for to in range(column_starts[c], column_starts[c + 1]):
+                if covered[rows_of[to]] == 1:
+                    shared[place[by[rows_of[to]]]] += weight[rows_of[to]]
+            for k in range(count):
+                change = gain[solution[k]] - shared[k] - gain[c]
+                shared[k] = 0
+                if solution[k] == opened and count > 1:
+                    continue
+                if entering < 0 or change < least:
+                    least, ties, entering, leaving = change, 1, c, k
+                elif change == least:
+                    ties += 1
+                    if np.random.randint(ties) == 0:
+                        entering, leaving = c, k
+        touched += 1
+        if entering < 0:
+            opened, closed = -1, -1
+            # A row without columns is never covered.
+            continue
+        opened, closed = entering, solution[leaving]
+        solution[leaving] = opened
+        place[opened], place[closed] = leaving, -1
+        gain[opened] = 0
+        touched += column_starts[opened + 1] - column_starts[opened]
         for at in range(column_starts[opened], column_starts[opened + 1]):
             i = rows_of[at]
             covered[i] += 1
@@ -193,17 +169,35 @@ def _search_cover(
                 where[open_rows[left]] = where[i]
                 missed -= copies[i]
                 for to in range(row_starts[i], row_starts[i + 1]):
-                    c = columns_of[to]
-                    if c != opened:
-                        gain[c] -= weight[i]
-                        may_open[c] = True
+                    if columns_of[to] != opened:
+                        gain[columns_of[to]] -= weight[i]
+                gain[opened] += weight[i]
             elif covered[i] == 2:
                 gain[by[i] - opened] -= weight[i]
-        for at in range(left):
-            i = open_rows[at]
-            weight[i] += 1
-            for to in range(row_starts[i], row_starts[i + 1]):
-                gain[columns_of[to]] += 1
+        gain[closed] = 0
+        touched += column_starts[closed + 1] - column_starts[closed]
+        for at in range(column_starts[closed], column_starts[closed + 1]):
+            i = rows_of[at]
+            covered[i] -= 1
+            by[i] -= closed
+            if covered[i] == 0:
+                where[i] = left
+                open_rows[left] = i
+                left += 1
+                missed += copies[i]
+                for to in range(row_starts[i], row_starts[i + 1]):
+                    if columns_of[to] != closed:
+                        gain[columns_of[to]] += weight[i]
+                gain[closed] += weight[i]
+            elif covered[i] == 1:
+                gain[by[i]] += weight[i]
+        if least >= 0:
+            for at in range(left):
+                i = open_rows[at]
+                weight[i] += 1
+                touched += row_starts[i + 1] - row_starts[i]
+                for to in range(row_starts[i], row_starts[i + 1]):
+                    gain[columns_of[to]] += 1
         if missed < best:
             best = missed
             chosen[:] = solution
@@ -215,8 +209,18 @@ superfluous = to_compile(_superfluous)
 search_cover = to_compile(_search_cover)
 
 
-def compile_for() -> None:
-    """Compile all loops, or load them from the disk, by a tiny run."""
+def compile_for(limited: bool = False) -> None:
+    """Compile all loops, or load them from the disk, by a tiny run.
+
+    Parameters
+    ----------
+    limited
+        Whether there are limits to keep.
+    """
+    if limited:
+        from ._within_kernels import compile_within
+
+        compile_within()
     starts, members = np.array([0, 1, 2]), np.array([0, 1])
     transposed(starts, members, 2)
     superfluous(starts, members, 2, True)

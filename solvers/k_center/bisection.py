@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ...problems.base import Certificate
 from .._compiling import compiled
 from .covering import greedy_cover
-from .refuting import relaxed_cover, search_by_mip
+from .limits import make_limits
+from .refuting import narrow, relaxed_cover, search_by_mip
 from .sample import Sample, center_distances
+from .within import branch_within, search_locally
 
 if TYPE_CHECKING:
     from ...problems.arrays import Floats, Ints
     from ...problems.k_center import KCenter
+    from ...problems.pricing import Prices
     from ..search import Search
     from .covering import Cover
-    from .refuting import Relaxation
 
 
 @dataclass(frozen=True)
@@ -28,25 +30,42 @@ class Effort:
     Parameters
     ----------
     searches
-        How many, half of them from the best selection and half of them afresh.
+        How many, each from where the one before left off.
     touches
-        Matrix entries that each may touch, by a rough forecast.
+        Matrix entries that each may look at.
+    afresh
+        Whether those from the middle one on start from greedy covers.
     """
 
     searches: int
     touches: int
+    afresh: bool = True
 
 
-LIGHT, MEDIUM, STRONG = Effort(1, 50_000_000), Effort(2, 200_000_000), Effort(6, 800_000_000)
-A_SECOND = 1_000_000_000
-"""Touches that a second allows, about."""
+A_SECOND = 150_000_000
+"""Matrix entries that local search looks at in a second, about."""
+LONG = 200_000_000
+"""Matrix entries that one local search may look at."""
 EACH = 500
-"""Moves of one local search for each row and column, at most."""
+"""Swaps of one local search for each row and column, at most, about."""
+LIGHT, MEDIUM, STRONG = Effort(1, 20_000_000), Effort(2, 100_000_000), Effort(12, LONG)
 ADDED = 12
-"""Rows that join the sample at once."""
+"""Rows that join the sample at once, while it is small."""
+GROWTH = 0.125
+"""Share of the sample that joins it at once when it is large."""
+CHEAP = 10_000_000
+"""Values of rows to whose distances it may come then."""
+NEAR = 1e-4
+"""Relative distance of the bound to a radius in doubt that leaves the rest to branch and bound."""
 STALLED = 3
 """Linear programs in a row that hardly come nearer to a refutation before it is given up."""
 NO_WEIGHTS = np.empty(0)
+
+
+def worth(seconds: float) -> Effort:
+    """Return local searches that take about so many seconds, all from the best selection."""
+    count = int(np.ceil(seconds * A_SECOND / LONG))
+    return Effort(count, int(seconds * A_SECOND / max(count, 1)), afresh=False)
 
 
 class Bisection:
@@ -60,15 +79,18 @@ class Bisection:
 
     def __init__(self, search: Search[KCenter]) -> None:
         assert search.rows is not None
-        compiled(search.clock, __package__)
         self.search = search
         self.problem = search.problem
+        compiled(search.clock, __package__, *([True] if self.problem.is_limited else []))
+        self.limits = make_limits(self.problem)
         self.sample = Sample(self.problem)
         self.rng = search.rng()
         self.low = 0.0
         """Proven: no selection has a smaller radius."""
+        self.relaxed: dict[float, float] = {}
+        """How many centers linear programs need at the radii they were solved for."""
         self.sample.add(np.setdiff1d(search.rows, self.problem.fixed)[: 4 * ADDED], self.best)
-        self._offer(np.setdiff1d(search.rows, self.problem.included), -1.0)
+        self.offer(np.setdiff1d(search.rows, self.problem.included), -1.0)
 
     @property
     def best(self) -> float:
@@ -76,35 +98,62 @@ class Bisection:
         assert self.search.best is not None
         return self.search.best.terms["radius"]
 
-    def halve(self, effort: Effort, *, refute: bool) -> None:
-        """Bisect until every radius below the best is refuted or no cover of it was found.
-
-        Parameters
-        ----------
-        effort
-            Local search before a cover is given up.
-        refute
-            Whether to refute radii by linear programs where no cover was found.
-        """
-        doubt = self.low
-        while True:
+    def descend(self, effort: Effort, seconds: float = np.inf) -> None:
+        """Halve the radii below the best until local search covers none of those it comes to."""
+        doubt, deadline = self.low, self.search.clock.elapsed() + seconds
+        while self.search.clock.elapsed() < deadline:
             self.search.stop_if_closed()
             radii = self.sample.radii(max(doubt, self.low), self.best)
             if not len(radii):
                 return
             radius = float(radii[len(radii) // 2])
-            if not self.cover(radius, effort) and not (refute and self.refute(radius)):
+            if not self.cover(radius, effort, deadline):
                 doubt = float(np.nextafter(radius, np.inf))
 
-    def cover(self, radius: float, effort: Effort) -> bool:
-        """Cover the sample by local search; grow it until that fails or all rows are covered."""
+    def lift(self) -> None:
+        """Raise the bound to the largest radius that linear programs refute.
+
+        The radius below the best comes first. Larger radii need fewer centers, so where it stays
+        in doubt a smaller one follows, where linear interpolation expects b of them.
+        """
+        above, failed = self.best, False
         while True:
+            self.search.stop_if_closed()
+            radii = self.sample.radii(self.low, above)
+            if not len(radii) or (failed and radii[-1] - radii[0] <= NEAR * self.best):
+                return
+            radius = float(radii[self._crossing(radii) if failed else -1])
+            if not self.refute(radius):
+                above, failed = radius, True
+
+    def top(self) -> float:
+        """Return the largest radius in doubt, or the best radius if there is none."""
+        radii = self.sample.radii(self.low, self.best)
+        return float(radii[-1]) if len(radii) else self.best
+
+    def hopeful(self, slack: float) -> float | None:
+        """Return the largest radius in doubt for which the LP lacks no more than some centers.
+
+        None if no radius is in doubt.
+        """
+        radii = self.sample.radii(self.low, self.best)
+        if not len(radii):
+            return None
+        known = sorted(self.relaxed.items()) or [(self.best, np.inf)]
+        needed = np.interp(radii, [at for at, _ in known], [value for _, value in known])
+        enough = np.flatnonzero(needed >= self.problem.to_choose - slack)
+        return float(radii[enough[-1] if len(enough) else 0])
+
+    def cover(self, radius: float, effort: Effort, deadline: float = np.inf) -> bool:
+        """Cover the sample by local search; grow it until that fails or all rows are covered."""
+        while self.search.clock.elapsed() < deadline:
             self.search.clock.check()
-            chosen = self._local_search(self.sample.cover(radius), radius, effort)
+            chosen = self._local_search(self.state(radius), radius, effort)
             if chosen is None:
                 return False
-            if self._offer(chosen, radius):
+            if self.offer(chosen, radius):
                 return True
+        return False
 
     def refute(self, radius: float) -> bool:
         """Refute a radius by linear programs, with rows that they lack added by turns."""
@@ -118,16 +167,19 @@ class Bisection:
             relaxed = relaxed_cover(cover, outliers, left)
             if relaxed is None:
                 return False
+            self.relaxed[radius] = relaxed.needed
             if np.ceil(relaxed.needed - 1e-6) > self.problem.to_choose:
-                self._raise(radius, cover, relaxed.weights)
+                self.raise_low(radius, cover, relaxed.weights)
                 return True
             stalled = stalled + 1 if goal - relaxed.needed > 0.9 * (goal - nearest) else 0
             nearest = max(nearest, relaxed.needed)
-            if stalled == STALLED or not self._separate(cover, relaxed, radius):
+            if stalled == STALLED or not self.separate(cover, relaxed.values, radius):
                 return False
 
     def branch(self, radius: float, seconds: float) -> bool | None:
         """Settle a radius by branch and bound: True if covered, False if refuted, else None."""
+        if self.limits is not None:
+            return branch_within(self, self.limits, radius, seconds)
         clock = self.search.clock
         deadline = clock.elapsed() + seconds
         while True:
@@ -135,22 +187,26 @@ class Bisection:
             left = min(deadline - clock.elapsed(), clock.remaining())
             if left <= 0:
                 return None
-            cover = self.sample.cover(radius)
-            refuted, chosen = search_by_mip(
-                cover, self.problem.to_choose, self.problem.outliers, left, self.search
-            )
+            budget, outliers = self.problem.to_choose, self.problem.outliers
+            cover = narrow(self.sample.cover(radius), budget, outliers, clock)
+            refuted, chosen = cover is None, None
+            if cover is not None:
+                left = max(deadline - clock.elapsed(), 1e-3)
+                refuted, chosen = search_by_mip(cover, budget, outliers, left, self.search)
             if refuted:
-                self._raise(radius)
+                self.raise_low(radius)
                 return False
-            if chosen is None:
+            if cover is None or chosen is None:
                 return None
-            if self._offer(self.problem.free[cover.columns[chosen]], radius):
+            if self.offer(self.problem.free[cover.columns[chosen]], radius):
                 return True
 
     def _local_search(self, cover: Cover, radius: float, effort: Effort) -> Ints | None:
         """Return free rows that cover the sample, or None; from the best ones, then afresh."""
         from ._kernels import search_cover
 
+        if self.limits is not None:
+            return search_locally(self, self.limits, cover, effort)
         if not len(cover.rows):
             return np.empty(0, dtype=np.int64)
         may_miss = self.problem.outliers
@@ -158,14 +214,15 @@ class Bisection:
             return None
         count = min(self.problem.to_choose, len(cover.columns))
         entries = len(cover.columns_of)
-        touches = 2 * entries // count + count + 1
-        steps = min(max(effort.touches // touches, 1_000), EACH * sum(cover.shape))
+        swap = entries / len(cover.rows) * (entries / len(cover.columns) + count)
+        touches = int(min(effort.touches, EACH * sum(cover.shape) * swap))
         for turn in range(effort.searches):
             self.search.clock.check()
-            most = int(min(self.search.clock.remaining(), 1e6) * A_SECOND / touches)
+            # On a busy machine the rate may be a quarter of that.
+            most = int(min(self.search.clock.remaining(), 1e6) * A_SECOND / 4)
             if turn == 0:
                 chosen = self._near_best(cover, radius, count)
-            elif turn == effort.searches // 2:
+            elif effort.afresh and turn == effort.searches // 2:
                 chosen = greedy_cover(cover, count)
             missed = search_cover(
                 cover.row_starts,
@@ -175,17 +232,27 @@ class Bisection:
                 cover.copies,
                 chosen,
                 may_miss,
-                min(steps, most + 100),
+                min(touches, most + 1_000),
                 int(self.rng.integers(1 << 31)),
             )
             if missed <= may_miss:
                 return self.problem.free[cover.columns[chosen]]
         return None
 
+    def state(self, radius: float) -> Cover:
+        """State which free rows cover the sample, reduced as far as the constraints allow."""
+        if self.limits is not None:
+            return self.limits.cover(self.sample, radius)
+        return self.sample.cover(radius)
+
+    def own(self) -> Ints:
+        """Return the best selection's rows without the included ones."""
+        assert self.search.rows is not None
+        return np.setdiff1d(self.search.rows, self.problem.included)
+
     def _near_best(self, cover: Cover, radius: float, count: int) -> Ints:
         """Return columns that cover most of what the best selection's rows cover."""
-        assert self.search.rows is not None
-        chosen = np.setdiff1d(self.search.rows, self.problem.included)
+        chosen = self.own()
         rows = self.sample.rows[cover.rows]
         covers = self.problem.space.between(chosen, rows) <= radius
         columns = np.unique((covers @ cover.matrix).argmax(axis=1))[:count]
@@ -197,7 +264,7 @@ class Bisection:
         more = np.argsort(-gains, kind="stable")[: count - len(columns)]
         return np.concatenate([columns, more])
 
-    def _offer(self, chosen: Ints, radius: float) -> bool:
+    def offer(self, chosen: Ints, radius: float) -> bool:
         """Offer free rows; return whether they cover all rows, else add some that they do not."""
         problem = self.problem
         distances, nearest = center_distances(problem, chosen, radius)
@@ -212,8 +279,11 @@ class Bisection:
             self.search.offer(np.concatenate([problem.included, chosen]), nearest=nearest)
         far = np.flatnonzero(distances > radius)
         if len(far) <= problem.outliers:
+            assert self.best <= radius, "a cover of all rows has a larger radius than it was for"
             return True
+        before = len(self.sample.rows)
         self.sample.add(self._spread(far, distances), self.best)
+        assert radius < 0 or len(self.sample.rows) > before, "no uncovered row is new to the sample"
         return False
 
     def _spread(self, far: Ints, distances: Floats) -> Ints:
@@ -221,43 +291,70 @@ class Bisection:
         far = np.setdiff1d(far, self.sample.rows, assume_unique=True)
         far = far[np.argsort(-distances[far], kind="stable")[:500]]
         away = distances[far].copy()
+        count = self._growth() + self.problem.outliers
         picked: list[int] = []
-        while len(picked) < ADDED + self.problem.outliers and (away > 0).any():
+        while len(picked) < count and (away > 0).any():
             at = int(away.argmax())
             picked.append(int(far[at]))
             away = np.minimum(away, self.problem.space.between(far[at : at + 1], far)[0])
             away[at] = 0.0
         return np.array(picked, dtype=np.int64)
 
-    def _separate(self, cover: Cover, relaxed: Relaxation, radius: float) -> bool:
+    def _crossing(self, radii: Floats) -> int:
+        """Return the place among radii in doubt where linear programs might need b centers."""
+        budget, known = self.problem.to_choose, self.relaxed
+        below = [at for at in known if at < radii[0]]
+        above = [at for at in known if at > radii[-1]]
+        if not above:
+            return len(radii) // 2
+        last = min(above)
+        if not below:
+            # In the plane the number of centers falls with the square of the radius.
+            radius = 0.98 * last * min(known[last] / max(budget, 1), 1.0) ** 0.5
+            return max(int(np.searchsorted(radii, radius, side="right")) - 1, 0)
+        first = max(below)
+        share = (known[first] - budget) / max(known[first] - known[last], 1e-9)
+        radius = first + min(max(share, 0.1), 0.9) * (last - first)
+        return int(np.clip(np.searchsorted(radii, radius), 0, len(radii) - 1))
+
+    def _growth(self) -> int:
+        """Return how many rows may join at once: a share of the sample, unless they cost much."""
+        cheap = CHEAP // (len(self.problem.free) * self.problem.space.width + 1)
+        return max(ADDED, min(int(GROWTH * len(self.sample.rows)), cheap))
+
+    def separate(self, cover: Cover, values: Floats, radius: float) -> bool:
         """Add rows whose relaxed centers sum to less than one; return whether there were any."""
         problem = self.problem
-        used = np.flatnonzero(relaxed.values > 1e-9)
+        used = np.flatnonzero(values > 1e-9)
         sites = problem.space.sites(problem.free[cover.columns[used]])
         covered = np.empty(problem.space.size)
         for start, stop in problem.space.blocks(len(used)):
             near = problem.space.nearer(start, stop, sites, np.nextafter(radius, np.inf))
-            covered[start:stop] = near @ relaxed.values[used]
+            covered[start:stop] = near @ values[used]
         covered[problem.to_fixed[1] <= radius] = 1.0
         covered[self.sample.rows] = 1.0
         lacking = np.flatnonzero(covered < 1.0 - 1e-3)
         if not len(lacking):
             return False
         order = np.argsort(covered[lacking], kind="stable")
-        self.sample.add(lacking[order][: 2 * ADDED], self.best)
+        self.sample.add(lacking[order][: 2 * self._growth()], self.best)
         return True
 
     def _refute_by_bare_rows(self, cover: Cover, radius: float) -> bool:
         bare = np.diff(cover.row_starts) == 0
         if cover.copies[bare].sum() <= self.problem.outliers:
             return False
-        self._raise(radius, cover, bare.astype(np.float64) * cover.copies)
+        self.raise_low(radius, cover, bare.astype(np.float64) * cover.copies)
         return True
 
-    def _raise(
-        self, radius: float, cover: Cover | None = None, weights: Floats = NO_WEIGHTS
+    def raise_low(
+        self,
+        radius: float,
+        cover: Cover | None = None,
+        weights: Floats = NO_WEIGHTS,
+        prices: Prices | None = None,
     ) -> None:
-        """Take in that no selection has this radius, with the weights that prove it if some do."""
+        """Take in that no selection has this radius, with what proves it if something does."""
         self.low = max(self.low, self.sample.next_radius(radius, self.best))
         bound = self.low + self.problem.least_imbalance()
         known = self.search.certificate
@@ -268,10 +365,15 @@ class Bisection:
             return
         members = np.flatnonzero(cover.stands >= 0)
         row = cover.stands[members]
-        values = {
+        proof: dict[str, Any] = {
             "rows": self.sample.rows[cover.needed[members]].tolist(),
             "weights": (weights[row] / cover.copies[row]).tolist(),
-            "groups": cover.groups[row].tolist(),
             "radius": self.low,
         }
-        self.search.prove(bound, Certificate("weighted-rows", True, bound, values))
+        if prices is None:
+            proof["groups"] = cover.groups[row].tolist()
+        else:
+            stated = prices.values()
+            proof["cover_prices"] = stated["prices"]
+            proof["cover_budget_price"] = stated["budget_price"]
+        self.search.prove(bound, Certificate("weighted-rows", True, bound, proof))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -75,6 +75,30 @@ class Cover:
 
         whole = block_array([[None, self.matrix], [self.matrix.T, None]])
         return np.asarray(connected_components(whole, directed=False)[1][:m], dtype=np.int64)
+
+
+def narrowed(cover: Cover, kept: Mask, *, outliers: bool) -> Cover:
+    """Reduce a cover anew with some of its columns left.
+
+    Parameters
+    ----------
+    cover
+        A cover with columns that are interchangeable.
+    kept
+        Which columns are left ``(n,)``.
+    outliers
+        Whether rows may stay uncovered.
+    """
+    starts, members, left = _only(cover.row_starts, cover.columns_of, kept)
+    inner = make_cover(starts, members, len(left), outliers=outliers)
+    stands = np.where(cover.stands < 0, -1, inner.stands[cover.stands])
+    return replace(
+        inner,
+        rows=cover.rows[inner.rows],
+        columns=cover.columns[left[inner.columns]],
+        needed=cover.needed,
+        stands=stands,
+    )
 
 
 def make_cover(

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
-
+from ...problems.errors import Stuck
 from .._clock import OutOfTime
+from ..baselines import solve_random
 from ..class_balanced.branching import solve_exact as solve_class_balance
 from . import METHODS
 from .balanced import solve_balanced
-from .bisection import LIGHT, MEDIUM, STRONG, Bisection
+from .bisection import LIGHT, MEDIUM, STRONG, Bisection, worth
 from .greedily import solve_greedy
+from .within import lift_within
 
 if TYPE_CHECKING:
     from ...problems.k_center import KCenter
     from ..search import Search
+    from .bisection import Effort
 
-SHARE = 0.2
+SHARE = 0.1
 """Of the time that is left one branch and bound may take."""
+FIRST = 0.3
+"""Of the time that is left local search may take before anything is refuted."""
+TURN = 0.5
+"""Local search takes this many times as long after it."""
 
 
 def solve_exact(search: Search[KCenter]) -> None:
@@ -29,19 +36,22 @@ def solve_exact(search: Search[KCenter]) -> None:
     rows which a cover of S leaves out (Contardo, Iori & Kramer 2019):
 
     1. local search finds covers of S; one that covers all rows is a better selection;
-    2. where it finds none, the duals of a linear program may prove that there is none, and those
-       prove the bound for good (`proves_radius`);
-    3. radii that stay in doubt go to branch and bound: first the one just below the best, whose
-       refutation proves it optimal, then smaller ones to raise the bound.
+    2. the duals of a linear program may prove that there is none, and those prove the bound for
+       good (`proves_radius`): the largest radius that they refute is looked for;
+       Where constraints limit what is chosen, their rows join the program, and the prices of what
+       they limit join the proof (`proves_within_limits`);
+    3. radii between both go to branch and bound, by turns with more local search: those first
+       where the linear program needs almost as many centers as it would take to refute them.
     """
     start(search)
     if search.problem.balance > 0:
         solve_balanced(search, solve_exact, solve_class_balance)
         return
     bisection = Bisection(search)
-    bisection.halve(LIGHT, refute=False)
-    bisection.halve(LIGHT, refute=True)
-    bisection.halve(MEDIUM, refute=False)
+    bisection.descend(LIGHT, FIRST * search.clock.remaining())
+    bisection.lift()
+    lift_within(bisection)
+    push(bisection, MEDIUM)
     settle(bisection)
     search.complete = bisection.low >= bisection.best
 
@@ -51,38 +61,35 @@ def solve_improve(search: Search[KCenter]) -> None:
     start(search)
     bisection = Bisection(search)
     for effort in (LIGHT, MEDIUM, STRONG):
-        bisection.halve(effort, refute=False)
+        bisection.descend(effort)
 
 
 def settle(bisection: Bisection) -> None:
-    """Settle the radii in doubt by branch and bound until none is left or the clock runs out."""
-    search, tried = bisection.search, 0.0
-    while True:
+    """Settle the radii in doubt by branch and bound until none is left or the clock runs out.
+
+    It begins where linear programs lack less than one center, comes nearer to them after each
+    failure and goes farther away after each success. Local search takes turns with it.
+    """
+    search, slack = bisection.search, 1.0
+    seconds = SHARE * search.clock.remaining()
+    while (radius := bisection.hopeful(slack)) is not None:
         search.stop_if_closed()
-        radii = bisection.sample.radii(bisection.low, bisection.best)
-        if not len(radii):
-            return
-        top = float(radii[-1])
-        if top != tried:
-            tried = top
-            seconds = max(0.5 * SHARE * search.clock.remaining(), 1.0)
-            if bisection.branch(top, seconds) is not None or bisection.cover(top, STRONG):
-                continue
-        high = top
-        while len(radii := bisection.sample.radii(bisection.low, high)):
-            search.stop_if_closed()
-            middle = 0.5 * (radii[0] + radii[-1])
-            radius = float(radii[np.searchsorted(radii, middle, side="right") - 1])
-            seconds = max(SHARE * search.clock.remaining(), 1.0)
-            if bisection.branch(radius, seconds) is None:
-                high = radius
-            if bisection.best <= high:
-                break
-        else:
-            # Only the clock can end what is still in doubt.
-            left = bisection.sample.radii(bisection.low, bisection.best)
-            if len(left):
-                bisection.branch(float(left[-1]), np.inf)
+        began, left = search.clock.elapsed(), search.clock.remaining()
+        outcome = bisection.branch(radius, max(min(seconds, 0.5 * left), 1.0))
+        if outcome is not None:
+            slack *= 1.5
+            continue
+        slack, seconds = 0.5 * slack, 1.5 * seconds
+        spent = search.clock.elapsed() - began
+        push(bisection, worth(TURN * spent))
+
+
+def push(bisection: Bisection, effort: Effort) -> None:
+    """Cover the radius just below the best by local search, and then much smaller ones."""
+    top = bisection.top()
+    while top < bisection.best and bisection.cover(top, effort):
+        bisection.descend(LIGHT)
+        top = bisection.top()
 
 
 def start(search: Search[KCenter]) -> None:
@@ -92,10 +99,11 @@ def start(search: Search[KCenter]) -> None:
         if METHODS["greedy"].refusal(problem) is None:
             solve_greedy(search)
         else:
-            search.offer(problem.random_rows(search.rng()))
+            solve_random(cast("Search[Any]", search))
     except OutOfTime:
         if search.best is None:
-            search.offer(problem.random_rows(search.rng()))
+            with suppress(Stuck):
+                search.offer(problem.random_rows(search.rng()))
         raise
     search.info.pop("curve", None)  # it is of greedy's picks, not of what follows
     search.stop_if_closed()

@@ -8,14 +8,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .._mip import LinearModel, MipStatus, MipUpdate, solve_model
+from .covering import narrowed
 
 if TYPE_CHECKING:
-    from ...problems.arrays import Floats, Ints
+    from ...problems.arrays import Floats, Ints, Mask
     from ...problems.k_center import KCenter
+    from .._clock import Clock
     from ..search import Search
     from .covering import Cover
 
 ROUNDING = 1e-6
+FEW = 0.95
+"""Share of columns left that ends their exclusion."""
+LARGE = 20_000
+"""Entries of a covering matrix from which interior points are faster than the simplex method."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +84,44 @@ def needed_centers(cover: Cover, weights: Floats, outliers: int) -> float:
     return float(np.ceil(needed - ROUNDING).sum())
 
 
+def narrow(cover: Cover, budget: int, outliers: int, clock: Clock) -> Cover | None:
+    r"""Leave out columns that no cover of b columns holds, by turns with what that makes needless.
+
+    For weights w of the rows of which no column has more than 1 in all, :math:`s_j`, a cover that
+    leaves out at most Ξ rows takes :math:`\sum_j z_j \ge W + \sum_j (1 - s_j) z_j` columns, where
+    W is what the weights come to without the Ξ heaviest rows. So it holds no column with
+    :math:`W + 1 - s_j > b`.
+
+    Returns
+    -------
+    Cover or None
+        What is left, None if it has no cover of b columns.
+    """
+    while True:
+        if cover.copies[np.diff(cover.row_starts) == 0].sum() > outliers:
+            return None
+        relaxed = relaxed_cover(cover, outliers, clock.remaining())
+        if relaxed is None:
+            return cover
+        if np.ceil(relaxed.needed - ROUNDING) > budget:
+            return None
+        kept = may_hold(cover, relaxed.weights, budget, outliers)
+        if kept.sum() >= FEW * len(kept):
+            return cover
+        cover = narrowed(cover, kept, outliers=outliers > 0)
+
+
+def may_hold(cover: Cover, weights: Floats, budget: int, outliers: int) -> Mask:
+    """Return which columns ``(n,)`` a cover of b columns may hold, as far as weights tell."""
+    sums = cover.matrix.T @ weights
+    heaviest = float(sums.max(initial=0.0))
+    if heaviest <= 0:
+        return np.ones(len(sums), dtype=bool)
+    taken = np.sort(np.repeat(weights / cover.copies, cover.copies))
+    total = taken[: max(len(taken) - outliers, 0)].sum() / heaviest
+    return np.asarray(total + 1.0 - sums / heaviest <= budget + ROUNDING)
+
+
 def _solve_lp(cover: Cover, outliers: int, seconds: float) -> tuple[Floats, Floats] | None:
     import highspy
 
@@ -86,6 +130,11 @@ def _solve_lp(cover: Cover, outliers: int, seconds: float) -> tuple[Floats, Floa
     solver.silent()
     solver.setOptionValue("time_limit", max(seconds, 1e-3))
     solver.setOptionValue("threads", 1)
+    inside = len(cover.columns_of) > LARGE
+    if inside:
+        # An optimum inside a face proves as much as a corner of it.
+        solver.setOptionValue("solver", "ipm")
+        solver.setOptionValue("run_crossover", "off")
     model = highspy.HighsLp()
     extra = m if outliers else 0
     model.num_col_, model.num_row_ = n + extra, m + (1 if outliers else 0)
@@ -109,6 +158,10 @@ def _solve_lp(cover: Cover, outliers: int, seconds: float) -> tuple[Floats, Floa
     model.a_matrix_.value_ = value
     solver.passModel(model)
     solver.run()
+    if inside and solver.getModelStatus() == highspy.HighsModelStatus.kUnknown:
+        # Interior points came close and no closer.
+        solver.setOptionValue("solver", "simplex")
+        solver.run()
     if solver.getModelStatus() != highspy.HighsModelStatus.kOptimal:
         return None
     solution = solver.getSolution()

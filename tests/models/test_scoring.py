@@ -244,7 +244,7 @@ class PerToken(nn.Module):
         ),
         (Unused(), {"layer": "spare"}, r"the chosen layer did not run, or took no tensor"),
         (Wrapped(), {"layer": nn.Linear(6, 4)}, r"layer: must be a module of the model"),
-        (Wrapped(), {"layer": "fc", "embeddings": False}, r"layer: .* embeddings=False"),
+        (Wrapped(), {"layer": "fc", "outputs": ["probs"]}, r"layer: .* outputs= has no"),
         (PerToken(), {}, r"one row for each of the 5 rows of logits; shape \(10, 3\) came"),
     ],
 )
@@ -257,7 +257,7 @@ def test_where_no_layer_gives_embeddings(model, options, message):
 
 def test_without_embeddings_any_model_goes():
     """A model without a linear layer could not be scored at all."""
-    scores = score(Cosine(), loader(), embeddings=False)
+    scores = score(Cosine(), loader(), outputs="probs")
     assert scores.embeddings is None
     assert scores.probs.shape == (23, 4)
 
@@ -453,7 +453,7 @@ def test_logits_of_another_shape_are_refused(wrap):
 def test_a_model_that_loses_or_adds_rows_is_refused(wrap):
     """Rows would shift against the dataset."""
     with pytest.raises(ValueError, match=r"model: must give one row for each row of the dataset"):
-        score(Wrapped(wrap), loader(), embeddings=False)
+        score(Wrapped(wrap), loader(), outputs="probs")
 
 
 @pytest.mark.parametrize("known", [True, False])
@@ -462,7 +462,7 @@ def test_a_changing_number_of_classes_is_refused(known):
     model = Wrapped(lambda z: z[:, : 4 if len(z) == 5 else 3])
     batches = loader() if known else X.split(5)
     with pytest.raises(ValueError, match=r"4 columns came for the first rows, 3 from row 20 on"):
-        score(model, batches, embeddings=False)
+        score(model, batches, outputs="probs")
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])

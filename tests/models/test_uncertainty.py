@@ -14,9 +14,15 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from labelcut import models
-from labelcut.models import entropy, least_confidence, margin, uncertainty
+from labelcut.models import (
+    entropy,
+    least_confidence,
+    margin,
+    second_best_ratio,
+    uncertainty,
+)
 
-MEASURES = [entropy, margin, least_confidence]
+MEASURES = [entropy, margin, least_confidence, second_best_ratio]
 BACKENDS = {"numpy": np.asarray, "torch": torch.from_numpy}
 LAWS = settings(deadline=None, derandomize=True, max_examples=60)
 
@@ -68,6 +74,14 @@ def test_least_confidence_is_what_the_best_class_lacks(backend):
     np.testing.assert_allclose(np.asarray(least_confidence(backend(probs))), expected, atol=1e-12)
 
 
+def test_the_ratio_is_that_of_the_two_best_in_the_sorted_row(backend):
+    """Best versus second best would compare other classes, or be upside down."""
+    probs = random_probs()
+    ranked = np.sort(probs, axis=1)
+    expected = ranked[:, -2] / ranked[:, -1]
+    np.testing.assert_allclose(np.asarray(second_best_ratio(backend(probs))), expected, atol=1e-12)
+
+
 @pytest.mark.parametrize(
     ("measure", "row", "expected"),
     [
@@ -76,6 +90,8 @@ def test_least_confidence_is_what_the_best_class_lacks(backend):
         (margin, [0.125, 0.625, 0.25], 0.625),
         (margin, [0.5, 0.5, 0.0], 1.0),
         (least_confidence, [0.125, 0.625, 0.25], 0.375),
+        (second_best_ratio, [0.125, 0.625, 0.25], 0.4),
+        (second_best_ratio, [0.5, 0.5, 0.0], 1.0),
     ],
 )
 def test_hand_worked_values(measure, row, expected, backend):
@@ -122,6 +138,7 @@ def test_half_precision_is_computed_in_float32(convert):
         entropy: -(exact * np.log(exact + (exact == 0))).sum(axis=1),
         margin: 1 - ranked[:, -1] + ranked[:, -2],
         least_confidence: 1 - ranked[:, -1],
+        second_best_ratio: ranked[:, -2] / ranked[:, -1],
     }
     for measure in MEASURES:
         value = measure(probs)
@@ -147,6 +164,28 @@ def test_the_last_axis_holds_the_classes(measure, backend):
     assert value.shape == (2, 3, 4)
     for index in np.ndindex(2, 3, 4):
         assert value[index] == pytest.approx(measure(probs[index]), abs=1e-12)
+
+
+@pytest.mark.parametrize("measure", MEASURES)
+@pytest.mark.parametrize("axis", [0, 1, 2, -2, -4])
+def test_the_classes_may_lie_on_any_axis(measure, axis, backend, monkeypatch):
+    """Maps (N, C, H, W) would have to be copied into another order first."""
+    last = random_probs(24).reshape(2, 3, 4, 7)
+    expected = measure(last)
+    monkeypatch.setattr(uncertainty, "_CHUNK", 20)
+    moved = backend(np.ascontiguousarray(np.moveaxis(last, -1, axis)))
+    np.testing.assert_allclose(np.asarray(measure(moved, axis)), expected, atol=1e-15)
+
+
+def test_a_class_axis_in_the_wrong_place_is_said(backend):
+    """The user of a segmentation network would not see why its softmax does not sum to 1."""
+    maps = np.moveaxis(random_probs(60).reshape(3, 4, 5, 7), -1, 1)
+    with pytest.raises(ValueError, match=r"sums to .*; the classes seem to lie on axis 1: pass"):
+        entropy(backend(maps))
+    with pytest.raises(ValueError, match=r"pass softmax outputs, not logits$"):
+        entropy(backend(maps / 2))
+    with pytest.raises(ValueError, match=r"axis 4 must hold at least one class; shape \(3, 7, 4"):
+        entropy(backend(maps), 4)
 
 
 @pytest.mark.parametrize("measure", MEASURES)

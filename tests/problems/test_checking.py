@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 
 from labelcut import (
+    BudgetedSelection,
     CheckFailed,
     ClassBalanced,
     Forbid,
+    GroupLimit,
     Include,
     InfeasibleSelection,
     InvalidInput,
@@ -295,3 +297,66 @@ def test_an_honest_infeasible_is_confirmed():
     )
     report = check(problem, nothing)
     assert (report.rows, report.objective) == (0, None)
+
+
+THREE_PAIRS = [GroupLimit(pair, at_most={1: 1}) for pair in ([1, 1, 0], [0, 1, 1], [1, 0, 1])]
+"""Of each two of three rows one at most: so one in all, which no counting of groups sees."""
+
+
+def nothing(problem, **changes):
+    """Return the claim that nothing satisfies a problem's constraints."""
+    return Selection(
+        sense=problem.sense,
+        objective=None,
+        bound=None,
+        status=Status.INFEASIBLE,
+        stopped_by=StoppedBy.EXHAUSTED,
+        method="by hand",
+        fingerprint=problem.fingerprint,
+        indices=np.empty(0, np.int64),
+        **changes,
+    )
+
+
+def test_a_contradiction_that_counting_shows_is_confirmed():
+    """A true claim would be reported as taken on trust."""
+    short = GroupLimit(["a", "a", "b"], at_least={"a": 2}, at_most={"b": 0})
+    problem = BudgetedSelection(np.zeros(3), 2, labeled=[0], constraints=[short])
+    assert problem.why_infeasible() is None
+    assert check(problem, nothing(problem)).status_rechecked
+
+
+def test_prices_confirm_a_contradiction():
+    """A certificate of infeasibility would be worth nothing, or any prices pass for one."""
+    problem = BudgetedSelection(np.zeros(3), 2, constraints=THREE_PAIRS)
+    # Half of each pair's row: z1 + z2 + z3 <= 3/2, but the budget asks for 2.
+    proof = {"budget_price": -1.0, "prices": [[0.5], [0.5], [0.5]]}
+    honest = Certificate("prices", True, None, proof)
+    assert check(problem, nothing(problem, certificate=honest)).status_rechecked
+    wrong = Certificate("prices", True, None, {**proof, "budget_price": -0.4})
+    assert not check(problem, nothing(problem, certificate=wrong)).status_rechecked
+
+
+def test_a_contradiction_that_nobody_can_see_is_reported_as_such():
+    """A claim that was taken on trust would look verified."""
+    problem = BudgetedSelection(np.zeros(3), 2, constraints=THREE_PAIRS)
+    report = check(problem, nothing(problem))
+    assert (report.rows, report.status_rechecked) == (0, False)
+
+
+def test_a_false_contradiction_is_refuted(mixture):
+    """'Nothing satisfies this' would be believed of a problem that has answers."""
+    refuted = confirmed = 0
+    for seed in range(150):
+        drawn = mixture(seed)
+        feasible = bool(drawn.feasible())
+        try:
+            report = check(drawn.problem, nothing(drawn.problem))
+        except CheckFailed:
+            refuted += 1
+            assert feasible
+        else:
+            confirmed += report.status_rechecked
+            assert not (report.status_rechecked and feasible)
+    assert refuted > 40
+    assert confirmed > 40

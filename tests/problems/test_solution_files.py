@@ -140,7 +140,7 @@ def test_a_saved_answer_can_be_checked(tmp_path):
 CHANGES = [
     ({"labelcut": 2}, r"has format 2, this version reads 1; solve again or upgrade labelcut"),
     ({"labelcut": None}, "has format None, this version reads 1"),
-    ({"kind": "error-estimate"}, "holds no selection; give one that solve wrote"),
+    ({"kind": "plan"}, "holds no selection; give one that solve wrote"),
     ({"extra": 1}, "unknown field 'extra'; save it again"),
     ({"status": "great"}, "'great' is not a valid Status"),
     ({"sense": "up"}, "'up' is not a valid Sense"),

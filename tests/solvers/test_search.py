@@ -27,6 +27,10 @@ class Sum:
         """Return the sum."""
         return Evaluation(float(self.values[rows].sum()), {})
 
+    def kept(self, rows):
+        """Keep rows in ascending order."""
+        return np.sort(rows)
+
 
 def begin(sense, **parameters):
     """Return a search on the small problem."""

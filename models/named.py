@@ -1,0 +1,115 @@
+"""Models, weights and loaders that are named as text, as on the command line."""
+
+import sys
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+_NESTED = ("state_dict", "model_state_dict", "model")
+
+
+def call_named(name: str, argument: str) -> Any:
+    """Call a function named ``module:function``, the module found from the current folder too.
+
+    Parameters
+    ----------
+    name
+        As in ``mymodule:make_model``; the function takes no arguments.
+    argument
+        What errors call it.
+
+    Returns
+    -------
+    object
+        What the function returns.
+
+    Raises
+    ------
+    ValueError
+        If the name is no such name, the module cannot be imported or has no such function.
+
+    Examples
+    --------
+    >>> call_named("collections:OrderedDict", "--model")
+    OrderedDict()
+    """
+    module, colon, function = name.partition(":")
+    if not (module and colon and function):
+        raise ValueError(f"{argument}: must be MODULE:FUNCTION; {name!r} came; mymodule:make_model")
+    if "" not in sys.path and (here := str(Path.cwd())) not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        home = import_module(module)
+    except ImportError as error:
+        raise ValueError(
+            f"{argument}: module {module} must be importable; {error}; run in its folder, or put "
+            "that on PYTHONPATH"
+        ) from None
+    make = getattr(home, function, None)
+    if not callable(make):
+        raise ValueError(
+            f"{argument}: {module} must have a function {function}; it has none; "
+            f"see {getattr(home, '__file__', module)}"
+        )
+    return make()
+
+
+def load_weights(model: Any, path: Path) -> None:
+    """Load weights into a model from a file that runs no code: safetensors, or torch's own.
+
+    Files of torch are read with ``weights_only=True``, so that nothing in them is unpickled but
+    tensors and plain containers.
+
+    Parameters
+    ----------
+    model
+        A `torch.nn.Module`.
+    path
+        ``.safetensors``, or what ``torch.save`` wrote: a state dict, or a checkpoint that holds it
+        under ``state_dict``, ``model_state_dict`` or ``model``.
+
+    Raises
+    ------
+    ValueError
+        If the file is missing or holds anything else, or its weights do not fit the model.
+    """
+    import torch
+
+    if not isinstance(model, torch.nn.Module):
+        raise ValueError(
+            f"--model: must make a torch.nn.Module; {type(model).__name__} came; return the model"
+        )
+    if not path.is_file():
+        raise ValueError(f"--weights: must be a file; {path} is none; check the path")
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            state: Any = load_file(path)
+        else:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # every library has its own for a file it does not like
+        raise ValueError(
+            f"--weights: {path} must be safetensors or weights that torch.save wrote; "
+            f"{_short(error)}; save model.state_dict()"
+        ) from None
+    if isinstance(state, Mapping):
+        state = next((state[k] for k in _NESTED if isinstance(state.get(k), Mapping)), state)
+    if not isinstance(state, Mapping):
+        raise ValueError(
+            f"--weights: {path} must hold a state dict; {type(state).__name__} came; save "
+            "model.state_dict()"
+        )
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        raise ValueError(
+            f"--weights: {path} must fit the model; {_short(error)}; check --model"
+        ) from None
+
+
+def _short(error: Exception) -> str:
+    """Return the beginning of an error's message on one line."""
+    text = " ".join(str(error).split())
+    return text if len(text) <= 300 else f"{text[:300]} …"

@@ -1,0 +1,250 @@
+"""Scores on disk: memory-mapped arrays that a stopped run goes on with."""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.lib.format import open_memmap
+
+from ._tables import Arrays, as_slice, check_columns
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import nn
+
+INDEX, DONE = "index.json", "done.npy"
+_FORMAT = 1
+# Rows count as done once their values are on the disk, which takes a moment, so not every time.
+_SECONDS = 10.0
+
+
+class FolderTable:
+    """Arrays in a folder: ``<name>.npy`` each, ``done.npy``, and ``index.json`` that names them.
+
+    The folder can be stopped at any moment, by SIGKILL too. A row is marked as done when all of
+    its values are on the disk, and a run that goes on computes the others again.
+
+    Parameters
+    ----------
+    folder
+        Where they are, or will be.
+    size
+        Number of rows of the dataset.
+    options
+        What the values depend on besides the data: they must be the same in a run that goes on.
+
+    Raises
+    ------
+    ValueError
+        If the folder holds another dataset's or model's scores, or something else.
+    """
+
+    def __init__(self, folder: Path, size: int, options: Mapping[str, Any]) -> None:
+        self._folder = folder
+        self._size = size
+        self._options = dict(options)
+        self._arrays: dict[str, NDArray[Any]] = {}
+        self._done: NDArray[np.bool_] | None = None
+        self._waiting: list[NDArray[np.int64]] = []
+        self._flushed = time.monotonic()
+        index = _read_index(folder)
+        if index is None:
+            _require_empty(folder)
+            return
+        _require_same(folder, index, size, self._options)
+        if index["ready"]:
+            self._arrays = _mapped(folder, index, "r+")
+            self._done = open_memmap(folder / DONE, mode="r+")
+
+    @property
+    def done(self) -> "NDArray[np.bool_] | None":
+        """Mask of the rows that are there already."""
+        return None if self._done is None else np.array(self._done)
+
+    def write(self, rows: "NDArray[np.int64]", blocks: Arrays) -> None:
+        """Put in some rows of every array."""
+        if self._done is None:
+            self._create(blocks)
+        where = as_slice(rows)
+        for name, block in blocks.items():
+            check_columns(block, [self._arrays[name]], int(rows[0]) if len(rows) else 0)
+            self._arrays[name][where] = block
+        self._waiting.append(rows)
+        if time.monotonic() - self._flushed > _SECONDS:
+            self._flush()
+
+    def close(self) -> None:
+        """Bring everything to the disk."""
+        if self._done is not None:
+            self._flush()
+
+    def arrays(self) -> "dict[str, NDArray[Any]]":
+        """Return the arrays, memory-mapped, or raise a ValueError if rows are missing."""
+        if self._done is None:
+            raise ValueError("loader: must give at least one batch; none came; pass a fresh loader")
+        return read_arrays(self._folder)
+
+    def _flush(self) -> None:
+        for array in self._arrays.values():
+            array.flush()  # type: ignore[attr-defined]
+        assert self._done is not None
+        for rows in self._waiting:
+            self._done[as_slice(rows)] = True
+        self._done.flush()  # type: ignore[attr-defined]
+        self._waiting.clear()
+        self._flushed = time.monotonic()
+
+    def _create(self, blocks: Arrays) -> None:
+        """Make the files, once the shapes are known; the index says that they are ready last."""
+        shapes = {name: (self._size, *block.shape[1:]) for name, block in blocks.items()}
+        dtypes = {name: block.dtype for name, block in blocks.items()}
+        need = self._size + sum(
+            int(np.prod(shape)) * dtypes[name].itemsize for name, shape in shapes.items()
+        )
+        self._folder.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(self._folder).free
+        if need > free:
+            raise _no_space(self._folder, need, free)
+        index = {
+            "labelcut_scores": _FORMAT,
+            "ready": False,
+            "rows": self._size,
+            "arrays": {n: {"shape": s, "dtype": str(dtypes[n])} for n, s in shapes.items()},
+            "options": self._options,
+        }
+        _write_index(self._folder, index)
+        for name, shape in shapes.items():
+            self._arrays[name] = _allocated(self._folder / f"{name}.npy", shape, dtypes[name])
+        self._done = _allocated(self._folder / DONE, (self._size,), np.dtype(bool))
+        _write_index(self._folder, {**index, "ready": True})
+
+
+def read_arrays(folder: Path) -> "dict[str, NDArray[Any]]":
+    """Return the arrays of a folder that a run has finished, memory-mapped and read-only."""
+    index = _read_index(folder)
+    if index is None:
+        raise ValueError(
+            f"{folder}: must be a folder of scores; it has no {INDEX}; pass what score(out=) wrote"
+        )
+    done = np.load(folder / DONE, mmap_mode="r") if index["ready"] else np.zeros(1, dtype=bool)
+    if not done.all():
+        raise ValueError(
+            f"{folder}: must hold every row; {int(done.sum()):,} of {index['rows']:,} are there, "
+            f"row {int(done.argmin())} is the first that is missing; run score() with the same "
+            "arguments again, which goes on where it stopped"
+        )
+    return _mapped(folder, index, "r")
+
+
+def model_fingerprint(model: "nn.Module") -> str:
+    """Return a hash of a model's structure and weights."""
+    import torch
+
+    hashed = hashlib.blake2b(digest_size=16)
+    # Addresses, which some modules print, change from process to process.
+    hashed.update(re.sub(r"0x[0-9a-fA-F]+", "", repr(model)).encode())
+    for name, value in model.state_dict().items():
+        hashed.update(f"{name}\0".encode())
+        if not isinstance(value, torch.Tensor):
+            hashed.update(repr(value).encode())
+            continue
+        hashed.update(f"{value.dtype}{tuple(value.shape)}\0".encode())
+        plain = value.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+        hashed.update(plain.numpy().data)
+    return hashed.hexdigest()
+
+
+def _require_empty(folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"out: must be a folder; {folder} is a file; name another place")
+    if folder.is_dir() and (named := next(folder.glob("*.npy"), None)):
+        raise ValueError(
+            f"out: must be an empty folder or one of scores; {folder} holds {named.name} and no "
+            f"{INDEX}; choose another folder"
+        )
+
+
+def _require_same(
+    folder: Path, index: Mapping[str, Any], size: int, options: Mapping[str, Any]
+) -> None:
+    """Raise a ValueError if a folder was begun by another run than the one that goes on."""
+    if index["rows"] != size:
+        raise ValueError(
+            f"out: {folder} was begun for {index['rows']:,} rows, the loader gives {size:,}; pass "
+            "the loader of the whole dataset, or choose another folder"
+        )
+    before = index["options"]
+    for name, value in options.items():
+        if before.get(name) != value:
+            came = "" if name == "model" else f" ({before.get(name)!r}, now {value!r})"
+            raise ValueError(
+                f"out: {folder} was begun with another {name}{came}; scores of both would mix; "
+                "choose another folder, or delete this one"
+            )
+
+
+def _read_index(folder: Path) -> dict[str, Any] | None:
+    try:
+        text = (folder / INDEX).read_text()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    try:
+        index: dict[str, Any] = json.loads(text)
+        if index["labelcut_scores"] == _FORMAT:
+            return index
+    except (ValueError, KeyError, TypeError):
+        pass
+    raise ValueError(
+        f"{folder / INDEX}: must be the index of a folder of scores, format {_FORMAT}; another "
+        "file came; choose another folder"
+    )
+
+
+def _write_index(folder: Path, index: Mapping[str, Any]) -> None:
+    temporary = folder / f".{INDEX}"
+    temporary.write_text(json.dumps(index, indent=1) + "\n")
+    temporary.replace(folder / INDEX)
+
+
+def _mapped(folder: Path, index: Mapping[str, Any], mode: Any) -> "dict[str, NDArray[Any]]":
+    arrays = {}
+    for name, told in index["arrays"].items():
+        try:
+            array = np.load(folder / f"{name}.npy", mmap_mode=mode)
+        except (OSError, ValueError) as error:
+            raise ValueError(f"{folder / name}.npy: cannot be read ({error}); score anew") from None
+        if list(array.shape) != list(told["shape"]) or str(array.dtype) != told["dtype"]:
+            raise ValueError(
+                f"{folder / name}.npy: must be {told['dtype']} {told['shape']} as {INDEX} says; "
+                f"{array.dtype} {list(array.shape)} came; score anew into another folder"
+            )
+        arrays[name] = array
+    return arrays
+
+
+def _allocated(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> "NDArray[Any]":
+    """Make an array file whose space is taken at once: a full disk would kill the process later."""
+    try:
+        array = open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+        if hasattr(os, "posix_fallocate"):
+            with path.open("r+b") as file:
+                os.posix_fallocate(file.fileno(), 0, max(path.stat().st_size, 1))
+    except OSError as error:
+        need = int(np.prod(shape)) * dtype.itemsize
+        raise _no_space(path.parent, need, None, error.strerror or str(error)) from None
+    return array
+
+
+def _no_space(folder: Path, need: int, free: int | None, why: str = "") -> ValueError:
+    came = why if free is None else f"{free / 1e9:,.2f} GB are free"
+    return ValueError(
+        f"out: {folder} must take {need / 1e9:,.2f} GB; {came}; free space there, choose another "
+        "folder, or ask for fewer outputs"
+    )

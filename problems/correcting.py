@@ -1,0 +1,142 @@
+"""Problems whose probabilities are corrected: stated, applied, recorded and saved.
+
+The fingerprint is over the probabilities as given and the correction as stated, not over corrected
+values: whoever reads the file derives these anew, to the last bits of their machine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from .array_files import require_known
+from .arrays import as_vector, to_numpy
+from .base import plain
+from .class_balanced import ClassBalanced
+from .errors import InvalidInput
+from .fingerprint import SIZE, hash_array
+from .priors import AUTO, correct_priors
+from .probabilities import Origin, Probabilities, as_probabilities
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import numpy.typing as npt
+
+    from .selection import SelectionProblem
+
+ARRAYS = ("trained_on", "held_out", "held_out_classes")
+
+
+@dataclass(frozen=True, eq=False)
+class Correction:
+    """A correction as a problem file states it; the arguments of `correct_priors`.
+
+    Parameters
+    ----------
+    trained_on
+        Rows of each class ``(C,)`` that the classifier learned from.
+    method, calibration
+        As in `correct_priors`.
+    held_out, held_out_classes
+        Predictions ``(n, C)`` of labeled rows that the model did not learn from, and their classes
+        ``(n,)``; or None.
+    """
+
+    trained_on: Any
+    method: str = "em"
+    calibration: str = AUTO
+    held_out: Any = None
+    held_out_classes: Any = None
+
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """Return the arrays that are given, by name."""
+        given = {name: getattr(self, name) for name in ARRAYS}
+        return {name: to_numpy(value) for name, value in given.items() if value is not None}
+
+
+def corrected(problem: SelectionProblem, correction: Correction) -> ClassBalanced:
+    """Return a class-balanced problem over probabilities corrected for the pool's class mix.
+
+    Utility, target and constraints stay as they are. The pool is the problem's candidates. Saving
+    the problem writes what it was given, and the correction; its solutions record the prior.
+
+    Parameters
+    ----------
+    problem
+        Over the classifier's own probabilities.
+    correction
+        What the classifier learned from, and how to correct.
+
+    Raises
+    ------
+    InvalidInput
+        For another kind of problem, one that is corrected already, or as `correct_priors` does.
+
+    Examples
+    --------
+    >>> problem = ClassBalanced([[0.9, 0.1], [0.8, 0.2], [0.6, 0.4]], [0.3, 0.5, 0.7], budget=2)
+    >>> again = corrected(problem, Correction(trained_on=[5, 5], method="none"))
+    >>> again.notes()["correct"]["method"], again.fingerprint == problem.fingerprint
+    ('none', False)
+    """
+    if not isinstance(problem, ClassBalanced):
+        raise InvalidInput(
+            f"[correct]: corrects class-balanced problems, this one is {problem.kind}; take it out"
+        )
+    if problem.probs.origin is not None:
+        raise InvalidInput("[correct]: the probabilities are corrected already; correct them once")
+    raw = problem.probs
+    outcome = correct_priors(
+        raw,
+        correction.trained_on,
+        method=correction.method,
+        calibration=correction.calibration,
+        held_out=correction.held_out,
+        held_out_classes=correction.held_out_classes,
+    )
+    found = as_probabilities(outcome.probs, problem.dataset)
+    digest = hashlib.blake2b(raw.digest, digest_size=SIZE)
+    digest.update(json.dumps([correction.method, correction.calibration]).encode())
+    for name, values in correction.arrays().items():
+        digest.update(hash_array(name, values.astype("f8")))
+    origin = Origin(raw, correction, outcome)
+    return replace(problem, probs=Probabilities(found.matrix, found.scale, digest.digest(), origin))
+
+
+def uncorrected(problem: ClassBalanced) -> ClassBalanced:
+    """Return the same problem over the probabilities as they were given."""
+    origin = problem.probs.origin
+    return problem if origin is None else replace(problem, probs=origin.raw)
+
+
+def read_correction(table: Mapping[str, Any], read: Callable[[Any, str], Any]) -> Correction:
+    """Return what a file's ``[correct]`` table states; `read` reads an array by source and name."""
+    require_known(table, {*ARRAYS, "method", "calibration"}, "[correct]")
+    for name in ("method", "calibration"):
+        if not isinstance(table.get(name, ""), str):
+            raise InvalidInput(f"[correct] {name}: must be str; got {table[name]!r}")
+    if "trained_on" not in table:
+        raise InvalidInput(
+            "[correct] trained_on: is missing; count the rows of each class that the classifier "
+            "learned from"
+        )
+    arrays = {name: read(table[name], name) for name in ARRAYS if name in table}
+    words = {name: table[name] for name in ("method", "calibration") if name in table}
+    return Correction(**arrays, **words)
+
+
+def correction_table(problem: SelectionProblem, write: Callable[[str, Any], str]) -> dict[str, Any]:
+    """Return the ``[correct]`` table of a problem, empty if none; `write` puts an array away."""
+    origin = problem.probs.origin if isinstance(problem, ClassBalanced) else None
+    if origin is None:
+        return {}
+    correction: Correction = origin.correction
+    table: dict[str, Any] = {"method": correction.method, "calibration": correction.calibration}
+    for name, values in correction.arrays().items():
+        is_short = name == "trained_on"
+        vector = as_vector(values, name) if is_short else values
+        table[name] = plain(vector) if is_short else write(f"correct-{name}", values)
+    return table

@@ -1,0 +1,127 @@
+"""The prior of a pool by maximum likelihood: Saerens' EM, extrapolated, for many weightings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .arrays import Floats, Matrix
+
+TOLERANCE = 1e-7
+"""A step that moves less of a prior's mass than this ends the search."""
+PASSES = 600
+"""The search ends after so many passes over the rows."""
+TINY = 1e-300
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """Priors of greatest likelihood.
+
+    Parameters
+    ----------
+    priors
+        ``(C, B)``, one column for each column of weights.
+    trace
+        Mean log-likelihood ``(B,)`` after each round; no column ever falls.
+    converged
+        Whether every column came to rest.
+    """
+
+    priors: Floats
+    trace: tuple[Floats, ...]
+    converged: bool
+
+
+def fit_priors(
+    probs: Matrix,
+    trained: Floats,
+    weights: Floats | None = None,
+    start: Floats | None = None,
+    *,
+    tolerance: float = TOLERANCE,
+    passes: int = PASSES,
+) -> Fit:
+    r"""Maximize the likelihood of the class mix, given probabilities under another one.
+
+    .. math:: \max_\pi\; \sum_i w_i \log \sum_k \frac{p_{ik}}{\tau_k} \pi_k
+
+    This is concave in π. An EM step (Saerens, Latinne & Decaestecker, Neural Computation 2002)
+    sets :math:`\pi_k \leftarrow \sum_i w_i q_{ik} / \sum_i w_i` with
+    :math:`q_{ik} \propto p_{ik} \pi_k / \tau_k`. Each round takes two steps and extrapolates them
+    (SQUAREM; Varadhan & Roland 2008); an extrapolation that loses likelihood is dropped.
+
+    Parameters
+    ----------
+    probs
+        P ``(N, C)``, rows that sum to 1; read a chunk at a time.
+    trained
+        τ ``(C,)``, the class mix under which P was made; all above 0.
+    weights
+        w ``(N, B)``, one problem a column; default: one problem, every row once.
+    start
+        Where to begin ``(C, B)`` or ``(C, 1)``; default τ.
+    tolerance, passes
+        Where to stop.
+    """
+    count = 1 if weights is None else weights.shape[1]
+    first = trained[:, None] if start is None else start
+    point = np.array(np.broadcast_to(first, (len(trained), count)), dtype=np.float64)
+    step = _stepper(probs, trained, weights)
+    trace, used = [], 0
+    while used < passes:
+        one, value = step(point)
+        trace.append(value)
+        two, value_one = step(one)
+        used += 2
+        moved = np.abs(two - one).sum(axis=0)
+        if moved.max() <= tolerance:
+            trace.append(np.maximum(value_one, value))
+            return Fit(two, tuple(trace), True)
+        leap = _extrapolated(point, one, two)
+        landed, value_leap = step(leap)
+        used += 1
+        point = np.where(value_leap >= value_one, landed, two)
+    return Fit(point, tuple(trace), False)
+
+
+def _stepper(
+    probs: Matrix, trained: Floats, weights: Floats | None
+) -> Callable[[Floats], tuple[Floats, Floats]]:
+    """Return a function of priors ``(C, B)``: the next ones and the likelihood of these."""
+    rows = probs.shape[0]
+    masses = np.full(1, float(rows)) if weights is None else weights.sum(axis=0)
+
+    def step(priors: Floats) -> tuple[Floats, Floats]:
+        ratios = priors / trained[:, None]
+        total, value = np.zeros_like(priors), np.zeros(priors.shape[1])
+        for at, values in probs.chunks():
+            likely = np.maximum(values @ ratios, TINY)
+            if weights is None:
+                total += values.T @ (1.0 / likely)
+                value += np.log(likely).sum(axis=0)
+            else:
+                here = weights[at : at + len(values)]
+                total += values.T @ (here / likely)
+                value += (here * np.log(likely)).sum(axis=0)
+        following = total * ratios / masses
+        return following / following.sum(axis=0), value / masses
+
+    return step
+
+
+def _extrapolated(point: Floats, one: Floats, two: Floats) -> Floats:
+    """Return SQUAREM's leap from three successive points, column by column, inside the simplex."""
+    first, second = one - point, two - 2 * one + point
+    size = np.sqrt((first**2).sum(axis=0))
+    curve = np.sqrt((second**2).sum(axis=0))
+    alpha = -np.maximum(size / np.maximum(curve, 1e-15), 1.0)
+    leap = point - 2 * alpha * first + alpha**2 * second
+    # Halfway to the border at most: a class at exactly 0 could never come back.
+    leap = np.maximum(leap, two / 2)
+    return np.asarray(leap / leap.sum(axis=0))

@@ -1,0 +1,390 @@
+"""Prior correction: what share each class has in the pool, and probabilities that know it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .arrays import Floats, Ints, Matrix, as_matrix, as_number, as_vector, dtype_name, freeze
+from .base import plain
+from .calibration import FITS, SMALLEST, Calibration, as_held_out, no_calibration
+from .confusion import confusion_prior, mean_predictions
+from .dataset import make_dataset
+from .errors import InvalidInput
+from .mixtures import fit_priors
+from .prior_bootstrap import HeldOut, bootstrap, doubt
+from .probabilities import Probabilities, as_probabilities
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+METHODS = ("em", "confusion", "none")
+"""Ways to estimate the pool's prior."""
+AUTO = "auto"
+FEW = 20_000
+"""Rows of a large pool that the search begins with."""
+ROWS_A_CLASS = 2
+"""Held-out rows a class below which nothing is called identified."""
+
+
+@dataclass(frozen=True, eq=False)
+class PriorCorrection:
+    """The pool's class mix, and probabilities corrected for it.
+
+    Parameters
+    ----------
+    probs
+        Corrected P ``(N, C)``, float32 where P was, else float64; NaN on rows that were left out.
+    prior
+        Estimated share of each class in the pool ``(C,)``.
+    interval
+        Lower and upper end ``(C, 2)`` for each share, by the bootstrap.
+    identified
+        Whether the data tell the prior.
+    reason
+        Why not, or None.
+    applied
+        Whether `probs` hold the correction; not where the prior is too uncertain to be used: then
+        they are calibrated at most.
+    method
+        ``"em"``, ``"confusion"`` or ``"none"``.
+    calibration
+        What was applied before the prior was estimated.
+    notes
+        What else was done to the numbers, in words.
+    """
+
+    probs: npt.NDArray[Any]
+    prior: Floats
+    interval: Floats
+    identified: bool
+    reason: str | None
+    applied: bool
+    method: str
+    calibration: Calibration
+    notes: tuple[str, ...]
+
+    def record(self) -> dict[str, Any]:
+        """Return everything but the probabilities in JSON's own types, for a solution's info."""
+        fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        fields["calibration"] = vars(self.calibration)
+        return {name: plain(value) for name, value in fields.items() if name != "probs"}
+
+    def summary(self) -> str:
+        """Return the correction in a line of text."""
+        temperature = self.calibration.temperature
+        before = "" if temperature == 1 else f", temperature {temperature:.3g}"
+        if temperature is None:
+            before = ", vector scaling"
+        shares = f"shares from {self.prior.min():.1%} to {self.prior.max():.1%}"
+        doubt = "" if self.reason is None else f"; not identified: {self.reason}"
+        left = "" if self.applied or self.method == "none" else "; not applied"
+        return f"{self.method}{before}, {shares}{doubt}{left}"
+
+
+def correct_priors(
+    probs: Any,
+    trained_on: Any,
+    *,
+    method: str = "em",
+    held_out: Any = None,
+    held_out_classes: Any = None,
+    calibration: str = AUTO,
+    rows: Any = None,
+    replicates: int = 200,
+    level: float = 0.95,
+    seed: int = 0,
+) -> PriorCorrection:
+    r"""Estimate the pool's class mix and correct probabilities for it (label shift).
+
+    A classifier that learned on the mix τ gives :math:`p_{ik} \propto \tau_k f_k(x_i)`. In a pool
+    of another mix π the same likelihoods f give
+
+    .. math:: q_{ik} = \frac{p_{ik}\,\pi_k / \tau_k}{\sum_j p_{ij}\,\pi_j / \tau_j}
+
+    π is of greatest likelihood (``"em"``, Saerens, Latinne & Decaestecker 2002), or explains the
+    mean prediction through the held-out rows' confusion matrix (``"confusion"``, black-box shift
+    estimation; Lipton, Wang & Smola, ICML 2018). Both trust P to be calibrated on the mix τ: pass
+    held-out rows, and P is calibrated on them first. N × C numbers of memory.
+
+    Parameters
+    ----------
+    probs
+        P ``(N, C)``, softmax outputs, in any array type; rows are renormalized. Entries below 1e-8
+        are raised to it, since no correction can raise an exact zero; `notes` says so.
+    trained_on
+        Rows of each class ``(C,)`` that the classifier learned from.
+    method
+        ``"em"``, ``"confusion"``, or ``"none"``: calibration only.
+    held_out, held_out_classes
+        Predictions ``(n, C)`` of labeled rows that the model did not learn from, by
+        cross-validation for example, and their classes ``(n,)``.
+    calibration
+        ``"temperature"``, ``"vector"`` or ``"none"``; ``"auto"`` is ``"temperature"`` with held-out
+        rows. Vector scaling absorbs the class mix of the held-out rows, which then takes the place
+        of τ.
+    rows
+        The pool: row numbers or a mask; default: all.
+    replicates, level, seed
+        Draws of the bootstrap, over pool and held-out rows, and the level of its interval.
+
+    Returns
+    -------
+    PriorCorrection
+        `identified` is False, with a reason, where predictions are too flat or labeled rows too
+        few, a class was never learned, or the prior collapses on one class.
+
+    Raises
+    ------
+    InvalidInput
+        Counts that do not match C, an unknown method, held-out rows that are missing or wrong.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> truth = rng.choice(2, 2000, p=[0.9, 0.1])          # learned on equal shares
+    >>> score = 1 / (1 + np.exp(-2 * rng.normal(2 * truth - 1)))
+    >>> found = correct_priors(np.stack([1 - score, score], axis=1), trained_on=[50, 50])
+    >>> found.prior.round(2), found.identified
+    (array([0.9, 0.1]), True)
+    """
+    _require_choice("method", method, METHODS)
+    _require_choice("calibration", calibration, (AUTO, "none", *FITS))
+    _require_draws(replicates, level)
+    given = _as_probabilities(probs, rows)
+    used = np.flatnonzero(~np.isnan(given.scale))
+    classes = given.shape[1]
+    counts = _as_trained(trained_on, classes)
+    labeled = _as_labeled(held_out, held_out_classes, classes)
+    kind = calibration if calibration != AUTO else "none" if labeled is None else "temperature"
+    _require_labeled(labeled, method, kind, classes)
+    fit = FITS[kind] if kind != "none" else None
+    fitted = no_calibration(classes)
+    if fit is not None and labeled is not None:
+        fitted = fit(labeled.probs, labeled.classes)
+    whole, zeros = _calibrated(given, used, fitted)
+    trained = _trained_mix(counts, labeled if kind == "vector" else None, classes)
+    pool = Matrix((whole,))
+    prior = _rounded(_estimate(method, pool, trained, labeled, fitted))
+    interval, reason, usable = _certainty(
+        method, pool, given, used, trained, prior, labeled, fit, fitted, replicates, level, seed
+    )
+    applied = usable and method != "none"
+    if applied:
+        _reweigh(whole, prior / trained)
+    reason = reason or _too_little(counts, labeled, classes)
+    return PriorCorrection(
+        probs=_spread(whole, used, given.shape[0]),
+        prior=freeze(prior),
+        interval=freeze(interval),
+        identified=reason is None,
+        reason=reason,
+        applied=applied,
+        method=method,
+        calibration=fitted,
+        notes=_notes(zeros, len(used), labeled, pool, prior, kind),
+    )
+
+
+def _estimate(
+    method: str, pool: Matrix, trained: Floats, labeled: HeldOut | None, fitted: Calibration
+) -> Floats:
+    if method == "em":
+        return np.asarray(fit_priors(pool, trained, start=_near(pool, trained)).priors[:, 0])
+    means = mean_predictions(pool)
+    if method == "none" or labeled is None:
+        return means
+    return confusion_prior(fitted.apply(labeled.probs), labeled.classes, means)
+
+
+def _near(pool: Matrix, trained: Floats) -> Floats | None:
+    """Return a prior ``(C, 1)`` fitted to some of many rows, where to begin with all of them."""
+    step = pool.shape[0] // FEW
+    if step < 2:
+        return None
+    return fit_priors(Matrix((pool.take(np.arange(0, pool.shape[0], step)),)), trained).priors
+
+
+def _rounded(prior: Floats) -> Floats:
+    """Round shares to millionths, none to 0, so that every machine corrects alike."""
+    shares = np.maximum(np.round(prior, 6), 1e-6)
+    return np.asarray(shares / shares.sum())
+
+
+def _certainty(
+    method: str,
+    pool: Matrix,
+    given: Probabilities,
+    used: Ints,
+    trained: Floats,
+    prior: Floats,
+    labeled: HeldOut | None,
+    fit: Callable[[Any, Any], Calibration] | None,
+    fitted: Calibration,
+    replicates: int,
+    level: float,
+    seed: int,
+) -> tuple[Floats, str | None, bool]:
+    """Return the interval, why the prior is not identified, and whether it may be used."""
+    drawn = bootstrap(
+        method, pool, given, used, trained, prior, labeled, fit, fitted, replicates, seed
+    )
+    tail = 100 * (1 - level) / 2
+    ends = np.percentile(drawn, [tail, 100 - tail], axis=0).T
+    interval = np.clip(ends, 0.0, 1.0)
+    reason = doubt(method, pool, trained, prior, drawn)
+    return interval, reason, reason is None
+
+
+def _as_probabilities(probs: Any, rows: Any) -> Probabilities:
+    if isinstance(probs, Probabilities) and rows is None:
+        return probs
+    matrix = probs.matrix if isinstance(probs, Probabilities) else as_matrix(probs, "probs")
+    return as_probabilities(matrix, make_dataset(matrix.shape[0], candidates=rows))
+
+
+def _as_trained(trained_on: Any, classes: int) -> Floats:
+    counts = as_vector(trained_on, "trained_on")
+    if len(counts) != classes:
+        raise InvalidInput(
+            f"trained_on: must hold one count for each of {classes} classes; got {len(counts)}; "
+            "count the rows of each class that the classifier learned from"
+        )
+    if not (np.isfinite(counts).all() and (counts >= 0).all() and counts.sum() > 0):
+        raise InvalidInput(
+            f"trained_on: counts must be finite, not negative and not all 0; got {counts.min():.4g}"
+            f" to {counts.max():.4g}; count the rows of each class that the classifier learned from"
+        )
+    return counts
+
+
+def _as_labeled(held_out: Any, classes: Any, size: int) -> HeldOut | None:
+    if held_out is None and classes is None:
+        return None
+    if held_out is None or classes is None:
+        missing = "held_out" if held_out is None else "held_out_classes"
+        raise InvalidInput(f"{missing}: is missing; held-out rows need predictions and classes")
+    probs, labels = as_held_out(held_out, classes)
+    if probs.shape[1] != size:
+        raise InvalidInput(
+            f"held_out: must have the {size} classes of probs; got {probs.shape[1]}; score both "
+            "with one model"
+        )
+    return HeldOut(probs, labels)
+
+
+def _require_labeled(labeled: HeldOut | None, method: str, kind: str, classes: int) -> None:
+    if labeled is None and (method == "confusion" or kind != "none"):
+        what = "method 'confusion'" if method == "confusion" else f"calibration {kind!r}"
+        raise InvalidInput(
+            f"held_out: {what} needs labeled rows that the model did not learn from; pass their "
+            "predictions and classes"
+        )
+    if labeled is not None and method == "confusion":
+        missing = np.setdiff1d(np.arange(classes), labeled.classes)
+        if len(missing):
+            raise InvalidInput(
+                f"held_out_classes: 'confusion' needs rows of every class; class {missing[0]} has "
+                "none; hold out more rows, or take method 'em'"
+            )
+
+
+def _require_draws(replicates: int, level: float) -> None:
+    count, share = as_number(replicates, "replicates"), as_number(level, "level")
+    if not (count >= 1 and count.is_integer()):
+        raise InvalidInput(
+            f"replicates: must be a whole number, at least 1; got {replicates}; 200 is a start"
+        )
+    if not 0 < share < 1:
+        raise InvalidInput(f"level: must lie between 0 and 1; got {level}; 0.95 is usual")
+
+
+def _require_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise InvalidInput(f"{name}: must be one of {', '.join(choices)}; got {value!r}")
+
+
+def _trained_mix(counts: Floats, labeled: HeldOut | None, classes: int) -> Floats:
+    """Return τ; a class without rows counts as half a one, so that ratios stay finite."""
+    if labeled is not None:
+        counts = np.bincount(labeled.classes, minlength=classes).astype(np.float64)
+    counts = np.where(counts > 0, counts, 0.5)
+    return np.asarray(counts / counts.sum())
+
+
+def _calibrated(
+    given: Probabilities, used: Ints, fitted: Calibration
+) -> tuple[npt.NDArray[Any], int]:
+    """Return calibrated rows ``(n, C)`` as precise as they came, and how many held zeros."""
+    single = {dtype_name(part) for part in given.matrix.parts} == {"float32"}
+    whole = np.empty((len(used), given.shape[1]), dtype=np.float32 if single else np.float64)
+    is_used = ~np.isnan(given.scale)
+    same = (fitted.slopes == 1).all() and not fitted.offsets.any()
+    at = zeros = 0
+    for first, values in given.chunks():
+        values = values[is_used[first : first + len(values)]]
+        if not len(values):
+            continue
+        zeros += int((values.min(axis=1) == 0).sum())
+        if same:
+            np.maximum(values, SMALLEST, out=values)
+            values /= values.sum(axis=1, keepdims=True)
+        else:
+            values = fitted.apply(values)
+        whole[at : at + len(values)] = values
+        at += len(values)
+    return whole, zeros
+
+
+def _reweigh(whole: npt.NDArray[Any], ratios: Floats) -> None:
+    """Turn rows p into q ∝ p r, in place."""
+    for first, values in Matrix((whole,)).chunks():
+        changed = values * ratios
+        changed /= changed.sum(axis=1, keepdims=True)
+        whole[first : first + len(values)] = changed
+
+
+def _spread(whole: npt.NDArray[Any], used: Ints, size: int) -> npt.NDArray[Any]:
+    if len(used) == size:
+        return freeze(whole)
+    out = np.full((size, whole.shape[1]), np.nan, dtype=whole.dtype)
+    out[used] = whole
+    return freeze(out)
+
+
+def _too_little(counts: Floats, labeled: HeldOut | None, classes: int) -> str | None:
+    """Return what the data lack although the correction can be made."""
+    absent = np.flatnonzero(counts == 0)
+    if len(absent):
+        return f"the classifier never learned class {absent[0]}, so its share cannot be told"
+    if labeled is not None and len(labeled.classes) < ROWS_A_CLASS * classes:
+        return (
+            f"{len(labeled.classes)} held-out rows are too few to calibrate {classes} classes; "
+            f"label {ROWS_A_CLASS * classes} or more"
+        )
+    return None
+
+
+def _notes(
+    zeros: int, count: int, labeled: HeldOut | None, pool: Matrix, prior: Floats, kind: str
+) -> tuple[str, ...]:
+    notes = []
+    if zeros:
+        notes.append(
+            f"{zeros:,} of {count:,} rows hold exact zeros, which count as {SMALLEST:g} here"
+        )
+    if labeled is None:
+        notes.append("without held-out rows the probabilities are taken as calibrated")
+    elif kind == "none":
+        notes.append("not calibrated, as asked for")
+    predicted = np.zeros(len(prior), dtype=np.int64)
+    for _, values in pool.chunks():
+        predicted += np.bincount(values.argmax(axis=1), minlength=len(prior))
+    never = np.flatnonzero(predicted == 0)
+    if len(never):
+        listed = ", ".join(str(k) for k in never[:5]) + (", …" if len(never) > 5 else "")
+        notes.append(f"no row is predicted as class {listed} before the correction")
+    return tuple(notes)

@@ -1,0 +1,289 @@
+"""From a video problem file to estimates, frames to annotate, and what they are worth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..models.trackers import offsets_within, track_flow, track_static
+from ..problems.budgeted import BudgetedSelection
+from ..problems.constraints import Constraint, GroupLimit, Spacing
+from ..problems.errors import InvalidInput
+from ..problems.frame_utilities import count_utility, soft_utility
+from ..problems.temporal_coherence import TemporalCoherence
+from ..problems.true_errors import TrueErrors, find_errors
+from ..solvers import solve, sweep_trust
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from ..models.optical_flow import VideoFlow
+    from ..problems.arrays import Floats
+    from ..problems.detections import Detections
+    from ..problems.error_estimate import ErrorEstimate
+    from ..problems.selection import Selection
+    from ..problems.video_files import Framing, Tracking, VideoFile
+
+METHODS = ("exact", "threshold", "random")
+
+
+def track(
+    detections: Detections, tracking: Tracking, progress: Callable[[str], None] | None = None
+) -> Floats:
+    """Return where each detection is in the frames around it ``(M, 2K, 4)``.
+
+    Videos without images, or without flow, stand still.
+
+    Raises
+    ------
+    InvalidInput
+        What the tracker says of images or parameters, or that no video has images.
+    """
+    table = (detections.boxes, detections.video, detections.frame, detections.lengths)
+    if tracking.kind == "static":
+        return track_static(*table, reach=tracking.reach)
+    if not any(video.images for video in detections.videos):
+        raise InvalidInput(
+            f"[tracker] kind: {tracking.kind!r} needs images, and no video has any; put them where "
+            "the format has them, or take kind 'static'"
+        )
+    try:
+        if tracking.kind == "siamese":
+            return _by_looks(detections, tracking)
+        return track_flow(
+            *table, _flows(detections, tracking, progress), reach=tracking.reach, at=tracking.at
+        )
+    except (ImportError, ValueError) as error:
+        raise InvalidInput(f"[tracker] {error}") from None
+
+
+def _by_looks(detections: Detections, tracking: Tracking) -> Floats:
+    from ..models.siamese import load_weights, small_backbone, track_siamese
+
+    backbone = small_backbone()
+    if tracking.weights is not None:
+        load_weights(backbone, tracking.weights)
+    images = [video.images or (None,) * video.length for video in detections.videos]
+    table = (detections.boxes, detections.video, detections.frame, detections.lengths)
+    return track_siamese(*table, images, reach=tracking.reach, backbone=backbone, normalized=True)
+
+
+def _flows(
+    detections: Detections, tracking: Tracking, progress: Callable[[str], None] | None
+) -> list[VideoFlow | None]:
+    from ..models.optical_flow import compute_flow
+
+    flows: list[VideoFlow | None] = []
+    for at, video in enumerate(detections.videos):
+        if progress is not None:
+            progress(f"flow of {video.name} ({at + 1} of {len(detections.videos)})")
+        found = None
+        if any(image is not None for image in video.images):
+            found = compute_flow(
+                video.images,
+                height=tracking.height,
+                preset=tracking.preset,
+                cache=tracking.cache,
+            )
+        flows.append(found)
+    return flows
+
+
+def video_problem(
+    content: VideoFile, progress: Callable[[str], None] | None = None
+) -> TemporalCoherence:
+    """Run the tracker that a video problem file names, and return its problem."""
+    tracked = content.tracked
+    if tracked is None:
+        tracked = track(content.detections, content.tracking, progress)
+    offsets = offsets_within(content.tracking.reach)
+    return TemporalCoherence(content.detections, tracked, offsets, **content.parameters)
+
+
+def frame_problem(
+    problem: TemporalCoherence, utility: Floats, framing: Framing
+) -> BudgetedSelection:
+    """Return the choice of frames: its rows are all frames of all videos, not detections.
+
+    Its table has their ``video`` and ``frame`` (the user's number). Ties are broken by the seed, as
+    in the thesis (section 2.3.1), since counts tie often.
+    """
+    table = problem.detections.frame_table
+    codes = np.repeat(np.arange(len(problem.detections.videos)), problem.detections.lengths)
+    rules: list[Constraint] = []
+    if framing.spacing:
+        rules.append(Spacing(codes, table["frame"], framing.spacing))
+    if framing.at_most is not None:
+        rules.append(GroupLimit(codes, at_most=framing.at_most))
+    return BudgetedSelection(utility, framing.budget, constraints=rules, ties="random", table=table)
+
+
+def frame_utility(problem: TemporalCoherence, estimate: ErrorEstimate, what: str) -> Floats:
+    """Return what frames are worth ``(F,)``.
+
+    Parameters
+    ----------
+    problem, estimate
+        What was solved, and its answer.
+    what
+        ``"fp"``, ``"fn"`` or ``"both"`` are counts of the estimate (the thesis takes FPs).
+        ``"soft"`` counts by the share of levels of a trust sweep. ``"mixed"`` adds the FPs at unit
+        costs and the soft counts of the weighted costs, whatever the problem's own are: of what was
+        tried on real video, it follows the true mistakes best.
+    """
+    if what == "soft":
+        return _soft(problem)
+    if what == "mixed":
+        unit = solve(problem.reweighted("paper"), options={"certificate": False})
+        return count_utility(unit, "fp") + _soft(problem.reweighted("weighted"))
+    return count_utility(estimate, what)
+
+
+def _soft(problem: TemporalCoherence) -> Floats:
+    sweep = sweep_trust(problem)
+    return soft_utility(problem, sweep.false_positive(), sweep.false_negative())
+
+
+def choose_frames(
+    problem: TemporalCoherence, utility: Floats, framing: Framing, **limits: Any
+) -> Selection:
+    """Solve `frame_problem`; `limits` are those of `labelcut.solve`."""
+    return solve(frame_problem(problem, utility, framing), **limits)
+
+
+@dataclass(frozen=True)
+class EstimateQuality:
+    """How an estimate compares with the truth; None where a share has no parts or no truth.
+
+    Parameters
+    ----------
+    method
+        What made the estimate.
+    energy
+        Its energy.
+    fp, fn
+        How many it says there are.
+    fp_precision, fp_recall, fn_precision, fn_recall
+        Of detections that it calls false, and of candidates that it calls missed. Recall of FNs is
+        over the candidates that lie on a missed object.
+    correlation
+        Rank correlation over frames of the numbers of mistakes, estimated and true.
+    share
+        Part of all true mistakes that lies in the chosen frames.
+    seconds
+        Time to solve.
+    """
+
+    method: str
+    energy: float | None
+    fp: int
+    fn: int
+    fp_precision: float | None
+    fp_recall: float | None
+    fn_precision: float | None
+    fn_recall: float | None
+    correlation: float | None
+    share: float | None
+    seconds: float
+
+
+def compare_estimates(
+    problem: TemporalCoherence,
+    truth: Detections | None = None,
+    framing: Framing | None = None,
+    *,
+    methods: tuple[str, ...] = METHODS,
+    seed: int = 0,
+    **limits: Any,
+) -> list[EstimateQuality]:
+    """Return how graph cut, score threshold and chance do, beside the truth where it is known.
+
+    Parameters
+    ----------
+    problem
+        What to solve.
+    truth
+        True objects of the same videos, or None.
+    framing
+        Which frames to choose by each estimate, or None. Each method's frames are chosen by its own
+        count of mistakes, except that ``random``'s are drawn.
+    methods, seed, limits
+        As in `labelcut.solve`.
+    """
+    errors = None
+    if truth is not None:
+        errors = find_errors(problem.detections, truth, problem.graph, used=problem.used)
+    rows = []
+    for method in methods:
+        estimate = solve(problem, method, seed=seed, **limits)
+        rows.append(_quality(problem, estimate, errors, framing, seed))
+    return rows
+
+
+def _quality(
+    problem: TemporalCoherence,
+    estimate: ErrorEstimate,
+    errors: TrueErrors | None,
+    framing: Framing | None,
+    seed: int,
+) -> EstimateQuality:
+    wrong, missed = estimate.types == "FP", estimate.candidate_types == "FN"
+    known: Mapping[str, float | None] = dict.fromkeys(
+        ("fp_precision", "fp_recall", "fn_precision", "fn_recall", "correlation", "share")
+    )
+    if errors is not None and estimate.table:
+        real = (errors.fp + errors.fn).astype(np.float64)
+        counted = estimate.table["fp"] + estimate.table["fn"]
+        known = {
+            "fp_precision": _part(errors.false_positive, wrong),
+            "fp_recall": _part(wrong, errors.false_positive),
+            "fn_precision": _part(errors.false_negative, missed),
+            "fn_recall": _part(missed, errors.false_negative),
+            "correlation": _rank_correlation(counted.astype(np.float64), real),
+            "share": None if framing is None else _share(problem, estimate, framing, real, seed),
+        }
+    return EstimateQuality(
+        method=estimate.method,
+        energy=estimate.objective,
+        fp=int(wrong.sum()),
+        fn=int(missed.sum()),
+        seconds=estimate.runtime,
+        **known,
+    )
+
+
+def _share(
+    problem: TemporalCoherence,
+    estimate: ErrorEstimate,
+    framing: Framing,
+    real: Floats,
+    seed: int,
+) -> float | None:
+    if estimate.method == "random":
+        utility = np.zeros(len(real))
+    elif framing.utility in ("soft", "mixed") and estimate.method != "exact":
+        utility = count_utility(estimate, "both")  # these two are made by cuts
+    else:
+        utility = frame_utility(problem, estimate, framing.utility)
+    chosen = choose_frames(problem, utility, framing, seed=seed)
+    total = float(real.sum())
+    if chosen.objective is None or total == 0:
+        return None
+    return float(real[chosen.indices].sum()) / total
+
+
+def _part(true: Any, of: Any) -> float | None:
+    """Return which share of some rows is true, None of no rows."""
+    return float(np.asarray(true)[np.asarray(of)].mean()) if np.any(of) else None
+
+
+def _rank_correlation(one: Floats, other: Floats) -> float | None:
+    """Return Spearman's rank correlation, None where one side is constant."""
+    from ..problems.detections import score_rank
+
+    ranks = [score_rank(values) for values in (one, other)]
+    if any(len(rank) < 2 or np.ptp(rank) == 0 for rank in ranks):
+        return None
+    return float(np.corrcoef(ranks[0], ranks[1])[0, 1])

@@ -1,0 +1,182 @@
+"""Corrected problems: one problem in memory, in files and in solutions."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from labelcut import ClassBalanced, KCenter, check, correct_priors, load, solve
+from labelcut.problems import Correction, InvalidInput, corrected, read_problem, uncorrected
+
+HEAD = """
+labelcut = 1
+[problem]
+kind = "class-balanced"
+budget = 10
+target = [5, 5]
+[data]
+probs = "probs.npy"
+utility = "utility.npy"
+labeled = [0, 1, 2, 3]
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Write a pool in which class 1 is rare, and predictions learned on equal shares."""
+    rng = np.random.default_rng(0)
+    truth = (rng.random(300) < 0.1).astype(int)
+    score = 1 / (1 + np.exp(-2 * rng.normal(2 * truth - 1)))
+    probs = np.stack([1 - score, score], axis=1).astype(np.float32)
+    probs[:4] = np.nan  # nobody scored the labeled rows
+    np.save(tmp_path / "probs.npy", probs)
+    np.save(tmp_path / "utility.npy", rng.random(300))
+    held_out = np.stack([1 - score, score], axis=1)[:40]
+    np.save(tmp_path / "held_out.npy", held_out.astype(np.float32))
+    np.save(tmp_path / "classes.npy", truth[:40])
+    return tmp_path
+
+
+def write(folder, correct, name="p.toml"):
+    """Write the problem with a ``[correct]`` table."""
+    path = folder / name
+    path.write_text(f"{HEAD}\n[correct]\n{correct}\n")
+    return path
+
+
+FULL = 'trained_on = [5, 5]\nheld_out = "held_out.npy"\nheld_out_classes = "classes.npy"'
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        "trained_on = [5, 5]",
+        FULL,
+        f'{FULL}\nmethod = "confusion"\ncalibration = "vector"',
+        'trained_on = [5, 5]\nmethod = "none"',
+    ],
+)
+def test_the_file_states_what_correct_priors_does(folder, table):
+    """The file would be corrected otherwise than the array."""
+    problem = read_problem(write(folder, table)).problem
+    arguments = {}
+    if "held_out" in table:
+        arguments["held_out"] = np.load(folder / "held_out.npy")
+        arguments["held_out_classes"] = np.load(folder / "classes.npy")
+    for name in ("method", "calibration"):
+        if name in table:
+            arguments[name] = table.split(f'{name} = "')[1].split('"')[0]
+    plain = read_problem(_plain(folder)).problem
+    found = correct_priors(plain.probs, [5, 5], **arguments)
+    rows = problem.candidates
+    np.testing.assert_allclose(problem.probs.take(rows), found.probs[rows], atol=1e-6)
+    assert problem.notes()["correct"]["prior"] == found.prior.tolist()
+    np.testing.assert_array_equal(problem.utility, plain.utility)
+
+
+def _plain(folder):
+    path = folder / "plain.toml"
+    path.write_text(HEAD)
+    return path
+
+
+@pytest.mark.parametrize("table", ["trained_on = [5, 5]", FULL])
+def test_a_saved_problem_is_the_same_problem(folder, table):
+    """Somebody who solves what was sent would solve another problem."""
+    problem = read_problem(write(folder, table)).problem
+    problem.save(folder / "again.toml")
+    again = load(folder / "again.toml")
+    assert again.fingerprint == problem.fingerprint
+    rows = problem.candidates
+    np.testing.assert_array_equal(again.probs.take(rows), problem.probs.take(rows))
+    again.save(folder / "third.toml")
+    assert load(folder / "third.toml").fingerprint == problem.fingerprint
+
+
+def test_a_solution_is_checked_against_the_file_it_came_from(folder):
+    """`labelcut check` would refuse honest answers, or take those of the uncorrected problem."""
+    path = write(folder, FULL)
+    problem = load(path)
+    solution = solve(problem, "exact", time_limit=5)
+    solution.save(folder / "s.json")
+    assert check(load(path), load(folder / "s.json")).rows == 10
+    record = json.loads((folder / "s.json").read_text())["info"]["correct"]
+    assert record["method"] == "em"
+    assert record["identified"] is True
+    assert sum(record["prior"]) == pytest.approx(1)
+    plain = solve(uncorrected(problem), "exact", time_limit=5)
+    with pytest.raises(Exception, match="fingerprint: the solution answers problem"):
+        check(problem, plain)
+
+
+def test_every_statement_has_a_fingerprint_of_its_own(folder):
+    """Two corrections would pass for one problem."""
+    tables = [
+        "trained_on = [5, 5]",
+        "trained_on = [5, 6]",
+        FULL,
+        f'{FULL}\nmethod = "confusion"',
+        f'{FULL}\ncalibration = "vector"',
+    ]
+    seen = {load(write(folder, table)).fingerprint for table in tables}
+    assert len(seen | {load(_plain(folder)).fingerprint}) == len(tables) + 1
+
+
+def test_the_uncorrected_problem_is_the_one_that_was_given(folder):
+    """The paper's program would be compared over other probabilities than it trusts."""
+    problem, plain = load(write(folder, FULL)), load(_plain(folder))
+    assert uncorrected(problem).fingerprint == plain.fingerprint
+    assert uncorrected(plain) is plain
+    assert problem.evaluate(plain.candidates[:10]).terms["imbalance"] > 0
+    # λ can change, as a frontier does, and the correction stays.
+    assert replace(problem, balance=2.0).probs is problem.probs
+
+
+def test_correction_makes_the_choice_balanced_in_truth(folder):
+    """The whole point would be missed."""
+    rng = np.random.default_rng(1)
+    truth = (rng.random(3000) < 0.1).astype(int)
+    score = 1 / (1 + np.exp(-2 * rng.normal(2 * truth - 1)))
+    probs = np.stack([1 - score, score], axis=1)
+    problem = ClassBalanced(probs, probs.min(axis=1), 100, target=[50, 50], balance=10.0)
+    fixed = corrected(problem, Correction(trained_on=[1, 1]))
+    rare = [truth[solve(p, "relaxed").indices].sum() for p in (problem, fixed)]
+    assert rare[0] < 25
+    assert 38 <= rare[1] <= 62
+
+
+BAD = [
+    ("method = 'em'", r"\[correct\] trained_on: is missing; count the rows of each class"),
+    ("trained_on = [5, 5, 5]", "trained_on: must hold one count for each of 2 classes; got 3"),
+    ("trained = [5, 5]", r"\[correct\]: unknown key 'trained'; did you mean 'trained_on'"),
+    ("trained_on = [5, 5]\nmethod = 1", r"\[correct\] method: must be str; got 1"),
+    ("trained_on = [5, 5]\nmethod = 'bbse'", "method: must be one of em, confusion, none"),
+    ("trained_on = [5, 5]\nmethod = 'confusion'", "held_out: method 'confusion' needs labeled"),
+    ("trained_on = 'x.npy'", r"trained_on: .*x\.npy does not exist"),
+    ("trained_on = [5, 5]\nheld_out = 'held_out.npy'", "held_out_classes: is missing"),
+]
+
+
+@pytest.mark.parametrize(("table", "message"), BAD, ids=range(len(BAD)))
+def test_bad_tables_are_one_clear_error(folder, table, message):
+    """A typing mistake would leave the predictions uncorrected."""
+    with pytest.raises(InvalidInput, match=rf"^p\.toml: .*{message}"):
+        load(write(folder, table))
+
+
+def test_the_table_must_be_a_table(folder):
+    """A number in its place would end in a traceback."""
+    path = folder / "p.toml"
+    path.write_text("correct = 3\n" + HEAD)
+    with pytest.raises(InvalidInput, match=r"\[correct\]: must be a table; got 3"):
+        load(path)
+
+
+def test_only_class_balanced_problems_are_corrected_and_only_once(folder):
+    """Correcting twice would square the odds; a coreset's term would be left as it was."""
+    problem = load(write(folder, FULL))
+    with pytest.raises(InvalidInput, match=r"\[correct\]: the probabilities are corrected already"):
+        corrected(problem, Correction([5, 5]))
+    with pytest.raises(InvalidInput, match=r"\[correct\]: corrects class-balanced problems, this"):
+        corrected(KCenter([[0.0], [1.0]], 1), Correction([5, 5]))
