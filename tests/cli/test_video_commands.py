@@ -162,12 +162,28 @@ def test_bad_files_are_one_line_and_exit_code_2(labelcut, still, change, message
 
 
 def test_other_commands_say_that_they_take_no_video(labelcut, still, two_classes):
-    """`show` on a video problem would call its kind unknown."""
-    for command in (("show", still), ("frontier", still)):
-        result = labelcut(*command)
-        assert result.code == 2
-        assert "a video problem; solve, compare and check take it" in result.err
+    """`frontier` on a video problem would call its kind unknown."""
+    result = labelcut("frontier", still)
+    assert result.code == 2
+    assert "a video problem; solve, compare, check and show take it" in result.err
     assert "--draw: is for video problems" in labelcut("solve", two_classes, "--draw", "x").err
+
+
+def test_show_tells_what_a_video_problem_states(labelcut, still):
+    """Nobody could see what a file holds before its tracker runs, or what an estimate says."""
+    stated = labelcut("show", still)
+    assert stated.code == 0
+    assert "static, 3 frames each way" in stated.err
+    assert labelcut("show", still, "--json").json["video"] == {
+        "videos": 1,
+        "frames": 9,
+        "detections": 9,
+    }
+    assert labelcut("show", still, "--plot", "x.png").code == 2
+    labelcut("solve", still)
+    estimated = labelcut("show", still, still.with_suffix(".estimate.json"))
+    assert estimated.code == 0
+    assert "optimal" in estimated.err
 
 
 def test_a_kitti_problem_is_read(tmp_path):
