@@ -30,6 +30,8 @@ CLOSE = 1e-9
 """Share of the largest variance within which two ends of lines are one."""
 DROPPED = 1e-9
 """Coefficients up to this HiGHS takes for 0."""
+TOLERANCES = {"mip_feasibility_tolerance": 1e-8, "primal_feasibility_tolerance": 1e-8}
+"""Below these, presolve was seen to lose the only points that keep a curve."""
 SHORTEST = 1e-3
 
 
@@ -110,7 +112,7 @@ def solve_curved(
     bends
         The curves over its columns.
     time_limit, start, options, on_update
-        As for `solve_model`, for all rounds together.
+        As for `solve_model`, for all rounds together; the tolerances are its own.
     """
     if not bends:
         return solve_model(
@@ -120,6 +122,7 @@ def solve_curved(
     size, best = len(model.cost), None
     ends = [_first_ends(bend) for bend in bends]
     banned: list[Floats] = []
+    options = {**options, **TOLERANCES}
 
     def tell(update: MipUpdate) -> bool | None:
         assert on_update is not None
@@ -138,6 +141,9 @@ def solve_curved(
         bounds = [bound for bound in (best, result.bound) if bound is not None]
         best = max(bounds, default=None)
         result = replace(result, values=values, bound=best, seconds=clock.elapsed())
+        if result.status is MipStatus.INFEASIBLE and "presolve" not in options:
+            options["presolve"] = "off"
+            continue
         if result.status is not MipStatus.OPTIMAL or values is None:
             return result
         chosen = values > 0.5
@@ -184,70 +190,70 @@ def _lifted(start: Floats, bends: Sequence[Bend], ends: Sequence[list[float]]) -
 def _with_lines(
     model: LinearModel, bends: Sequence[Bend], ends: Sequence[list[float]], banned: list[Floats]
 ) -> LinearModel:
-    r"""Return the model with the lines of each curve, one of them picked.
-
-    Line j runs from end :math:`e_j` to :math:`e_{j+1}`, is picked by :math:`y_j`, and holds the
-    variance :math:`w_j` if it is: :math:`e_j y_j \le w_j \le e_{j+1} y_j`, :math:`\sum_j y_j = 1`,
-    :math:`\sum_i v_i z_i \le \sum_j w_j` and
-    :math:`\sum_i a_i z_i + \kappa \sum_j (\alpha_j y_j + \beta_j w_j) \le r`.
-    """
+    """Return the model with the lines of each curve, and without the points that are banned."""
     from scipy import sparse
 
     size = len(model.cost)
-    counts = [len(own) - 1 for own in ends]
-    width = size + 2 * sum(counts)
+    lines = [len(own) - 1 for own in ends]
+    width = size + 2 * sum(lines)
     matrix = sparse.csr_array(model.matrix)
-    blocks: list[Any] = [
-        sparse.csr_array((matrix.data, matrix.indices, matrix.indptr), shape=(len(matrix.indptr) - 1, width))
-    ]
-    lower, upper = [model.row_lower], [model.row_upper]
+    wide = (matrix.data, matrix.indices, matrix.indptr)
+    blocks: list[Any] = [sparse.csr_array(wide, shape=(matrix.shape[0], width))]
+    upper = [model.row_upper]
     first = size
-    for bend, own, lines in zip(bends, ends, counts, strict=True):
-        at_w, at_y = first + np.arange(lines), first + lines + np.arange(lines)
-        first += 2 * lines
-        left, right = np.array(own[:-1]), np.array(own[1:])
-        roots = np.sqrt(left)
-        slopes = 1.0 / np.maximum(roots + np.sqrt(right), 1e-150)
-        slopes = np.where(right > left, slopes, 0.0)
-        many = np.arange(lines)
-        none = np.zeros(lines, dtype=np.int64)
-        columns = np.arange(size)
-        rows = np.concatenate([many, many, lines + many, lines + many, none + 2 * lines])
-        where = np.concatenate([at_y, at_w, at_w, at_y, at_y])
-        ones = np.ones(lines)
-        values = np.concatenate([left, -ones, ones, -right, ones])
-        sums = [
-            (2 * lines + 1, columns, bend.variances),
-            (2 * lines + 1, at_w, -ones),
-            (2 * lines + 2, columns, bend.values),
-            (2 * lines + 2, at_y, bend.factor * (roots - slopes * left)),
-            (2 * lines + 2, at_w, bend.factor * slopes),
-        ]
-        rows = np.concatenate([rows, *(np.full(len(at), row) for row, at, _ in sums)])
-        where = np.concatenate([where, *(at for _, at, _ in sums)])
-        values = np.concatenate([values, *(found for _, _, found in sums)])
-        blocks.append(sparse.csr_array((values, (rows, where)), shape=(2 * lines + 3, width)))
-        lost = DROPPED * float(np.count_nonzero((bend.values < 0) & (bend.values >= -DROPPED)))
-        least = np.full(2 * lines + 3, -np.inf)
-        least[2 * lines] = 1.0
-        most = np.zeros(2 * lines + 3)
-        most[2 * lines :] = 1.0, -bend.variance, bend.limit - bend.value + lost
-        lower.append(least)
-        upper.append(most)
+    for bend, own, count in zip(bends, ends, lines, strict=True):
+        rows, limits = _lines(bend, own, first, width)
+        first += 2 * count
+        blocks.append(rows)
+        upper.append(limits)
     for chosen in banned:
-        row = np.concatenate([1.0 - 2.0 * chosen, np.zeros(width - size)])
+        row = np.concatenate([2.0 * chosen - 1.0, np.zeros(width - size)])
         blocks.append(sparse.csr_array(row[None]))
-        lower.append(np.array([1.0 - chosen.sum()]))
-        upper.append(np.array([np.inf]))
-    extra = width - size
-    is_line = np.concatenate([np.repeat([False, True], lines) for lines in counts])
+        upper.append(np.array([chosen.sum() - 1.0]))
+    limits = np.concatenate(upper)
+    least = np.full(len(limits) - len(model.row_lower), -np.inf)
+    is_line = np.concatenate([np.repeat([False, True], count) for count in lines])
     return LinearModel(
-        cost=np.concatenate([model.cost, np.zeros(extra)]),
+        cost=np.concatenate([model.cost, np.zeros(width - size)]),
         matrix=sparse.csr_array(sparse.vstack(blocks, format="csr")),
-        row_lower=np.concatenate(lower),
-        row_upper=np.concatenate(upper),
-        lower=np.concatenate([model.lower, np.zeros(extra)]),
+        row_lower=np.concatenate([model.row_lower, least]),
+        row_upper=limits,
+        lower=np.concatenate([model.lower, np.zeros(width - size)]),
         upper=np.concatenate([model.upper, np.where(is_line, 1.0, np.inf)]),
         integer=np.concatenate([model.integer, is_line]),
         offset=model.offset,
     )
+
+
+def _lines(bend: Bend, ends: list[float], first: int, width: int) -> tuple[Any, Floats]:
+    r"""Return the rows of a curve's lines, whose columns come first w, then y, and their limits.
+
+    Line j, :math:`\alpha_j + \beta_j w`, runs from end :math:`e_j` to :math:`e_{j+1}`, is picked by
+    :math:`y_j`, and then holds the variance: :math:`w_j \le e_{j+1} y_j`,
+    :math:`\sum_j y_j \ge 1`, :math:`\sum_i v_i z_i \le \sum_j w_j` and
+    :math:`\sum_i a_i z_i + \kappa \sum_j (\alpha_j y_j + \beta_j w_j) \le r`. Beyond its ends a
+    line lies above the root, so that none but the right one helps.
+    """
+    from scipy import sparse
+
+    left, right = np.array(ends[:-1]), np.array(ends[1:])
+    roots, count, size = np.sqrt(left), len(left), len(bend.values)
+    slopes = np.where(right > left, 1.0 / np.maximum(roots + np.sqrt(right), 1e-150), 0.0)
+    at_w, at_y = first + np.arange(count), first + count + np.arange(count)
+    ones, each, places = np.ones(count), np.arange(count), np.arange(size)
+    parts = [
+        (each, at_w, ones),
+        (each, at_y, -right),
+        (np.full(count, count), at_y, -ones),
+        (np.full(size, count + 1), places, bend.variances),
+        (np.full(count, count + 1), at_w, -ones),
+        (np.full(size, count + 2), places, bend.values),
+        (np.full(count, count + 2), at_y, bend.factor * (roots - slopes * left)),
+        (np.full(count, count + 2), at_w, bend.factor * slopes),
+    ]
+    rows, columns, values = (np.concatenate(part) for part in zip(*parts, strict=True))
+    # HiGHS takes tiny coefficients for 0, which must not cost what they would have brought.
+    lost = DROPPED * np.count_nonzero((bend.values < 0) & (bend.values >= -DROPPED))
+    limits = np.zeros(count + 3)
+    limits[count:] = -1.0, -bend.variance, bend.limit - bend.value + lost
+    return sparse.csr_array((values, (rows, columns)), shape=(count + 3, width)), limits

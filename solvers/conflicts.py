@@ -233,9 +233,7 @@ def search(
     first = None if start is None else np.isin(rows, start).astype(np.float64)
     limit = len(rows) if most > len(rows) else int(most)
     bends = bends_of(curves_of(part.rules, part.dataset), rows, rows[:0], limit)
-    return solve_curved(
-        model, bends, time_limit=clock.remaining(), start=first, options=TOLERANCES
-    )
+    return solve_curved(model, bends, time_limit=clock.remaining(), start=first, options=TOLERANCES)
 
 
 def rows_of(part: Part, values: Floats) -> Ints:
