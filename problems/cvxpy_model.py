@@ -112,7 +112,7 @@ def _cone(curve: Curve, selected: cvxpy.Variable) -> Any:
     """Return a second-order cone; z² = z makes the root of a sum a norm."""
     import cvxpy as cp
 
-    spread = cp.norm2(cp.multiply(np.sqrt(curve.variances), selected))
+    spread = cp.pnorm(cp.multiply(np.sqrt(curve.variances), selected), 2)
     return curve.values @ selected + curve.factor * spread <= curve.limit
 
 

@@ -120,6 +120,11 @@ class Constraint(ABC):
         del dataset
         return ()
 
+    def straightened(self, chosen: Ints, share: float) -> Constraint:
+        """Return it without curves, its limits moved by a share of the margins of some rows."""
+        del chosen, share
+        return self
+
     @abstractmethod
     def describe(self) -> str:
         """Return what it asks for in a few words, such as ``spacing 3``."""

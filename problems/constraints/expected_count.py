@@ -34,7 +34,7 @@ class ExpectedCount(Constraint):
     Newly chosen rows are counted; labeled rows are not. Sums may leave the limits by 1e-9 of them.
 
     With a confidence above one half, labels are draws from P and each limit is to hold with about
-    that probability, by the normal approximation with :math:`\kappa = \Phi^{-1}(\text{confidence})`:
+    that probability, :math:`\Phi(\kappa)` by the normal approximation:
 
     .. math:: \sum_i p_{ik} z_i - \kappa \sqrt{\textstyle\sum_i p_{ik} (1 - p_{ik}) z_i} \ge l_k,
         \qquad
@@ -248,6 +248,20 @@ class ExpectedCount(Constraint):
                 self._limit(sign, at),
             )
             for sign, at, _ in self._limited()
+        )
+
+    def straightened(self, chosen: Ints, share: float) -> ExpectedCount:
+        """Return plain limits on expected counts, moved by a share of the margins of some rows."""
+        if not self.is_curved:
+            return self
+        margins = share * self.margins(chosen)
+        upper = np.maximum(self.upper - margins, 0.0)
+        lower = np.where(self.lower > 0, self.lower + margins, 0.0)
+        return replace(
+            self,
+            at_least=None if self.at_least is None else np.minimum(lower, upper),
+            at_most=None if self.at_most is None else upper,
+            confidence=0.5,
         )
 
     def _limited(self) -> list[tuple[float, int, Floats]]:

@@ -40,15 +40,18 @@ class ExpectedGuard(Guard):
         ]
 
     def add(self, row: int) -> Ints:
+        """Take a row in and return the rows that would now exceed a limit."""
         self.counts += self.columns[row]
         self.spreads += self.variances[row]
         closed = [room.take(row) for room in self.rooms]
         return np.concatenate(closed) if closed else NONE
 
     def needs(self) -> int:
+        """Return how many further rows the class that lacks most takes at least."""
         return int(self._each().max(initial=0))
 
     def helps(self, rows: int | Ints) -> Any:
+        """Return whether rows bring that class its share of what it lacks."""
         each = self._each()
         at = int(each.argmax())
         column = self.wanted[at]
