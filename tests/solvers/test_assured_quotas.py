@@ -113,24 +113,21 @@ def _nothing(size):
     return sparse.csr_array((0, size))
 
 
-def test_quotas_are_missed_as_seldom_as_was_asked_for():
+@pytest.mark.parametrize("k", [1, 2, 3])
+def test_a_quota_is_missed_as_seldom_as_was_asked_for(k):
     """90 % would not be 90 %."""
-    rng = np.random.default_rng(0)
-    probs = rng.dirichlet([0.4] * 4, 400)
-    utility, classes = probs[:, 0], [0, 1, 2, 3]
+    rng = np.random.default_rng(k)
+    probs = rng.dirichlet([0.4] * 4, 200)
 
     def missed(confidence):
-        quota = ExpectedCount(probs, classes, at_least=12, confidence=confidence)
-        found = solve(BudgetedSelection(utility, 80, constraints=[quota]), "top", time_limit=20)
-        chosen = probs[found.indices]
-        draws = rng.random((3000, len(chosen), 1)) > chosen.cumsum(axis=1)[None, :, :-1]
-        labels = draws.sum(axis=2)
-        counts = np.stack([(labels == k).sum(axis=1) for k in classes], axis=1)
-        return (counts < 12).mean(axis=0)
+        quota = ExpectedCount(probs, k, at_least=15, confidence=confidence)
+        problem = BudgetedSelection(probs[:, 0], 50, constraints=[quota])
+        found = solve(problem, "exact", time_limit=20)
+        draws = rng.random((10_000, 50)) < probs[found.indices, k]
+        return (draws.sum(axis=1) < 15).mean()
 
-    assert (missed(0.9) <= 0.12).all()
-    assert missed(0.9).max() >= 0.01
-    assert missed(0.5).max() >= 0.3
+    assert 0.02 <= missed(0.9) <= 0.12
+    assert missed(0.5) >= 0.3
 
 
 def test_what_is_missed_most_lies_near_the_stated_rate():
