@@ -150,7 +150,9 @@ def test_the_normal_margin_is_that_of_the_binomial_distribution():
 def test_a_confidence_outside_its_range_is_refused(confidence):
     """A quota would be turned around, or ask for infinitely many labels."""
     rule = ExpectedCount([[0.5, 0.5]], 0, at_least=0.1, confidence=confidence)
-    with pytest.raises(InvalidInput, match=r"ExpectedCount confidence: must lie in \[0\.5, 1\); got"):
+    with pytest.raises(
+        InvalidInput, match=r"ExpectedCount confidence: must lie in \[0\.5, 1\); got"
+    ):
         BudgetedSelection([1.0], 1, constraints=[rule])
 
 

@@ -182,5 +182,7 @@ def test_who_cannot_take_a_confidence_says_so(tmp_path):
             solve(problem, method)
     budgeted = BudgetedSelection(np.arange(10), 5, constraints=[quota])
     for stated in (problem, budgeted):
-        with pytest.raises(UnsupportedProblem, match="export: MPS states linear programs, Expected"):
+        with pytest.raises(
+            UnsupportedProblem, match="export: MPS states linear programs, Expected"
+        ):
             export_model(stated, tmp_path / "p.mps")
