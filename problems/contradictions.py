@@ -202,11 +202,11 @@ def _cheapest_quota(cost: Cost, limit: GroupLimit, open_rows: Mask) -> float:
 def _too_rare(rule: Constraint, budget: int | None, open_rows: Mask) -> bool:
     if not isinstance(rule, ExpectedCount):
         return False
-    best = -np.sort(-rule.columns[open_rows], axis=0)
-    most = best[:budget].sum(axis=0) * (1.0 + ROUNDING)
+    most = -np.sort(-rule.lower_terms[open_rows], axis=0)[:budget].sum(axis=0) * (1.0 + ROUNDING)
     if (most < rule.lower * (1.0 - SLACK)).any():
         return True
-    least = 0.0 if budget is None else best[::-1][:budget].sum(axis=0) * (1.0 - ROUNDING)
+    fewest = np.sort(rule.upper_terms[open_rows], axis=0)[: budget or 0]
+    least = fewest.sum(axis=0) * (1.0 - ROUNDING)
     return bool((least > rule.upper * (1.0 + SLACK)).any())
 
 

@@ -31,6 +31,7 @@ METHODS = {
             proves=True,
             random=True,
             constraints=EVERY_CONSTRAINT,
+            curved=True,
         ),
         Method(
             name="greedy",
@@ -39,6 +40,7 @@ METHODS = {
             memory=_vectors,
             random=True,
             constraints=EVERY_CONSTRAINT,
+            curved=True,
         ),
         Method(
             name="top",
@@ -47,6 +49,7 @@ METHODS = {
             memory=_vectors,
             random=True,
             constraints=EVERY_CONSTRAINT,
+            curved=True,
         ),
         Method(
             name="random",
@@ -55,6 +58,7 @@ METHODS = {
             memory=_vectors,
             random=True,
             constraints=EVERY_CONSTRAINT,
+            curved=True,
         ),
     )
 }

@@ -316,7 +316,9 @@ def _crossing(problem: SelectionProblem, at: list[int], rows: Ints, stated: Ints
         matrix = linear.matrix[:, rows].tocsr()
         left = linear.limits - linear.matrix[:, problem.included].sum(axis=1)
         # Rows that no selection of the places can break need no price.
-        matters = np.flatnonzero(matrix.maximum(0).sum(axis=1) > left)
+        # What curves say counts even where their linear rows say nothing.
+        curved = problem.constraints[number].is_curved
+        matters = np.flatnonzero((matrix.maximum(0).sum(axis=1) > left) | curved)
         parts.append(matrix[matters])
         limits.append(left[matters])
         rule.append(np.full(len(matters), number))
