@@ -101,7 +101,8 @@ def read_kitti(
     path
         The text file.
     name, length, size, images
-        The video's, and the folder of its images; default: the file's name and its last frame.
+        The video's, and the folder of its images, which are put where their numbers say; default:
+        the file's name, and as long as images or else detections say.
     truth
         Whether these are true boxes, which have no score.
     scores, invalid
@@ -129,7 +130,7 @@ def read_kitti(
     except ValueError as error:
         raise InvalidInput(f"{path.name}: {error}; mend the line") from None
     boxes = np.concatenate([rows[:, 1:3], rows[:, 3:] - rows[:, 1:3]], axis=1)
-    found = () if images is None else tuple(_images(Path(images)))
+    found = () if images is None else _by_number(list(_images(Path(images))), 0, length)
     length = length or len(found) or _last(rows[:, 0], 0, path)
     video = Video(name or path.stem, length, 0, size, found)
     label = np.array([line[2] for line in lines], dtype=str)
@@ -168,13 +169,20 @@ def read_coco(
     """
     images = Path(images)
     listed = _json(images, "images", dict)
-    places, videos = _coco_videos(listed, images)
+    try:
+        places, videos = _coco_videos(listed, images)
+        names = {item["id"]: str(item["name"]) for item in listed.get("categories", [])}
+    except InvalidInput:
+        raise
+    except KeyError as error:
+        raise InvalidInput(f"{images.name}: {error} is missing; write COCO images") from None
+    except (AttributeError, TypeError, ValueError) as error:
+        raise InvalidInput(f"{images.name}: {error}; write COCO images") from None
     source = images if truth else Path(results)
     entries = listed.get("annotations", []) if truth else _json(source, "detections", list)
-    names = {item["id"]: str(item["name"]) for item in listed.get("categories", [])}
     try:
         at = [places[entry["image_id"]] for entry in entries]
-        boxes = np.array([entry["bbox"] for entry in entries], dtype=float).reshape(-1, 4)
+        boxes = np.array([entry["bbox"] for entry in entries], dtype=float)
         label = [names.get(entry["category_id"], str(entry["category_id"])) for entry in entries]
         score = np.array([1.0 if truth else entry["score"] for entry in entries], dtype=float)
     except KeyError as error:
@@ -269,10 +277,13 @@ def _coco_videos(
         own = entry.get("video_id")
         key = str(Path(str(entry.get("file_name", ""))).parent) if own is None else own
         grouped.setdefault(key, []).append(entry)
-    places, videos = {}, []
+    places: dict[Any, tuple[int, int]] = {}
+    videos = []
     for at, (key, frames) in enumerate(grouped.items()):
         frames.sort(key=_coco_order)
         for frame, entry in enumerate(frames):
+            if entry["id"] in places:
+                raise InvalidInput(f"{file.name}: image {entry['id']} comes twice; drop one")
             places[entry["id"]] = (at, frame)
         width, height = frames[0].get("width"), frames[0].get("height")
         size = (int(width), int(height)) if width and height else None

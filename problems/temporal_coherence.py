@@ -65,7 +65,8 @@ class TemporalCoherence(Problem[ErrorEstimate]):
         M detections, from `make_detections` or a reader of files.
     tracked
         Where a tracker finds each detection at each of `offsets`: left, top, width, height in
-        pixels ``(M, T, 4)``; NaN where the video has no such frame or the object was lost.
+        pixels ``(M, T, 4)``; NaN where the video has no such frame or the object was lost. Rows
+        that cannot be used are not looked at.
     offsets
         T numbers of frames, such as ``(-3, -2, -1, 1, 2, 3)``.
     min_score
@@ -423,7 +424,9 @@ def _as_tracked(tracked: Any, detections: Detections, count: int) -> Floats:
     for start in range(0, len(flat), 1 << 18):
         part = flat[start : start + (1 << 18)]
         endless = [np.isinf(part[:, at]) for at in range(4)]
-        wrong = np.flatnonzero(np.any(endless, axis=0) | (part[:, 2] <= 0) | (part[:, 3] <= 0))
+        taking = detections.used[np.arange(start, start + len(part)) // count]
+        empty = (part[:, 2] <= 0) | (part[:, 3] <= 0)
+        wrong = np.flatnonzero((np.any(endless, axis=0) | empty) & taking)
         if len(wrong):
             row, at = divmod(start + int(wrong[0]), count)
             raise InvalidInput(
