@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .arrays import Floats, Ints, Mask, as_number
-from .detections import score_rank
+from .detection_columns import score_rank
 from .errors import InvalidInput
 
 if TYPE_CHECKING:

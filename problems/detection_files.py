@@ -149,7 +149,8 @@ def read_coco(
 
     An image's video is its ``video_id`` (named by ``videos`` where the file has them) or else the
     folder of its ``file_name``; frames are in the order of ``frame_id``, ``frame_index``, or the
-    file names with their numbers read as numbers, and count from 0.
+    file names with their numbers read as numbers, and count from 0, or from the ``first_frame`` of
+    their entry in ``videos``.
 
     Parameters
     ----------
@@ -197,7 +198,7 @@ def read_coco(
         return make_detections(
             boxes,
             score,
-            np.array([place[1] for place in at], dtype=np.int64),
+            np.array([videos[v].first_frame + frame for v, frame in at], dtype=np.int64),
             video=video,
             label=np.array(label, dtype=str),
             videos=videos,
@@ -272,6 +273,7 @@ def _coco_videos(
     if not isinstance(entries, list) or not entries:
         raise InvalidInput(f"{file.name}: 'images' must list the frames; got {type(entries)}")
     called = {item["id"]: str(item.get("name", item["id"])) for item in listed.get("videos", [])}
+    first = {item["id"]: int(item.get("first_frame", 0)) for item in listed.get("videos", [])}
     grouped: dict[Any, list[dict[str, Any]]] = {}
     for entry in entries:
         own = entry.get("video_id")
@@ -290,7 +292,8 @@ def _coco_videos(
         paths = tuple(
             str(file.parent / str(e["file_name"])) if "file_name" in e else None for e in frames
         )
-        videos.append(Video(called.get(key, str(key)), len(frames), 0, size, paths))
+        name = called.get(key, str(key))
+        videos.append(Video(name, len(frames), first.get(key, 0), size, paths))
     return places, videos
 
 

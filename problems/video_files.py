@@ -78,6 +78,11 @@ class Tracking:
     cache: Path | None = None
     weights: Path | None = None
 
+    @property
+    def offsets(self) -> tuple[int, ...]:
+        """Offsets in frames that boxes are followed to, such as ``(-2, -1, 1, 2)``."""
+        return (*range(-self.reach, 0), *range(1, self.reach + 1))
+
 
 @dataclass(frozen=True)
 class Framing:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..models.trackers import offsets_within, track_flow, track_static
+from ..models.trackers import track_flow, track_static
 from ..problems.budgeted import BudgetedSelection
 from ..problems.constraints import Constraint, GroupLimit, Spacing
 from ..problems.errors import InvalidInput
@@ -100,8 +100,9 @@ def video_problem(
     tracked = content.tracked
     if tracked is None:
         tracked = track(content.detections, content.tracking, progress)
-    offsets = offsets_within(content.tracking.reach)
-    return TemporalCoherence(content.detections, tracked, offsets, **content.parameters)
+    return TemporalCoherence(
+        content.detections, tracked, content.tracking.offsets, **content.parameters
+    )
 
 
 def frame_problem(
@@ -348,7 +349,7 @@ def _part(true: Any, of: Any) -> float | None:
 
 def _rank_correlation(one: Floats, other: Floats) -> float | None:
     """Return Spearman's rank correlation, None where one side is constant."""
-    from ..problems.detections import score_rank
+    from ..problems.detection_columns import score_rank
 
     ranks = [score_rank(values) for values in (one, other)]
     if any(len(rank) < 2 or np.ptp(rank) == 0 for rank in ranks):
