@@ -13,6 +13,7 @@ from itertools import islice
 from pathlib import Path
 from tempfile import mkstemp
 from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -102,22 +103,30 @@ def compute_flow(
         raise ValueError("name: the cache needs one to know the network's flow by; pass name='pwc'")
     method = f"dis-{preset}" if network is None else f"network-{name}"
     kept = None if cache is None else _cached_name(images, method, height, Path(cache))
-    if kept is not None and kept.exists():
-        return _read(kept)
+    known = _read(kept) if kept is not None and kept.exists() else None
+    if known is not None:
+        _tell_of_still(known)
+        return known
     scaling = _Scaling(height, gray=network is None)
     steps = _steps(images, scaling)
     found = _by_dis(steps, preset) if network is None else _by_network(steps, network)
     with _place(kept) as file:
         flow, still = _filled(found, images, scaling, file)
-        if still.any():
-            logger.warning(
-                "%d of %d steps have no flow: boxes stand still there", still.sum(), len(still)
-            )
         assert scaling.size is not None
         result = VideoFlow(flow, scaling.size, still)
+        _tell_of_still(result)
         if kept is not None and file is not None:
             _keep(kept, file, result)
     return result
+
+
+def _tell_of_still(flow: VideoFlow) -> None:
+    if flow.still.any():
+        logger.warning(
+            "%d of %d steps have no flow: boxes stand still there",
+            flow.still.sum(),
+            len(flow.still),
+        )
 
 
 @dataclass
@@ -313,8 +322,13 @@ def _keep(kept: Path, file: Path, flow: VideoFlow) -> None:
         os.replace(temporary, kept)
 
 
-def _read(path: Path) -> VideoFlow:
-    with np.load(path) as facts:
-        size, still = facts["size"], facts["still"]
-    flow = np.load(path.with_suffix(".npy"), mmap_mode="r")
+def _read(path: Path) -> VideoFlow | None:
+    """Return the flow that was kept, or None where its files are damaged or one is gone."""
+    try:
+        with np.load(path) as facts:
+            size, still = facts["size"], facts["still"]
+        flow = np.load(path.with_suffix(".npy"), mmap_mode="r")
+    except (OSError, EOFError, KeyError, ValueError, BadZipFile) as error:
+        logger.warning("%s cannot be read (%s): its flow is computed again", path, error)
+        return None
     return VideoFlow(flow, (int(size[0]), int(size[1])), still, from_cache=True)

@@ -134,20 +134,30 @@ def track_siamese(
     plain = backbone is not None if normalized is None else not normalized
     search = _Search(net, plain)
     offsets = offsets_within(reach)
-    for number, seen in enumerate(images):
-        look = _Pictures(seen, search.device, 2 * reach + 2)
-        for at in np.unique(frames[videos == number]):
-            rows = np.flatnonzero((videos == number) & (frames == at))
-            picture = look(int(at))
-            if picture is None:
-                continue
-            for part in np.array_split(rows, -(-len(rows) // batch)):
-                exemplar = search.exemplar(picture, own[part])
-                for direction in (1, -1):
-                    places = _walk(search, look, exemplar, own[part], int(at), direction, reach)
-                    for step, found in enumerate(places, 1):
-                        tracked[part, offsets.index(direction * step)] = found
+    look = _Pictures((), search.device, 0)
+    for rows in _frame_by_frame(videos, frames):
+        seen, at = images[videos[rows[0]]], int(frames[rows[0]])
+        if seen is not look.images:
+            look = _Pictures(seen, search.device, 2 * reach + 2)
+        picture = look(at)
+        if picture is None:
+            continue
+        for part in np.array_split(rows, -(-len(rows) // batch)):
+            exemplar = search.exemplar(picture, own[part])
+            for direction in (1, -1):
+                places = _walk(search, look, exemplar, own[part], at, direction, reach)
+                for step, found in enumerate(places, 1):
+                    tracked[part, offsets.index(direction * step)] = found
     return tracked
+
+
+def _frame_by_frame(
+    videos: npt.NDArray[np.int64], frames: npt.NDArray[np.int64]
+) -> Iterator[npt.NDArray[np.int64]]:
+    """Yield the detections of each frame that has any, video after video."""
+    order = np.lexsort((frames, videos))
+    starts = (np.diff(videos[order]) != 0) | (np.diff(frames[order]) != 0)
+    yield from (rows for rows in np.split(order, np.flatnonzero(starts) + 1) if len(rows))
 
 
 def _walk(

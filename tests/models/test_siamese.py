@@ -57,6 +57,18 @@ def test_boxes_of_one_frame_are_followed_together():
     assert np.isnan(tracked[:, :2]).all()
 
 
+def test_videos_in_any_order_of_rows_keep_to_their_own_pictures():
+    """A box would be sought in the frames of another video, or come back in another row."""
+    films = [film([(60 + way * 8 * at, 60) for at in range(3)]) for way in (1, -1)]
+    video, frame = [1, 0, 1, 0], [2, 0, 0, 1]
+    own = np.array([films[v][1][f] for v, f in zip(video, frame, strict=True)])
+    images = [frames for frames, _ in films]
+    tracked = track_siamese(own, video, frame, [3, 3], images, reach=2)
+    for row, (v, f) in enumerate(zip(video, frame, strict=True)):
+        alone = track_siamese(own[[row]], [0], [f], [3], [images[v]], reach=2)
+        np.testing.assert_allclose(tracked[row], alone[0], atol=1e-6)
+
+
 def test_a_growing_object_grows_its_box():
     """Of three scales, always the middle one would be taken."""
     frames, boxes = film([(100, 80)] * 5, side=40, steps=[1.0, 1.08, 1.17, 1.26, 1.36])

@@ -136,6 +136,32 @@ def test_a_second_run_reads_the_cache_and_a_change_does_not(tmp_path):
     assert not compute_flow(images, height=120, cache=cache).from_cache
 
 
+@pytest.mark.parametrize("damage", ["gone", "cut"])
+def test_a_damaged_cache_is_computed_again(tmp_path, caplog, damage):
+    """A file that a full disk cut off would end every later run in a traceback."""
+    cv2 = pytest.importorskip("cv2")
+    images = [str(tmp_path / f"{at}.png") for at in range(3)]
+    for image, frame in zip(images, moving(3, (2, 0)), strict=True):
+        cv2.imwrite(image, frame)
+    cache = tmp_path / "cache"
+    first = compute_flow(images, height=120, cache=cache)
+    flow = np.array(first.flow)
+    if damage == "gone":
+        next(cache.glob("*.npy")).unlink()
+    else:
+        next(cache.glob("*.npz")).write_bytes(b"PK")
+    again = compute_flow(images, height=120, cache=cache)
+    assert not again.from_cache
+    np.testing.assert_array_equal(again.flow, flow)
+    assert "is computed again" in caplog.text
+    assert compute_flow(images, height=120, cache=cache).from_cache
+
+
+def test_no_video_at_all_is_tracked():
+    """An empty table would end in a traceback."""
+    assert track_flow(np.empty((0, 4)), [], [], [], []).shape == (0, 6, 4)
+
+
 def test_a_torch_network_is_asked_both_ways_in_batches(monkeypatch):
     """The user's network would get images of another scale, or its flow another meaning."""
     torch = pytest.importorskip("torch")
