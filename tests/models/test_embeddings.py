@@ -114,7 +114,6 @@ def test_badge_leaves_its_input_alone(backend):
     left, right = badge(backend(probs), backend(features))
     np.testing.assert_array_equal(probs, before)
     assert np.asarray(left).dtype == np.float64
-    assert np.asarray(right).base is not None or right is features
 
 
 @pytest.mark.parametrize(
