@@ -36,8 +36,11 @@ from labelcut.solvers.search import Progress
 TITLE, SCRIPT = "Class-balanced selection", "benchmarks/class_balanced.py"
 GRACE = 60.0
 """Seconds over its limit after which a peer is killed."""
+VIDEOS, SPACING, AT_MOST = 800, 3, 6
+"""Videos of a pool with limits, rows that a chosen one excludes on each side, and rows of each."""
 AT_LIMIT = 0.999
 """A multiplier of this share of λ counts as being at its limit."""
+HEURISTICS = ("relaxed", "greedy", "pseudo-label", "top", "random")
 STRENGTHS = (1, 5, 20, 100)
 
 INTRO = """\
@@ -69,6 +72,10 @@ class Instance:
         b and λ.
     labeled_share
         Ω is the paper's after this share of the pool's classes was labeled; b/C each for 0.
+    limits
+        ``"video"``: the rows are frames of videos, spaced and at most `AT_MOST` of each;
+        ``"all"``: beside that costs, a least number by night, limits for each city, and labels
+        expected of two classes; empty for none.
     """
 
     label: str
@@ -76,6 +83,7 @@ class Instance:
     budget: int
     balance: float = 1.0
     labeled_share: float = 0.0
+    limits: str = ""
 
 
 @dataclass(frozen=True)
@@ -105,6 +113,9 @@ TEN = Instance("C=10, λ=1", (45_000, 10), 2_500)
 HUNDRED = Instance("C=100, λ=1", (45_000, 100), 2_500)
 CHEAP = Instance("C=100, λ=0.05", (45_000, 100), 2_500, balance=0.05)
 UNREACHABLE = Instance("C=100, λ=1, Ω unreachable", (45_000, 100), 2_500, labeled_share=0.5)
+SPACED = Instance("C=10, spacing, caps", (45_000, 10), 2_500, limits="video")
+MIXED = Instance("C=10, all kinds", (45_000, 10), 2_500, limits="all")
+SPACED_HUNDRED = Instance("C=100, spacing, caps", (45_000, 100), 2_500, limits="video")
 MILLION = Instance("N=1,000,000, C=100, λ=1", (1_000_000, 100), 50_000)
 CIFAR = Instance("CIFAR-10", "cifar10", 500)
 NEWS = Instance("20 Newsgroups", "20news", 500)
@@ -133,6 +144,23 @@ def topics(peer_limit: float) -> dict[str, Topic]:
             "The unreachable Ω is the paper's (eq. 4.4) after half of the pool's classes were "
             "labeled: it asks for the rare classes only, and for more than the budget. At its "
             "optimum every multiplier is at its limit, so that the objective is linear.",
+        ),
+        "constraints": Topic(
+            "With constraints: 45,000 candidates in 800 videos, budget 2,500",
+            [
+                _exact(SPACED, 10, 1e-3),
+                *(Run(SPACED, f"`{name}`", "solve", {"method": name}) for name in HEURISTICS),
+                Run(SPACED, "HiGHS alone, 60 s", "highs", {"time_limit": 60.0}, 60.0 + GRACE),
+                _exact(MIXED, 10, 1e-3),
+                Run(MIXED, "`relaxed`", "solve", {"method": "relaxed"}),
+                Run(MIXED, "HiGHS alone, 60 s", "highs", {"time_limit": 60.0}, 60.0 + GRACE),
+                _exact(SPACED_HUNDRED, 10, 1e-3),
+            ],
+            "Videos have 1 to some 200 frames, those of a video are of like utility. *Spacing* "
+            "keeps chosen frames of a video 4 apart, *caps* allow 6 frames of each. *All kinds* "
+            "adds a cost limit of 4,200 at costs of 1 to 4 each, 300 rows at least of the 3 % at "
+            "night, 200 to 420 rows of each of 7 cities, 260 and 250 labels expected of two "
+            "classes, and 10 included and 100 forbidden rows.",
         ),
         "million": Topic(
             "A million candidates, budget 50,000, memory-mapped float32",
@@ -275,7 +303,8 @@ def _cells(run: Run, result: Mapping[str, Any], best_bound: float | None) -> lis
     gap = share = ""
     if objective is not None and bound is not None:
         gap = f"{max(objective - bound, 0.0) / abs(objective):.1e}{mark}"
-        share = f"{(objective - bound) / (result['top'] - bound):.2%}{mark}"
+        if result["top"] is not None:
+            share = f"{(objective - bound) / (result['top'] - bound):.2%}{mark}"
     peak = result.get("peak")
     return [
         run.instance.label,
@@ -389,13 +418,47 @@ def _problem(folder: Path, instance: Instance) -> labelcut.ClassBalanced:
         truth = np.load(folder / "truth.npy")
         labeled = truth[: int(instance.labeled_share * len(truth))]
         counts = np.bincount(labeled, minlength=probs.shape[1]).astype(np.float64)
+    utility = np.load(folder / "utility.npy")
     return labelcut.ClassBalanced(
         probs,
-        np.load(folder / "utility.npy"),
+        utility,
         instance.budget,
         balance=instance.balance,
         labeled_counts=counts,
+        constraints=_constraints(probs, utility, instance.limits),
     )
+
+
+def _constraints(probs: Any, utility: Any, limits: str) -> list[Any]:
+    """Return the constraints of an instance; frames of a video are of like utility."""
+    if not limits:
+        return []
+    size, rng = len(utility), np.random.default_rng(1)
+    order = np.argsort(utility + rng.normal(scale=utility.std(), size=size))
+    ends = np.cumsum(rng.dirichlet(np.full(VIDEOS, 3.0)) * size)
+    video, frame = np.empty(size, dtype=np.int64), np.empty(size, dtype=np.int64)
+    video[order] = np.minimum(np.searchsorted(ends, np.arange(size), side="right"), VIDEOS - 1)
+    frame[order] = rng.permutation(size)
+    by_time = np.lexsort((frame, video))
+    first = np.searchsorted(video[by_time], np.arange(VIDEOS))
+    frame[by_time] = np.arange(size) - first[video[by_time]]
+    rules: list[Any] = [
+        labelcut.Spacing(video, frame, SPACING),
+        labelcut.GroupLimit(video, at_most=AT_MOST),
+    ]
+    if limits == "all":
+        night, city = (rng.random(size) < 0.03).astype(int), rng.integers(0, 7, size)
+        included = by_time[first[:10]]
+        costs = 1 + 2 * (rng.random(size) < 0.4) + rng.random(size)
+        rules += [
+            labelcut.Cost(costs, 4_200),
+            labelcut.GroupLimit(night, at_least={1: 300}),
+            labelcut.GroupLimit(city, at_most=420, at_least=200),
+            labelcut.ExpectedCount(probs, [0, 1], at_least=[260, 250]),
+            labelcut.Include(included),
+            labelcut.Forbid(np.setdiff1d(np.arange(size // 2, size // 2 + 100), included)),
+        ]
+    return rules
 
 
 def _solve(
@@ -444,11 +507,15 @@ def _highs(problem: labelcut.ClassBalanced, time_limit: float) -> dict[str, Any]
     from labelcut.solvers._mip import solve_model
     from labelcut.solvers.class_balanced.model import linear_model, whole
 
-    # Nothing is included or forbidden here, so the model's first N variables are the rows.
-    model = linear_model(problem, whole(problem), divisor=1.0)
+    part = whole(problem)
+    model = linear_model(problem, part, divisor=1.0)
     result = solve_model(model, time_limit=time_limit)
+    values = None
+    if result.values is not None:
+        values = np.zeros(problem.dataset.size)
+        values[part.taken], values[part.rows] = 1.0, result.values[: len(part.rows)]
     return {
-        "rows": _rows(problem, result.values),
+        "rows": _rows(problem, values),
         "bound": result.bound,
         "remark": result.status.value,
         "worker_peak": result.peak_bytes,

@@ -1,10 +1,11 @@
 """k-center coresets: farthest-first beside other ways to do it.
 
-python benchmarks/k_center.py [--only INSTANCE]
+python benchmarks/k_center.py [--only INSTANCE | --only constraints]
 """
 
 import argparse
 import json
+import os
 import statistics
 import sys
 import time
@@ -44,6 +45,17 @@ and the curve. *times ours* is their ratio. *same picks* counts the picks that e
 *noise* is isotropic Gaussian; *mixture* 200 Gaussians of unlike sizes, widths and a falling
 spectrum; *features* the mixture through a random layer of rectified units."""
 
+WITHIN = "k-center: with constraints"
+WITHIN_INTRO = """\
+{size:,} × {dimension} float32 in {clips} clips of {length} frames: each walks from one of 60 places
+to another, with noise of its own. b = {budget}. *clips*: no two frames within 3 of each other and
+at most 12 of a clip (`Spacing`, `GroupLimit`). *costs*: beside that, the half of the frames that is
+farther from the mean costs 3 a frame and the other half 1, and 1.2 b may be spent (`Cost`). Each
+row is measured in a fresh process, `greedy` and `random` as the median of {repeats} runs; `exact`
+has {limit} s. *gap* is that to its own bound. The load average of the machine was {load:.1f} at the
+end: where that exceeds its cores, other programs took their share of the seconds."""
+CLIPS, LENGTH, DIMENSION, BUDGET, LIMIT = 400, 50, 256, 200, 60
+
 
 @dataclass(frozen=True)
 class Instance:
@@ -80,8 +92,13 @@ NAMES = {
 def main() -> None:
     """Measure and write the section."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", choices=[instance.name for instance in INSTANCES])
+    names = [instance.name for instance in INSTANCES]
+    parser.add_argument("--only", choices=[*names, "constraints"])
     only = parser.parse_args().only
+    if only in (None, "constraints"):
+        _write_within()
+    if only == "constraints":
+        return
     lines = [
         "| points | N × d | b | labeled | method | seconds | times ours | same picks | radius "
         "| bound | extra MB |",
@@ -135,8 +152,99 @@ def _line(
     return f"| {' | '.join(cells)} |"
 
 
+def _write_within() -> None:
+    """Measure methods with and without constraints, and write the section."""
+    lines = [
+        "| constraints | method | seconds | radius | bound | gap | proof |",
+        "|---|---|" + "---:|" * 4 + "---|",
+    ]
+    for rules in ("none", "clips", "costs"):
+        for method in ("greedy", "exact", "random"):
+            request = {"rules": rules, "method": method}
+            results = repeated(lambda request=request: in_child(__file__, request))
+            seconds = statistics.median(result["seconds"] for result in results)
+            found = results[0]
+            proven = found["bound"] is not None
+            cells = (
+                rules,
+                f"`{method}`",
+                f"{seconds:.2f}",
+                f"{found['radius']:.4f}",
+                f"{found['bound']:.4f}" if proven else "",
+                f"{found['gap']:.2%}" if proven else "",
+                found["proof"],
+            )
+            lines.append(f"| {' | '.join(cells)} |")
+            print(lines[-1], file=sys.stderr)
+    intro = WITHIN_INTRO.format(
+        size=CLIPS * LENGTH,
+        dimension=DIMENSION,
+        clips=CLIPS,
+        length=LENGTH,
+        budget=BUDGET,
+        repeats=REPEATS,
+        limit=LIMIT,
+        load=os.getloadavg()[0],
+    )
+    write_section(WITHIN, SCRIPT, intro + "\n\n" + "\n".join(lines))
+
+
+def _child_within(request: dict[str, Any]) -> dict[str, Any]:
+    """Run one method within constraints in this process and return its figures."""
+    points = _clips()
+    clip, frame = np.repeat(np.arange(CLIPS), LENGTH), np.tile(np.arange(LENGTH), CLIPS)
+    rules: list[Any] = []
+    if request["rules"] != "none":
+        rules = [labelcut.Spacing(clip, frame, 3), labelcut.GroupLimit(clip, at_most=12)]
+    if request["rules"] == "costs":
+        away = np.linalg.norm(points - points.mean(axis=0), axis=1)
+        costs = np.where(away > np.median(away), 3.0, 1.0)
+        rules.append(labelcut.Cost(costs, 1.2 * BUDGET))
+    problem = labelcut.KCenter(points, BUDGET, constraints=rules)
+    assert problem.fingerprint
+    few = [rule for rule in rules if isinstance(rule, labelcut.Cost)]
+    few = [labelcut.Cost(rule.costs[:200], 30.0) for rule in few]
+    small = labelcut.KCenter(
+        points[:200],
+        10,
+        constraints=[*few, labelcut.GroupLimit(clip[:200], at_most=5)] if rules else [],
+    )
+    labelcut.solve(small, request["method"], time_limit=30)  # imports and compiles
+    start = time.perf_counter()
+    solution = labelcut.solve(problem, request["method"], time_limit=LIMIT)
+    seconds = time.perf_counter() - start
+    problem.check(solution)
+    proof = solution.certificate
+    priced = proof is not None and "cover_prices" in proof.values
+    return {
+        "seconds": seconds,
+        "radius": solution.objective,
+        "bound": solution.bound,
+        "gap": solution.gap,
+        "proof": "" if proof is None else f"{proof.kind}{', with prices' if priced else ''}",
+    }
+
+
+def _clips() -> Any:
+    """Return points ``(N, d)`` in float32 along clips."""
+    rng = np.random.default_rng(0)
+    spectrum = (1.0 + np.arange(DIMENSION)) ** -0.5
+    middles = 3.0 * rng.standard_normal((60, DIMENSION))
+    share = np.linspace(0.0, 1.0, LENGTH)[:, None]
+    points = np.empty((CLIPS * LENGTH, DIMENSION), dtype=np.float32)
+    for clip in range(CLIPS):
+        first, last = middles[rng.integers(60, size=2)]
+        steps = rng.standard_normal((LENGTH, DIMENSION)) * 0.15 * rng.uniform(0.3, 2.0)
+        noise = 0.3 * rng.standard_normal((LENGTH, DIMENSION))
+        walk = (1.0 - share) * first + share * last + np.cumsum(steps, axis=0) + noise
+        points[clip * LENGTH : (clip + 1) * LENGTH] = walk * spectrum
+    return points
+
+
 def child(request: dict[str, Any]) -> dict[str, Any]:
     """Run one method in this process and return its figures."""
+    if "rules" in request:
+        return _child_within(request)
     points = np.load(Path(request["folder"]) / "points.npy")
     problem = labelcut.KCenter(
         points, request["budget"], labeled=np.arange(request["labeled"], dtype=np.int64)

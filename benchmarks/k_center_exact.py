@@ -113,6 +113,12 @@ def topics(limit: float) -> dict[str, Topic]:
             "by all columns, none sampled or reduced, ended by the first answer. *ratio* is its "
             "seconds by those of `exact`; where it was killed, it would have taken longer.",
         ),
+        "thousand": Topic(
+            "The naive way with a thousand points",
+            [Instance("u1060", b) for b in range(10, 151, 10)],
+            NAIVE,
+            limit,
+        ),
     }
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .region_scoring import Regions, score_regions
     from .regions import MapStats
     from .scoring import Scores, load_scores, score
+    from .siamese import track_siamese
     from .stochastic import bald, flip_disagreement, mc_dropout
     from .trackers import offsets_within, track_flow, track_static
     from .uncertainty import entropy, least_confidence, margin, second_best_ratio
@@ -44,6 +45,7 @@ __all__ = [
     "score_regions",
     "second_best_ratio",
     "track_flow",
+    "track_siamese",
     "track_static",
     "uwe",
 ]
@@ -57,6 +59,7 @@ _NAMES = {
     "regions": ("MapStats",),
     "optical_flow": ("VideoFlow", "compute_flow"),
     "scoring": ("Scores", "load_scores", "score"),
+    "siamese": ("track_siamese",),
     "stochastic": ("bald", "flip_disagreement", "mc_dropout"),
     "trackers": ("offsets_within", "track_flow", "track_static"),
     "uncertainty": ("entropy", "least_confidence", "margin", "second_best_ratio"),

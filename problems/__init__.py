@@ -47,6 +47,7 @@ from .solution_files import load_solution
 from .targets import fill_target, paper_target
 from .temporal_coherence import TemporalCoherence
 from .true_errors import TrueErrors, find_errors
+from .video_files import VideoFile, read_video_file
 
 __all__ = [
     "BudgetedSelection",
@@ -87,6 +88,7 @@ __all__ = [
     "TrueErrors",
     "UnsupportedProblem",
     "Video",
+    "VideoFile",
     "check",
     "confusion_radius",
     "correct_priors",
@@ -109,6 +111,7 @@ __all__ = [
     "read_kitti",
     "read_mot",
     "read_problem",
+    "read_video_file",
     "reliability",
     "robust_balance",
     "save_problem",

@@ -67,7 +67,7 @@ class ClassBalanced(SelectionProblem):
     labeled, candidates
         Rows that are labeled already; rows that may be chosen (default: all others).
     constraints
-        Such as ``[Include(rows), Forbid(rows)]``.
+        Such as ``[Spacing(video, frame, 3), GroupLimit(video, at_most=12), Forbid(rows)]``.
     ids, table
         Names of the rows ``(N,)``, and further columns; they come back with the selection.
 

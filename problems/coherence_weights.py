@@ -65,7 +65,7 @@ PRESETS: Mapping[str, CoherenceWeights] = {
         detection=0.25, score=3.0, candidate=0.5, link=0.0, overlap=0.25, origin=0.5, trusted=0.25
     ),
 }
-"""CoherenceWeights by name: ``paper`` is eq. 2.2 to 2.4 of the thesis, ``weighted`` is ours."""
+"""Weights by name: ``paper`` is eq. 2.2 to 2.4 of the thesis, ``weighted`` is ours."""
 
 
 def as_weights(weights: CoherenceWeights | str) -> CoherenceWeights:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .constraints import Cost, ExpectedCount, Forbid, GroupLimit, Spacing
+from .constraints import Cost, ExpectedCount, Forbid, GroupLimit, Include, Spacing
 from .constraints.base import SLACK
 from .constraints.timeline import make_timeline
 from .errors import InfeasibleSelection
@@ -146,8 +146,10 @@ def most_rows(rules: Sequence[Constraint], dataset: Dataset) -> int:
 
 
 def fewest_rows(rules: Sequence[Constraint]) -> int:
-    """Return a number of rows that some constraints ask for at least."""
-    return max((int(rule.lower.sum()) for rule in rules if isinstance(rule, GroupLimit)), default=0)
+    """Return a number of rows that some constraints ask for at least, by counting."""
+    quotas = [int(rule.lower.sum()) for rule in rules if isinstance(rule, GroupLimit)]
+    listed = [rule.rows for rule in rules if isinstance(rule, Include)]
+    return max([*quotas, len(np.unique(np.concatenate([[], *listed])))])
 
 
 def most_apart(line: Timeline) -> Ints:
@@ -200,11 +202,11 @@ def _cheapest_quota(cost: Cost, limit: GroupLimit, open_rows: Mask) -> float:
 def _too_rare(rule: Constraint, budget: int | None, open_rows: Mask) -> bool:
     if not isinstance(rule, ExpectedCount):
         return False
-    best = -np.sort(-rule.columns[open_rows], axis=0)
-    most = best[:budget].sum(axis=0) * (1.0 + ROUNDING)
+    most = -np.sort(-rule.lower_terms[open_rows], axis=0)[:budget].sum(axis=0) * (1.0 + ROUNDING)
     if (most < rule.lower * (1.0 - SLACK)).any():
         return True
-    least = 0.0 if budget is None else best[::-1][:budget].sum(axis=0) * (1.0 - ROUNDING)
+    fewest = np.sort(rule.upper_terms[open_rows], axis=0)[: budget or 0]
+    least = fewest.sum(axis=0) * (1.0 - ROUNDING)
     return bool((least > rule.upper * (1.0 + SLACK)).any())
 
 

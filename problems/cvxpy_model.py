@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .arrays import Floats
     from .budgeted import BudgetedSelection
     from .class_balanced import ClassBalanced
+    from .constraints import Curve
     from .k_center import KCenter
     from .probabilities import Probabilities
     from .selection import SelectionProblem
@@ -98,10 +99,21 @@ def _selection_rules(problem: SelectionProblem, selected: cvxpy.Variable) -> lis
     if len(outside):
         rules.append(selected[outside] == 0)
     for constraint in problem.constraints:
+        if constraint.is_curved:
+            rules += [_cone(curve, selected) for curve in constraint.curves(problem.dataset)]
+            continue
         linear = constraint.linear(problem.dataset)
         if len(linear.limits):
             rules.append(linear.matrix @ selected <= linear.limits)
     return rules
+
+
+def _cone(curve: Curve, selected: cvxpy.Variable) -> Any:
+    """Return a second-order cone; z² = z makes the root of a sum a norm."""
+    import cvxpy as cp
+
+    spread = cp.pnorm(cp.multiply(np.sqrt(curve.variances), selected), 2)
+    return curve.values @ selected + curve.factor * spread <= curve.limit
 
 
 def _dense_or_zero(probs: Probabilities) -> Floats:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from .arrays import Floats, Ints, as_integers, as_matrix, as_number, as_vector, freeze
+from .arrays import Floats, Ints, Mask, as_integers, as_matrix, as_number, as_vector, freeze
 from .base import Certificate, Evaluation, Sense
 from .class_balanced import ClassBalanced
 from .coverage import coverage_radius, nearest_centers
@@ -18,6 +18,8 @@ from .errors import InvalidInput, Stuck
 from .factored import Factored
 from .given_distances import GivenDistances
 from .layouts import BALANCE_ARRAYS, BALANCE_PARAMETERS, Layout
+from .priced_cover import proves_within_limits
+from .pricing import read_prices
 from .selection import SelectionProblem
 from .spaces import Space
 
@@ -220,6 +222,13 @@ class KCenter(SelectionProblem):
         return freeze(np.union1d(self.labeled, self.included))
 
     @cached_property
+    def is_free(self) -> Mask:
+        """Mask ``(N,)`` of the free rows."""
+        mask = np.zeros(self.space.size, dtype=bool)
+        mask[self.free] = True
+        return freeze(mask)
+
+    @cached_property
     def to_fixed(self) -> tuple[Ints, Floats]:
         """Each row's nearest fixed center and its distance ``(N,)``; -1 and inf without any."""
         return nearest_centers(self.space, self.fixed)
@@ -261,23 +270,22 @@ class KCenter(SelectionProblem):
         """Return the bound that weighted rows prove by themselves, with multipliers for balance.
 
         ``values`` holds ``rows``, ``radius``, ``weights`` (default 1 each) and ``groups`` (default
-        one for all), see `proves_radius`; and ``multipliers`` for the class-balance term, see
-        `ClassBalanced.lower_bound`.
+        one for all), see `proves_radius`; ``cover_prices`` and ``cover_budget_price`` where the
+        limits take part in the proof, see `proves_within_limits`; and what `ClassBalanced.prove`
+        reads for the class-balance term.
         """
         values = certificate.values
         if "rows" not in values and "multipliers" not in values:
             return None
-        return self._radius_bound(values) + self.least_imbalance(values.get("multipliers"))
+        return self._radius_bound(values) + self.least_imbalance(certificate)
 
-    def least_imbalance(self, multipliers: Any = None) -> float:
+    def least_imbalance(self, certificate: Certificate | None = None) -> float:
         """Return a bound on the weighted class-balance term of any selection."""
         if self.balancing is None:
             return 0.0
         least = self.balancing.balance * self.balancing.unreachable
-        if multipliers is None:
-            return least
-        values = as_vector(multipliers, "certificate multipliers", self.balancing.n_classes)
-        return max(least, self.balancing.lower_bound(values))
+        proven = None if certificate is None else self.balancing.prove(certificate)
+        return least if proven is None else max(least, proven)
 
     def _radius_bound(self, values: Mapping[str, Any]) -> float:
         if "rows" not in values:
@@ -293,13 +301,23 @@ class KCenter(SelectionProblem):
             raise InvalidInput(f"certificate groups: must have {count} values; got {groups.shape}")
         radius = as_number(values.get("radius"), "certificate radius")
         uncovered = self.to_fixed[1][rows] >= radius
+        rows, weights, groups = rows[uncovered], weights[uncovered], groups[uncovered]
+        if "cover_prices" in values:
+            stated = {
+                "prices": values["cover_prices"],
+                "budget_price": values.get("cover_budget_price", 0.0),
+            }
+            prices = read_prices(stated, self)
+            assert prices is not None
+            within = proves_within_limits(self, rows, weights, radius, prices)
+            return radius if within else 0.0
         holds = proves_radius(
             self.space,
-            rows[uncovered],
-            weights[uncovered],
-            groups[uncovered],
+            rows,
+            weights,
+            groups,
             radius,
-            candidates=self.is_selectable,
+            candidates=self.is_free,
             budget=self.to_choose,
             outliers=self.outliers,
         )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from .errors import InvalidInput
 from .problem_files import read_problem
 from .solution_files import load_solution
+from .video_files import is_video_file
 
 if TYPE_CHECKING:
     from .error_estimate import ErrorEstimate
@@ -24,6 +25,11 @@ def load(path: str | Path) -> SelectionProblem | Selection | ErrorEstimate:
     """
     suffix = Path(path).suffix.lower()
     if suffix == ".toml":
+        if is_video_file(path):
+            raise InvalidInput(
+                f"{Path(path).name}: a video problem, whose tracker must run first; pass it to "
+                "labelcut.studies.video_problem(read_video_file(path)), or to labelcut solve"
+            )
         return read_problem(path).problem
     if suffix == ".json":
         return load_solution(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import asdict
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from .detections import Detections
 
 FINE = 1 << 20
-"""CoherenceWeights that are no whole numbers are rounded to multiples of 1 / FINE."""
+"""Costs that are no whole numbers are rounded to multiples of 1 / FINE."""
 LARGEST = 1 << (8 * np.dtype("l").itemsize - 2)
 """What capacities may sum to: a C long holds them, and sums of two."""
 
@@ -128,6 +129,23 @@ class TemporalCoherence(Problem[ErrorEstimate]):
             cluster_iou=self.cluster_iou,
         )
         self._set_costs()
+
+    def reweighted(self, weights: CoherenceWeights | str) -> TemporalCoherence:
+        """Return the same graph with other costs; the graph is shared, not built again.
+
+        Examples
+        --------
+        >>> from labelcut.problems.detections import make_detections
+        >>> detections = make_detections([[0, 0, 9, 9]], [0.9], [0])
+        >>> problem = TemporalCoherence(detections, np.full((1, 1, 4), np.nan), (1,))
+        >>> problem.reweighted("weighted").weights.score
+        3.0
+        """
+        other = copy(self)
+        vars(other).pop("fingerprint", None)
+        other.weights = as_weights(weights)
+        other._set_costs()
+        return other
 
     def _set_costs(self) -> None:
         absent = detection_costs(self.weights, self.detections, self.used)

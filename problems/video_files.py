@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from .detections import Detections
 
 KIND = "temporal-coherence"
-TRACKERS = ("flow", "static", "boxes")
+TRACKERS = ("flow", "siamese", "static", "boxes")
 LAYOUTS = ("mot", "kitti", "coco")
-UTILITIES = ("fp", "fn", "both", "soft")
+UTILITIES = ("fp", "fn", "both", "soft", "mixed")
 
 PROBLEM = {
     "kind": (str,),
@@ -46,6 +46,7 @@ TRACKER = {
     "preset": (str,),
     "at": (str,),
     "cache": (str,),
+    "weights": (str,),
 }
 FRAMES = {"budget": (int,), "utility": (str,), "spacing": (int,), "at_most": (int,)}
 
@@ -57,13 +58,15 @@ class Tracking:
     Parameters
     ----------
     kind
-        ``"flow"``, ``"static"``, or ``"boxes"`` of the user's own tracker.
+        ``"flow"``, ``"siamese"``, ``"static"``, or ``"boxes"`` of the user's own tracker.
     reach
         K, frames to look ahead and back.
     height, preset, at
         Rows at which flow is computed, DIS preset, and where a box reads it.
     cache
         Folder that keeps the flow, or None.
+    weights
+        File of the siamese network's weights, or None for those that are built in.
     """
 
     kind: str = "flow"
@@ -72,6 +75,7 @@ class Tracking:
     preset: str = "medium"
     at: str = "center"
     cache: Path | None = None
+    weights: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,8 @@ class Framing:
     budget
         How many.
     utility
-        ``"fp"`` estimated false positives (thesis), ``"fn"``, ``"both"``, or ``"soft"`` counts.
+        ``"fp"`` estimated false positives (thesis), ``"fn"``, ``"both"``, ``"soft"`` counts of a
+        trust sweep, or ``"mixed"``: false positives at unit costs plus the weighted soft counts.
     spacing
         No two frames of one video lie this near or nearer; 3 in the thesis.
     at_most
@@ -192,8 +197,10 @@ def _tracking(stated: dict[str, Any], folder: Path) -> Tracking:
         raise InvalidInput(f"[tracker] kind: must be one of {', '.join(TRACKERS)}; got {kind!r}")
     if stated.get("reach", 1) < 1:
         raise InvalidInput(f"[tracker] reach: must be at least 1; got {stated['reach']}")
-    cache = {"cache": folder / stated["cache"]} if "cache" in stated else {}
-    return Tracking(**{**stated, **cache})
+    for key in ("cache", "weights"):
+        if key in stated:
+            stated[key] = folder / stated[key]
+    return Tracking(**stated)
 
 
 def _framing(content: Mapping[str, Any]) -> Framing | None:

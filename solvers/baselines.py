@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..problems.errors import Stuck
-from .completing import complete
+from .completing import complete, offer_or_complete
 
 if TYPE_CHECKING:
     from ..problems.selection import SelectionProblem
@@ -23,4 +23,4 @@ def solve_random(search: Search[SelectionProblem]) -> None:
         rows = search.problem.random_rows(rng)
     except Stuck as stuck:
         rows = complete(search, stuck.rows, rng.random(search.problem.dataset.size))
-    search.offer(rows, ordered=True)
+    offer_or_complete(search, rows, ordered=True)

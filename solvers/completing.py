@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..problems.errors import InfeasibleSelection
 from ._clock import OutOfTime
 from .budgeted.maximizing import maximize
 from .search import Infeasible
@@ -54,9 +55,28 @@ def complete(search: Search[Any], rows: Ints, worth: Floats | None = None) -> In
         weights = used * (share / (float(np.abs(used).max(initial=0.0)) or 1.0))
     weights[rows] = 1.0
     found = maximize(problem, weights, search.clock, seed=search.seed, gap_tol=ENOUGH)
+    search.note_peak(found.peak)
     if found.infeasible:
         raise Infeasible
     if found.rows is None:
         raise OutOfTime
     kept = np.isin(rows, found.rows)
     return np.concatenate([rows[kept], np.setdiff1d(found.rows, rows)])
+
+
+def offer_or_complete(search: Search[Any], rows: Ints, *, ordered: bool = False) -> None:
+    """Offer rows that grew; included rows that contradict a constraint show only now.
+
+    Raises
+    ------
+    Infeasible
+        If nothing satisfies the constraints.
+    OutOfTime
+        If the clock ran out before anything was found.
+    """
+    try:
+        search.offer(rows, ordered=ordered)
+    except InfeasibleSelection:
+        if not search.problem.is_limited:
+            raise
+        search.offer(complete(search, rows), ordered=ordered)

@@ -11,7 +11,8 @@ import numpy as np
 from ..problems.constraints import Cost, Growth, Spacing
 from ..problems.contradictions import is_contradictory
 from ..problems.errors import InfeasibleSelection
-from ._mip import LinearModel, MipResult, MipStatus, solve_model
+from ._curved import bends_of, curves_of, solve_curved
+from ._mip import LinearModel, MipResult, MipStatus
 
 if TYPE_CHECKING:
     from ..problems.arrays import Floats, Ints
@@ -230,7 +231,9 @@ def search(
         integer=np.ones(len(rows), dtype=bool),
     )
     first = None if start is None else np.isin(rows, start).astype(np.float64)
-    return solve_model(model, time_limit=clock.remaining(), start=first, options=TOLERANCES)
+    limit = len(rows) if most > len(rows) else int(most)
+    bends = bends_of(curves_of(part.rules, part.dataset), rows, rows[:0], limit)
+    return solve_curved(model, bends, time_limit=clock.remaining(), start=first, options=TOLERANCES)
 
 
 def rows_of(part: Part, values: Floats) -> Ints:

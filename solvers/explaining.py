@@ -215,7 +215,14 @@ def _short_class(rule: ExpectedCount, rest: Part, clock: Clock) -> str | None:
             best = _extreme(rest, sign * rule.columns[:, at], clock)
             if best is None:
                 continue
-            if (sign > 0 and best < limits[at]) or (sign < 0 and -best > limits[at]):
+            if rule.is_curved:
+                side, does = ("least", "allow at most") if sign > 0 else ("most", "ask for")
+                return (
+                    f"at {side} {limits[at]:g} labels of class {rule.classes[at]} are asked for "
+                    f"with probability {rule.confidence:g}, the others {does} "
+                    f"{sign * best:.4g} expected"
+                )
+            elif (sign > 0 and best < limits[at]) or (sign < 0 and -best > limits[at]):
                 does = "allow at most" if sign > 0 else "ask for"
                 return (
                     f"{'at least' if sign > 0 else 'at most'} {limits[at]:g} labels of class "

@@ -43,6 +43,8 @@ class Method:
         Kinds of constraints it takes.
     options
         Its options with their defaults.
+    curved
+        Whether it takes constraints that no linear rows can state.
     refuses
         Which part of a problem it cannot take apart from constraints, or None.
     """
@@ -55,6 +57,7 @@ class Method:
     random: bool = False
     constraints: frozenset[str] = frozenset({"include", "forbid"})
     options: Mapping[str, Any] = field(default_factory=dict)
+    curved: bool = False
     refuses: Callable[[Any], str | None] = lambda problem: None
 
     def solver(self) -> Callable[[Search[Any]], None]:
@@ -70,6 +73,8 @@ class Method:
         for constraint in getattr(problem, "constraints", ()):
             if constraint.kind not in self.constraints:
                 return f"cannot take the constraint {constraint.kind!r}"
+            if constraint.is_curved and not self.curved:
+                return f"cannot take {constraint.title} with a confidence"
         return self.refuses(problem)
 
 
@@ -113,11 +118,10 @@ def choose(problem: Problem[Any], name: str) -> tuple[Method, str]:
     UnsupportedProblem
         If it cannot take the problem; the message names the part and who can.
     """
-    methods = table(problem)
+    methods, why = table(problem), "asked for"
     if name == "auto":
         package = problem.kind.replace("-", "_")
         name, why = import_module(f".{package}", __package__).choose_auto(problem)
-        return methods[name], why
     if name not in methods:
         near = get_close_matches(name, methods, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(methods)} and auto"
@@ -125,7 +129,8 @@ def choose(problem: Problem[Any], name: str) -> tuple[Method, str]:
     refusal = methods[name].refusal(problem)
     if refusal is not None:
         able = [other.name for other in methods.values() if other.refusal(problem) is None]
+        remedy = "; leave the confidence out and ask for more" if "confidence" in refusal else ""
         raise UnsupportedProblem(
-            f"method: {name!r} {refusal}; {', '.join(able) or 'no method'} can"
+            f"method: {name!r} {refusal}; {', '.join(able) or 'no method'} can{remedy}"
         )
-    return methods[name], "asked for"
+    return methods[name], why

@@ -155,6 +155,9 @@ class Comparison:
     def _way(self) -> float | None:
         """How far the baseline is from the best proven bound."""
         baseline = None if self.bound is None else self.problem.baseline()
+        if baseline is None:  # its rows have to be completed, which the method did
+            answer = self.best(self.problem.baseline_method)
+            baseline = None if answer is None else answer.objective
         if baseline is None or self.bound is None:
             return None
         return absolute_gap(self.problem.sense, baseline, self.bound)

@@ -10,7 +10,9 @@ import numpy as np
 
 from ..problems.atomic import atomic_file, require_writable
 from ..problems.base import Sense
+from ..problems.constraints import Spacing
 from ..problems.errors import InvalidInput
+from .budgeted_pictures import draw_gains, draw_limits, draw_times, limit_shares
 from .coverage_pictures import MARKERS, curves, draw_curves, draw_map
 from .metrics import as_truth
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from ..problems.arrays import Floats, Ints
+    from ..problems.budgeted import BudgetedSelection
     from ..problems.class_balanced import ClassBalanced
     from ..problems.k_center import KCenter
     from ..problems.selection import Selection, SelectionProblem
@@ -42,7 +45,8 @@ def plot_choices(
     Of class-balanced problems: the classes of each choice beside the target, and utility against
     imbalance, where nothing lies above the bound. Of k-center problems: the rows in a plane with
     each choice and its radius; the radius after every pick, where an answer tells it
-    (``info["curve"]``); and the classes, where balance has a price.
+    (``info["curve"]``); and the classes, where balance has a price. Of budgeted problems: utility
+    as the rows add up, how much of each limit is used, and under a spacing where in time rows lie.
 
     Parameters
     ----------
@@ -156,12 +160,25 @@ def _coverage_panels(
     return panels
 
 
+def _gain_panels(
+    problem: BudgetedSelection, choices: Mapping[str, Selection], truth: Ints | None
+) -> list[Callable[[Axes], None]]:
+    del truth
+    panels: list[Callable[[Axes], None]] = [partial(draw_gains, problem=problem, choices=choices)]
+    if any(limit_shares(problem, choice) for choice in choices.values()):
+        panels.append(partial(draw_limits, problem=problem, choices=choices))
+    if any(isinstance(rule, Spacing) for rule in problem.constraints):
+        panels.append(partial(draw_times, problem=problem, choices=choices))
+    return panels
+
+
 PANELS: Mapping[str, Callable[..., list[Callable[[Axes], None]]]] = {
     "class-balanced": _balance_panels,
     "k-center": _coverage_panels,
+    "budgeted": _gain_panels,
 }
 """What is drawn of each kind of problem, from left to right."""
-PER_PANEL = {"class-balanced": 4, "k-center": 2}
+PER_PANEL = {"class-balanced": 4, "k-center": 2, "budgeted": 3}
 """Entries of the legend below each panel."""
 
 

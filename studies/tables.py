@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..problems.base import StoppedBy
+from ..problems.contradictions import fewest_rows, is_contradictory, most_rows
 from ..solvers import methods
 from .metrics import predicted_l1, true_l1
 
@@ -45,7 +46,7 @@ def comparison_table(comparison: Comparison, name: str) -> Table:
         bound = f"best bound {comparison.bound:.6g} ({comparison.bound_from})"
     title = (
         f"{name}   {problem.kind} ({problem.sense})   {len(problem.candidates):,} candidates   "
-        f"budget {problem.budget:,}   {bound}"
+        f"budget {_budget(problem)}   {bound}"
     )
     head = Text(title, no_wrap=True, overflow="ignore")  # it may be wider than the columns
     table = Table(title=head, title_justify="left", title_style="", box=None, pad_edge=False)
@@ -133,23 +134,59 @@ def problem_table(problem: SelectionProblem) -> Table:
     table = _pairs()
     labeled = f"{len(problem.labeled):,} labeled, {len(problem.candidates):,} candidates"
     table.add_row("rows", f"{problem.dataset.size:,} ({labeled})")
-    table.add_row("budget", f"{problem.budget:,}")
+    table.add_row("budget", _budget(problem))
     for name, value in problem.facts().items():
         listed = value if isinstance(value, list) else [value]
         table.add_row(name, " x ".join(f"{v:,}" if isinstance(v, int) else str(v) for v in listed))
     if problem.class_balance is not None:
         _add_balance(table, problem.class_balance)
-    for constraint in problem.constraints:
-        forced = len(constraint.included(problem.dataset))
-        shut = constraint.forbidden(problem.dataset)
-        left = len(problem.candidates) - int(problem.dataset.is_candidate[shut].sum())
-        table.add_row(constraint.kind, f"leaves {left:,} selectable, {forced:,} forced in")
+    for limit in constraint_facts(problem):
+        table.add_row(limit["title"], _limit_in_words(limit))
     table.add_row("selectable", f"{len(problem.selectable):,}")
     reason = problem.why_infeasible()
+    if reason is None and is_contradictory(problem.constraints, problem.budget, problem.dataset):
+        reason = "the constraints contradict each other; solve tells which"
     if reason is not None:
         table.add_row("infeasible", reason)
     table.add_row("fingerprint", problem.fingerprint)
     return table
+
+
+def constraint_facts(problem: SelectionProblem) -> list[dict[str, Any]]:
+    """Return what each constraint asks for and what it leaves, in JSON's types.
+
+    ``selectable`` is how many candidates it does not forbid outright, ``at_most`` and ``at_least``
+    bound by counting how many of them it lets be chosen together, ``forced`` how many it forces in.
+    """
+    dataset, facts = problem.dataset, []
+    for rule in problem.constraints:
+        shut = rule.forbidden(dataset)
+        facts.append(
+            {
+                "kind": rule.kind,
+                "name": rule.name,
+                "title": rule.title,
+                "asks": rule.describe(),
+                "selectable": len(dataset.candidates) - int(dataset.is_candidate[shut].sum()),
+                "at_most": most_rows([rule], dataset),
+                "at_least": fewest_rows([rule]),
+                "forced": len(rule.included(dataset)),
+            }
+        )
+    return facts
+
+
+def _limit_in_words(limit: Mapping[str, Any]) -> str:
+    words = f"{limit['asks']}; leaves {limit['selectable']:,} selectable"
+    if limit["at_most"] < limit["selectable"]:
+        words += f", {limit['at_most']:,} of them together at most"
+    if limit["at_least"]:
+        words += f", {limit['at_least']:,} needed"
+    return words
+
+
+def _budget(problem: SelectionProblem) -> str:
+    return "open" if problem.budget is None else f"{problem.budget:,}"
 
 
 def _add_balance(table: Table, problem: ClassBalanced) -> None:

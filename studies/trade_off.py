@@ -81,7 +81,14 @@ class Frontier:
         The thesis chooses "the smallest λ after which the L1 loss does not diminish further"
         (section 4.5.1). Sharp: the smallest λ whose relaxed imbalance lies within `share` of the
         range, from λ = 0 to the least of all points, above that least.
+
+        Raises
+        ------
+        InvalidInput
+            If there are no points, time having run out before the first.
         """
+        if not self.points:
+            raise InvalidInput("frontier: no λ was solved in time; raise time_limit")
         imbalances = [point.relaxed_imbalance for point in self.points]
         least, most = min(imbalances), self._relaxed_imbalance(0.0)
         level = least + share * (most - least)
@@ -129,7 +136,7 @@ def frontier(
     lambdas
         λ ≥ 0; default: 0 and 17 values from 0.001 to 10 standard deviations of the utility.
     time_limit
-        Seconds for all of them; what is not reached is left out.
+        Seconds for all of them; what is not reached is left out, be it all.
     gap_tol, seed
         As in `labelcut.solve`.
 

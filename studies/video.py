@@ -19,6 +19,7 @@ from ..solvers import solve, sweep_trust
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from ..models.optical_flow import VideoFlow
     from ..problems.arrays import Floats
     from ..problems.detections import Detections
     from ..problems.error_estimate import ErrorEstimate
@@ -45,30 +46,49 @@ def track(
         return track_static(*table, reach=tracking.reach)
     if not any(video.images for video in detections.videos):
         raise InvalidInput(
-            "[tracker] kind: 'flow' needs images, and no video has any; put them where the format "
-            "has them, or take kind 'static'"
+            f"[tracker] kind: {tracking.kind!r} needs images, and no video has any; put them where "
+            "the format has them, or take kind 'static'"
         )
-    from ..models.optical_flow import compute_flow
-
-    flows = []
     try:
-        for at, video in enumerate(detections.videos):
-            if progress is not None:
-                progress(f"flow of {video.name} ({at + 1} of {len(detections.videos)})")
-            seen = any(image is not None for image in video.images)
-            flows.append(
-                compute_flow(
-                    video.images,
-                    height=tracking.height,
-                    preset=tracking.preset,
-                    cache=tracking.cache,
-                )
-                if seen
-                else None
-            )
-        return track_flow(*table, flows, reach=tracking.reach, at=tracking.at)
+        if tracking.kind == "siamese":
+            return _by_looks(detections, tracking)
+        return track_flow(
+            *table, _flows(detections, tracking, progress), reach=tracking.reach, at=tracking.at
+        )
     except (ImportError, ValueError) as error:
         raise InvalidInput(f"[tracker] {error}") from None
+
+
+def _by_looks(detections: Detections, tracking: Tracking) -> Floats:
+    from ..models.siamese import load_weights, small_backbone, track_siamese
+
+    backbone = small_backbone()
+    if tracking.weights is not None:
+        load_weights(backbone, tracking.weights)
+    images = [video.images or (None,) * video.length for video in detections.videos]
+    table = (detections.boxes, detections.video, detections.frame, detections.lengths)
+    return track_siamese(*table, images, reach=tracking.reach, backbone=backbone, normalized=True)
+
+
+def _flows(
+    detections: Detections, tracking: Tracking, progress: Callable[[str], None] | None
+) -> list[VideoFlow | None]:
+    from ..models.optical_flow import compute_flow
+
+    flows: list[VideoFlow | None] = []
+    for at, video in enumerate(detections.videos):
+        if progress is not None:
+            progress(f"flow of {video.name} ({at + 1} of {len(detections.videos)})")
+        found = None
+        if any(image is not None for image in video.images):
+            found = compute_flow(
+                video.images,
+                height=tracking.height,
+                preset=tracking.preset,
+                cache=tracking.cache,
+            )
+        flows.append(found)
+    return flows
 
 
 def video_problem(
@@ -101,9 +121,27 @@ def frame_problem(
 
 
 def frame_utility(problem: TemporalCoherence, estimate: ErrorEstimate, what: str) -> Floats:
-    """Return what frames are worth ``(F,)``: ``fp``, ``fn``, ``both`` counted, or ``soft``."""
-    if what != "soft":
-        return count_utility(estimate, what)
+    """Return what frames are worth ``(F,)``.
+
+    Parameters
+    ----------
+    problem, estimate
+        What was solved, and its answer.
+    what
+        ``"fp"``, ``"fn"`` or ``"both"`` are counts of the estimate (the thesis takes FPs).
+        ``"soft"`` counts by the share of levels of a trust sweep. ``"mixed"`` adds the FPs at unit
+        costs and the soft counts of the weighted costs, whatever the problem's own are: of what was
+        tried on real video, it follows the true mistakes best.
+    """
+    if what == "soft":
+        return _soft(problem)
+    if what == "mixed":
+        unit = solve(problem.reweighted("paper"), options={"certificate": False})
+        return count_utility(unit, "fp") + _soft(problem.reweighted("weighted"))
+    return count_utility(estimate, what)
+
+
+def _soft(problem: TemporalCoherence) -> Floats:
     sweep = sweep_trust(problem)
     return soft_utility(problem, sweep.false_positive(), sweep.false_negative())
 
@@ -225,8 +263,8 @@ def _share(
 ) -> float | None:
     if estimate.method == "random":
         utility = np.zeros(len(real))
-    elif framing.utility == "soft" and estimate.method != "exact":
-        utility = count_utility(estimate, "both")  # soft counts are those of cuts
+    elif framing.utility in ("soft", "mixed") and estimate.method != "exact":
+        utility = count_utility(estimate, "both")  # these two are made by cuts
     else:
         utility = frame_utility(problem, estimate, framing.utility)
     chosen = choose_frames(problem, utility, framing, seed=seed)

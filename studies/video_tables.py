@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ..problems.error_estimate import ErrorEstimate
     from ..problems.selection import Selection
     from ..problems.temporal_coherence import TemporalCoherence
+    from ..problems.video_files import VideoFile
     from .video import EstimateQuality
 
 FEW = 8
@@ -44,6 +45,26 @@ def estimate_table(problem: TemporalCoherence, estimate: ErrorEstimate) -> Table
             span = f"   (between {low:,} and {high:,} at the same energy)"
         table.add_row(name.upper(), f"{int(estimate.table[name].sum()):,}{span}")
     table.add_row("seconds", f"{estimate.runtime:.2f}")
+    return table
+
+
+def video_table(content: VideoFile) -> Table:
+    """Return what a video problem file states, before any tracker has run."""
+    table = _pairs()
+    found, tracking, framing = content.detections, content.tracking, content.framing
+    table.add_row("videos", f"{len(found.videos):,}")
+    table.add_row("frames", f"{found.n_frames:,}")
+    table.add_row("detections", f"{len(found):,}")
+    if content.truth is not None:
+        table.add_row("true objects", f"{len(content.truth):,}")
+    table.add_row("tracker", f"{tracking.kind}, {tracking.reach} frames each way")
+    for name, value in content.parameters.items():
+        table.add_row(name.replace("_", " "), str(value))
+    if framing is None:
+        return table
+    most = "" if framing.at_most is None else f", at most {framing.at_most} of a video"
+    spread = f"more than {framing.spacing} frames apart{most}"
+    table.add_row("choose", f"{framing.budget:,} frames by {framing.utility}, {spread}")
     return table
 
 

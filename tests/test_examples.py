@@ -40,6 +40,12 @@ def coreset(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def dashcam(tmp_path_factory):
+    """Run the dash-cam example."""
+    return make("dashcam", tmp_path_factory.mktemp("dashcam"))
+
+
+@pytest.fixture(scope="module")
 def segmentation(tmp_path_factory):
     """Run the segmentation example on drawn scenes, with little training."""
     with pytest.MonkeyPatch.context() as patch:
@@ -109,7 +115,23 @@ def test_digits_predicts_well_and_says_what_comes_next(digits):
     assert float(printed.split("right on ")[1].split("%")[0]) > 80
 
 
-@pytest.mark.parametrize("name", ["digits", "coreset"])
+def test_digits_corrects_what_it_predicts(digits):
+    """The example would balance predictions and call that balance."""
+    from labelcut import l1_score, solve
+    from labelcut.problems import read_problem, uncorrected
+
+    read = read_problem(digits[0] / "digits.toml")
+    record = read.problem.notes()["correct"]
+    assert record["applied"]
+    assert record["identified"]
+    scores = [
+        l1_score(read.truth[solve(problem, "relaxed").indices], 10)
+        for problem in (uncorrected(read.problem), read.problem)
+    ]
+    assert scores[1] < scores[0] - 0.1
+
+
+@pytest.mark.parametrize("name", ["digits", "coreset", "dashcam"])
 def test_examples_keep_their_files_out_of_git(name, request):
     """Running an example in a checkout would leave files to commit."""
     folder, _ = request.getfixturevalue(name)
@@ -139,6 +161,57 @@ def test_coreset_is_compared_and_drawn(coreset, tmp_path):
     assert all(row["status"] in ("optimal", "feasible") for row in rows)
     assert min(row["radius"] for row in rows) == min(row["objective"] for row in rows) > 0
     assert (tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_dashcam_is_what_its_story_says(dashcam):
+    """The example would solve another problem than it tells."""
+    folder, printed = dashcam
+    problem = labelcut.load(folder / "dashcam.toml")
+    caps, night, spacing, money, wanted = problem.constraints
+    assert (problem.dataset.size, problem.budget, len(wanted.rows)) == (5000, 500, 40)
+    assert len(caps.labels.names) == len(spacing.labels.names) == 800
+    assert (caps.at_most, night.at_least, spacing.exclude_within) == (12, {"night": 300}, 3)
+    assert money.limit == 6000
+    assert np.unique(money.costs)[1] == 3 * np.unique(money.costs)[0]
+    order = np.lexsort((spacing.position, spacing.labels.codes))
+    np.testing.assert_array_equal(order, np.arange(5000))  # as filmed
+    assert "labelcut compare problem/dashcam.toml" in printed
+    balanced = labelcut.load(folder / "balanced.toml")
+    for one, other in zip(problem.constraints, balanced.constraints, strict=True):
+        assert one.fingerprint() == other.fingerprint()
+    np.testing.assert_array_equal(problem.utility, balanced.utility)
+
+
+def test_dashcam_constraints_matter_and_can_be_met(dashcam):
+    """The example would be infeasible, or as easy as without its constraints."""
+    folder, _ = dashcam
+    problem = labelcut.load(folder / "dashcam.toml")
+    solution = labelcut.solve(problem, "exact", time_limit=30, gap_tol=1e-3)
+    assert solution.status == "optimal"
+    assert labelcut.check(problem, solution).rows == 500
+    best = np.sort(problem.utility[problem.candidates])[::-1][:500].sum()
+    assert solution.objective < 0.9 * best
+    # Without any one of them more could be had, or the answer would break it.
+    bounds = []
+    for left_out in range(4):
+        rules = [rule for at, rule in enumerate(problem.constraints) if at != left_out]
+        eased = labelcut.BudgetedSelection(
+            problem.utility, 500, labeled=problem.labeled, constraints=rules
+        )
+        bounds.append(labelcut.solve(eased, "exact", time_limit=30, gap_tol=1e-3).objective)
+    assert min(bounds) > solution.objective
+
+
+def test_dashcam_is_balanced_under_the_same_constraints(dashcam):
+    """The second problem file could not be solved, or its answer would not be better for it."""
+    folder, _ = dashcam
+    problem = labelcut.load(folder / "balanced.toml")
+    useful = labelcut.load(folder / "dashcam.toml")
+    solution = labelcut.solve(problem, "exact", time_limit=5)
+    assert labelcut.check(problem, solution).rows == 500
+    most_useful = labelcut.solve(useful, "exact", gap_tol=1e-3)
+    assert solution.objective < problem.evaluate(most_useful.indices).objective
+    assert solution.terms["utility"] <= most_useful.bound
 
 
 def test_video_is_solved_from_pictures_and_drawn(tmp_path):

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import labelcut
 from labelcut import KCenter
 from labelcut.problems import read_problem
 
@@ -79,9 +80,31 @@ def test_the_coreset_file_is_read_as_written(tmp_path):
     assert problem.fingerprint == KCenter(points, 50, labeled=[3, 4]).fingerprint
 
 
+def test_the_constraints_are_those_of_the_example(tmp_path):
+    """The documented format of constraints would not be the one that the example writes."""
+    make = ROOT / "examples" / "dashcam" / "make.py"
+    subprocess.run([sys.executable, make, "--out", tmp_path / "d"], check=True, capture_output=True)
+    made = read_problem(tmp_path / "d" / "dashcam.toml").problem
+    (tmp_path / "d" / "readme.toml").write_text(named('"budgeted"'))
+    read = read_problem(tmp_path / "d" / "readme.toml").problem
+    assert read.fingerprint == made.fingerprint
+    assert [rule.title for rule in read.constraints] == [rule.title for rule in made.constraints]
+
+
+def test_the_contradiction_in_the_text_is_what_is_printed():
+    """A reader would see another reason than the one that is shown."""
+    video, frame = np.repeat(np.arange(40), 25), np.tile(np.arange(25), 40)
+    rules = [
+        labelcut.GroupLimit(video, at_most=4, name="video caps"),
+        labelcut.Spacing(video, frame, exclude_within=8),
+    ]
+    problem = labelcut.BudgetedSelection(np.zeros(1000), 130, constraints=rules)
+    assert f"```\n{labelcut.solve(problem).reason}\n```" in README
+
+
 def test_the_problem_file_is_read_as_written(tmp_path):
     """The documented format would not be the one that is read."""
-    text = named("class-balanced")
+    text = named('"class-balanced"')
     rows, classes = 200, 4
     rng = np.random.default_rng(0)
     probs = rng.dirichlet(np.ones(classes), rows).astype(np.float32)

@@ -39,7 +39,7 @@ cache = "flow"
 
 [frames]
 budget = {budget}
-utility = "soft"                      # or "fp" as in the thesis, "fn", "both"
+utility = "mixed"                     # or "fp" as in the thesis, "fn", "both", "soft"
 spacing = 3
 """
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from .base import Constraint, Guard, LinearRows
 from .cost import Cost
+from .curves import Curve
 from .expected_count import ExpectedCount
 from .group_limit import GroupLimit
 from .growing import Growth
@@ -30,6 +31,7 @@ __all__ = [
     "CONSTRAINTS",
     "Constraint",
     "Cost",
+    "Curve",
     "ExpectedCount",
     "Forbid",
     "GroupLimit",

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from ..arrays import Floats, Ints, Mask
     from ..dataset import Dataset
+    from .curves import Curve
 
 SLACK = 1e-9
 """Share of a limit on sums of real numbers by which rounding may exceed it."""
@@ -104,7 +105,25 @@ class Constraint(ABC):
 
     @abstractmethod
     def linear(self, dataset: Dataset) -> LinearRows:
-        """Return the constraint as rows ``A z <= r``."""
+        """Return the constraint as rows ``A z <= r``; with `curves`, rows that these imply.
+
+        They are the same whenever they are asked for: prices refer to them by number.
+        """
+
+    @property
+    def is_curved(self) -> bool:
+        """Whether `curves` say more than the linear rows."""
+        return False
+
+    def curves(self, dataset: Dataset) -> tuple[Curve, ...]:
+        """Return the limits that no linear rows can state, which replace those of `linear`."""
+        del dataset
+        return ()
+
+    def straightened(self, chosen: Ints, share: float) -> Constraint:
+        """Return it without curves, its limits moved by a share of the margins of some rows."""
+        del chosen, share
+        return self
 
     @abstractmethod
     def describe(self) -> str:

@@ -31,6 +31,7 @@ METHODS = {
             proves=True,
             random=True,
             constraints=EVERY_CONSTRAINT,
+            curved=True,
         ),
         Method(
             name="greedy",
@@ -39,6 +40,7 @@ METHODS = {
             memory=_vectors,
             random=True,
             constraints=EVERY_CONSTRAINT,
+            curved=True,
         ),
         Method(
             name="top",
@@ -47,6 +49,7 @@ METHODS = {
             memory=_vectors,
             random=True,
             constraints=EVERY_CONSTRAINT,
+            curved=True,
         ),
         Method(
             name="random",
@@ -55,6 +58,7 @@ METHODS = {
             memory=_vectors,
             random=True,
             constraints=EVERY_CONSTRAINT,
+            curved=True,
         ),
     )
 }
@@ -62,9 +66,7 @@ METHODS = {
 
 def choose_auto(problem: BudgetedSelection) -> tuple[str, str]:
     """Return the method to take for a problem, and why."""
-    linear = all(
-        rule.kind in ("include", "forbid", "group-limit", "spacing") for rule in problem.constraints
-    )
-    if linear:
-        return "exact", "exact: spacing and nested limits are solved by prices alone"
-    return "exact", "exact: prices bound what crosses the tree of limits, branch and bound the rest"
+    tree = {"include", "forbid", "group-limit", "spacing"}
+    if all(rule.kind in tree for rule in problem.constraints):
+        return "exact", "exact: prices alone solve a spacing and limits that are nested"
+    return "exact", "exact: prices bound what costs and counts allow, branch and bound the rest"

@@ -9,7 +9,7 @@ import numpy as np
 from ...problems.constraints import Cost
 from ...problems.errors import Stuck
 from ...problems.growing import grow_by
-from ..completing import complete
+from ..completing import complete, offer_or_complete
 
 if TYPE_CHECKING:
     from ...problems.arrays import Floats
@@ -24,7 +24,7 @@ def solve_top(search: Search[BudgetedSelection]) -> None:
         rows = problem.top_rows(search.rng())
     except Stuck as stuck:
         rows = complete(search, stuck.rows, problem.utility)
-    search.offer(rows, ordered=True)
+    offer_or_complete(search, rows, ordered=True)
 
 
 def solve_greedy(search: Search[BudgetedSelection]) -> None:
@@ -50,7 +50,7 @@ def solve_greedy(search: Search[BudgetedSelection]) -> None:
             rows = grow_by(problem, order.tolist(), worth=worth)
         except Stuck as stuck:
             rows = complete(search, stuck.rows, problem.utility)
-        search.offer(rows, ordered=True)
+        offer_or_complete(search, rows, ordered=True)
 
 
 def _per_cost(problem: BudgetedSelection) -> Floats:

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._compiling import compiled
-from .._mip import MipStatus, solve_model
+from .._curved import bends_of, curves_of, solve_curved
+from .._mip import MipStatus
 from .._mip_model import LinearModel
 from .merging import priced_out
 from .relaxing import row_sizes
 
 if TYPE_CHECKING:
     from ...problems.arrays import Floats, Ints, Mask
+    from ...problems.constraints import Curve
     from .._mip import MipUpdate
     from .relaxing import Pursuit
     from .structure import Structure
@@ -58,10 +60,11 @@ def branch(pursuit: Pursuit, seed: int) -> str | None:
         satisfies the constraints, None if the clock ran out.
     """
     losses, chosen = _losses(pursuit)
+    curves = curves_of(pursuit.problem.constraints, pursuit.problem.dataset)
     for size in (*CORES, len(losses)):
         core = _core(pursuit, losses, chosen, size)
         seconds = pursuit.clock.remaining() * (1.0 if core.exact else 0.3)
-        status = _solve(pursuit, core, max(seconds, SHORTEST), seed)
+        status = _solve(pursuit, core, curves, max(seconds, SHORTEST), seed)
         if pursuit.closed and not (core.exact and status is MipStatus.OPTIMAL):
             return "complete" if pursuit.optimal else None
         if core.exact and status is MipStatus.INFEASIBLE and pursuit.rows is None:
@@ -107,7 +110,9 @@ def _core(pursuit: Pursuit, losses: Floats, chosen: Mask, size: int) -> Core:
     return Core(np.flatnonzero(undecided), taken, bool(exact))
 
 
-def _solve(pursuit: Pursuit, core: Core, seconds: float, seed: int) -> MipStatus:
+def _solve(
+    pursuit: Pursuit, core: Core, curves: list[Curve], seconds: float, seed: int
+) -> MipStatus:
     model, unit = _model(pursuit, core)
     start = None
     if pursuit.rows is not None:
@@ -129,8 +134,12 @@ def _solve(pursuit: Pursuit, core: Core, seconds: float, seed: int) -> MipStatus
             _prove(pursuit, update.bound, unit, before)
         return pursuit.closed
 
-    result = solve_model(
+    problem, rows = pursuit.problem, pursuit.structure.rows
+    certain = pursuit.whole(core.taken)
+    most = len(core.places) if problem.budget is None else problem.budget - len(certain)
+    result = solve_curved(
         model,
+        bends_of(curves, rows[core.places], certain, most),
         time_limit=seconds,
         start=start,
         options={
@@ -141,6 +150,8 @@ def _solve(pursuit: Pursuit, core: Core, seconds: float, seed: int) -> MipStatus
         },
         on_update=take,
     )
+    pursuit.peak = max(result.peak_bytes or 0, pursuit.peak or 0) or None
+    pursuit.nodes += result.nodes
     if result.values is not None:
         found = core.places[result.values > 0.5]
         pursuit.offer(pursuit.whole(np.concatenate([core.taken, found])))

@@ -55,6 +55,9 @@ def solve_exact(search: Search[BudgetedSelection]) -> None:
 
 def _prove(search: Search[BudgetedSelection], found: Maximum) -> None:
     """Prove the bound of the prices, and what branch and bound adds to it."""
+    search.note_peak(found.peak)
+    if found.nodes:
+        search.info["nodes"] = found.nodes
     if found.prices is None:
         return
     root = search.problem.upper_bound(found.prices)

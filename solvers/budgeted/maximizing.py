@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...problems.budgeted import BudgetedSelection
 from ...problems.pricing import Prices
-from .._clock import OutOfTime
+from .._clock import Clock, OutOfTime
 from .branching import branch
 from .merging import own_prices
 from .relaxing import Pursuit, cannot_meet, relax
@@ -19,7 +20,11 @@ if TYPE_CHECKING:
 
     from ...problems.arrays import Floats, Ints
     from ...problems.selection import SelectionProblem
-    from .._clock import Clock
+
+ROUNDS, SHARE, NEAR = 3, 0.4, 2e-3
+"""Rounds of plain limits in place of curves, of what is left of the time each, and their gap."""
+WIDER = 1.05
+"""Share of the margins, so that an answer whose own are a little larger still holds."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +46,8 @@ class Maximum:
         Whether nothing better than `rows` exists.
     infeasible
         Whether nothing satisfies the constraints.
+    peak, nodes
+        Peak bytes of the HiGHS process and nodes of its search; None and 0 where it did not run.
     """
 
     rows: Ints | None
@@ -49,6 +56,8 @@ class Maximum:
     root: float
     complete: bool
     infeasible: bool
+    peak: int | None = None
+    nodes: int = 0
 
 
 def maximize(
@@ -128,6 +137,8 @@ def maximize(
         relax(pursuit, 0.4 * clock.remaining())
         if not pursuit.closed:
             pursuit.grow()
+        if not pursuit.closed and any(rule.is_curved for rule in problem.constraints):
+            _straighten(pursuit, seed)
         ended = None if pursuit.closed else branch(pursuit, seed)
         if ended == "infeasible":
             return Maximum(None, -np.inf, None, -np.inf, True, True)
@@ -137,9 +148,41 @@ def maximize(
     return summed_up(pursuit, complete)
 
 
+def _straighten(pursuit: Pursuit, seed: int) -> None:
+    """Offer what is best under plain limits, moved by the margins that the last answer needs."""
+    problem = pursuit.problem
+    assert pursuit.merged is not None
+    rows = pursuit.whole(pursuit.merged.places)
+    for _ in range(ROUNDS):
+        plain = BudgetedSelection(
+            pursuit.utility,
+            problem.budget,
+            labeled=problem.labeled,
+            candidates=problem.candidates,
+            constraints=[rule.straightened(rows, WIDER) for rule in problem.constraints],
+        )
+        clock = Clock(SHARE * pursuit.clock.remaining())
+        found = maximize(plain, pursuit.utility, clock, seed=seed, gap_tol=NEAR)
+        pursuit.clock.check()
+        if found.rows is None:
+            return
+        rows = found.rows
+        if pursuit.offer(rows):
+            return
+
+
 def summed_up(pursuit: Pursuit, complete: bool = False) -> Maximum:
     """Return what is known so far."""
-    return Maximum(pursuit.rows, pursuit.bound, prices_of(pursuit), pursuit.root, complete, False)
+    return Maximum(
+        pursuit.rows,
+        pursuit.bound,
+        prices_of(pursuit),
+        pursuit.root,
+        complete,
+        False,
+        pursuit.peak,
+        pursuit.nodes,
+    )
 
 
 def prices_of(pursuit: Pursuit) -> Prices | None:
@@ -149,13 +192,10 @@ def prices_of(pursuit: Pursuit) -> Prices | None:
         return None
     own = own_prices(structure, pursuit.merged.price)
     limits: list[Floats] = []
-    for at, rule in enumerate(problem.constraints):
+    for at, count in enumerate(structure.stated):
         nodes = np.flatnonzero(structure.rule == at)
         crossing = np.flatnonzero(structure.crossing.rule == at)
-        if not len(nodes) and not len(crossing):
-            limits.append(np.empty(0))
-            continue
-        y = np.zeros(len(rule.linear(problem.dataset).limits))
+        y = np.zeros(count)
         for sign, row in ((1.0, structure.upper_row), (-1.0, structure.lower_row)):
             priced = nodes[(sign * own[nodes] > 0) & (row[nodes] >= 0)]
             y[row[priced]] = sign * own[priced]

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from .structure import Structure
 
 EPS = float(np.finfo(np.float64).eps)
+LARGEST = 2.0**40
+"""Whole weights below this leave prices whole too, far below all weights as they may lie."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +79,8 @@ class _Merging:
         self.structure, self.clock = structure, clock
         self.weights = np.ascontiguousarray(weights, dtype=np.float64)
         self.kernels: Any = compiled(clock, __package__)
-        self.whole = bool((np.rint(self.weights) == self.weights).all())
+        largest = float(np.abs(self.weights).max(initial=0.0))
+        self.whole = largest < LARGEST and bool((np.rint(self.weights) == self.weights).all())
         units, nodes = len(structure.leaf), len(structure.parent)
         self.unit_low, self.unit_high = (np.zeros(units, dtype=np.int64) for _ in range(2))
         self.low, self.high = (np.zeros(nodes, dtype=np.int64) for _ in range(2))

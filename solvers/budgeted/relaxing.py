@@ -48,6 +48,8 @@ class Pursuit:
     root, multipliers, merged
         The best bound that prices prove, those of the crossing limits, and the tree's best places
         at them.
+    peak, nodes
+        Peak memory and nodes of HiGHS, None and 0 where it did not run.
     """
 
     problem: SelectionProblem
@@ -63,6 +65,8 @@ class Pursuit:
     root: float = np.inf
     multipliers: Floats = field(default_factory=lambda: np.empty(0))
     merged: Merged | None = None
+    peak: int | None = None
+    nodes: int = 0
 
     def __post_init__(self) -> None:
         """Look up the weights of the places."""

@@ -70,6 +70,8 @@ class Structure:
         The lowest row of each node ``(G,)``, then of each unit ``(U,)``.
     crossing
         The other limits.
+    stated
+        How many linear rows each constraint with prices has; 0 for the others.
     impossible
         Whether the tree alone cannot be satisfied.
     """
@@ -88,6 +90,7 @@ class Structure:
     lower_row: Ints
     lowest: Ints
     crossing: Crossing
+    stated: Ints
     impossible: bool
 
 
@@ -102,6 +105,7 @@ class _Groups:
     upper: Ints
     upper_row: Ints
     lower_row: Ints
+    stated: int
 
 
 _KNOWN: WeakKeyDictionary[SelectionProblem, Structure] = WeakKeyDictionary()
@@ -144,7 +148,10 @@ def _analyze(problem: SelectionProblem, clock: Clock) -> Structure:
     room = np.zeros(len(starts) - 1, dtype=np.int64)
     kernels.fit(first, starts, room)
     tree = _tree(problem, accepted, len(starts) - 1, len(rows))
-    found_crossing = _crossing(problem, sorted(crossing), rows)
+    stated = np.zeros(len(problem.constraints), dtype=np.int64)
+    for groups in accepted:
+        stated[groups.at] = groups.stated
+    found_crossing = _crossing(problem, sorted(crossing), rows, stated)
     impossible = impossible or not _fits(tree, room)
     return Structure(
         rows=rows,
@@ -153,6 +160,7 @@ def _analyze(problem: SelectionProblem, clock: Clock) -> Structure:
         starts=starts,
         lowest=_lowest(tree, rows, starts),
         crossing=found_crossing,
+        stated=stated,
         impossible=impossible,
         **tree,
     )
@@ -211,6 +219,7 @@ def _groups(
         upper=np.minimum(upper, sizes)[limited],
         upper_row=np.where(is_upper, np.cumsum(is_upper) - 1, -1)[limited],
         lower_row=np.where(is_lower, np.cumsum(is_lower) - 1 + is_upper.sum(), -1)[limited],
+        stated=int(is_upper.sum() + is_lower.sum()),
     )
     return groups, impossible
 
@@ -293,7 +302,8 @@ def _lowest(tree: dict[str, Any], rows: Ints, starts: Ints) -> Ints:
     return np.concatenate([nodes, units])
 
 
-def _crossing(problem: SelectionProblem, at: list[int], rows: Ints) -> Crossing:
+def _crossing(problem: SelectionProblem, at: list[int], rows: Ints, stated: Ints) -> Crossing:
+    """Return the limits that are left, and write how many linear rows their constraints have."""
     from scipy import sparse
 
     parts: list[Any] = [sparse.csr_array((0, len(rows)))]
@@ -302,10 +312,13 @@ def _crossing(problem: SelectionProblem, at: list[int], rows: Ints) -> Crossing:
     row: list[Any] = [np.empty(0, dtype=np.int64)]
     for number in at:
         linear = problem.constraints[number].linear(problem.dataset)
+        stated[number] = len(linear.limits)
         matrix = linear.matrix[:, rows].tocsr()
         left = linear.limits - linear.matrix[:, problem.included].sum(axis=1)
         # Rows that no selection of the places can break need no price.
-        matters = np.flatnonzero(matrix.maximum(0).sum(axis=1) > left)
+        # What curves say counts even where their linear rows say nothing.
+        curved = problem.constraints[number].is_curved
+        matters = np.flatnonzero((matrix.maximum(0).sum(axis=1) > left) | curved)
         parts.append(matrix[matters])
         limits.append(left[matters])
         rule.append(np.full(len(matters), number))

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..completing import complete
-from .starting import offer, offer_top
+from ..completing import complete, offer_or_complete
+from .starting import offer_top
 
 if TYPE_CHECKING:
     from ...problems.arrays import Floats, Ints
@@ -35,7 +35,7 @@ def solve_pseudo_label(search: Search[ClassBalanced]) -> None:
     rest = problem.free
     useful = rest[np.argsort(-problem.utility[rest], kind="stable")]
     if problem.is_limited:
-        offer(search, _grow_by_class(search, useful, classes, left), ordered=True)
+        offer_or_complete(search, _grow_by_class(search, useful, classes, left), ordered=True)
         return
     within = np.concatenate(
         [[], *(useful[classes[useful] == k][: max(n, 0)] for k, n in enumerate(left))]

@@ -9,8 +9,8 @@ import numpy as np
 from ...problems.distances import L1, L2
 from ...problems.errors import Stuck
 from .._clock import OutOfTime
-from ..completing import complete
-from .starting import offer, offer_top
+from ..completing import complete, offer_or_complete
+from .starting import offer_top
 
 if TYPE_CHECKING:
     from ...problems.arrays import Floats, Ints, Mask
@@ -44,7 +44,7 @@ def solve_greedy(search: Search[ClassBalanced]) -> None:
     else:
         if steered:
             search.info["steered_from"] = _steered_from(problem, rows)
-    offer(search, rows, ordered=True)
+    offer_or_complete(search, rows, ordered=True)
 
 
 def _steered_from(problem: ClassBalanced, rows: Ints) -> int | None:

@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...problems.errors import InfeasibleSelection, Stuck
+from ...problems.growing import grow_by
+from ..completing import offer_or_complete
 from .conic import Limits
 from .model import Part
-from .sifting import FEWEST, sift, turn
-from .starting import offer_grown, offer_top
+from .sifting import sift, turn
+from .starting import offer_grown
 from .swapping import Swapping
 from .tree import Branching, objective
 
 if TYPE_CHECKING:
-    from ...problems.arrays import Floats, Ints
+    from ...problems.arrays import Ints
     from ...problems.class_balanced import ClassBalanced
     from ..search import Search
     from .conic import Relaxed
@@ -35,6 +37,25 @@ ENUMERABLE = 200
 def relax_limited(
     search: Search[ClassBalanced], limits: Limits, start: Ints | None = None
 ) -> Turning:
+    """Do what `bound_limited` does, and return what turning each row around costs the bound.
+
+    Raises
+    ------
+    OutOfTime
+        If the clock runs out.
+    """
+    relaxed, bound = bound_limited(search, limits, start, early=False)
+    search.clock.check()
+    return turn(search, limits, relaxed, bound)
+
+
+def bound_limited(
+    search: Search[ClassBalanced],
+    limits: Limits,
+    start: Ints | None = None,
+    *,
+    early: bool = True,
+) -> tuple[Relaxed, float]:
     """Prove the bound of the relaxation under all constraints and offer its rounding.
 
     The rounding takes the rows one after another, those that the relaxation takes wholly first, as
@@ -47,43 +68,47 @@ def relax_limited(
     limits
         The constraints.
     start
-        Rows that mattered in a neighbouring problem.
+        Rows to begin with, such as those that mattered in a neighbouring problem.
+    early
+        Whether to end as soon as the gap is closed, before the relaxation is solved to its end.
 
     Returns
     -------
-    Turning
-        What turning each row around costs.
+    tuple
+        The relaxation and the bound that it proves.
 
     Raises
     ------
     OutOfTime
         If the clock runs out.
+    Stop
+        If the gap is closed early.
     """
-    _offer_start(search)
-    relaxed, bound = sift(search, limits, start)
+
+    def round_early(relaxed: Relaxed) -> None:
+        with suppress(Stuck, InfeasibleSelection):
+            search.offer(grow_by(search.problem, _order(search.problem, limits, relaxed).tolist()))
+        if early:
+            search.stop_if_closed()
+
+    try:
+        offer_or_complete(search, search.problem.top_rows())
+    except Stuck as stuck:
+        start = stuck.rows if start is None else np.union1d(start, stuck.rows)
+    relaxed, bound = sift(search, limits, start, round_early)
     search.info["dual_seconds"] = round(search.clock.elapsed(), 3)
-    _offer_rounded(search, limits, relaxed)
-    search.clock.check()
-    return turn(search, limits, relaxed, bound)
+    worth = search.problem.utility + search.problem.probs.dot(relaxed.multipliers)
+    offer_grown(search, _order(search.problem, limits, relaxed), worth)
+    return relaxed, bound
 
 
-def _offer_start(search: Search[ClassBalanced]) -> None:
-    """Offer the most useful rows; where they get stuck, only a large pool needs others first."""
-    if len(search.problem.free) > FEWEST:
-        offer_top(search)
-        return
-    with suppress(Stuck, InfeasibleSelection):
-        search.offer(search.problem.top_rows())
-
-
-def _offer_rounded(search: Search[ClassBalanced], limits: Limits, relaxed: Relaxed) -> None:
-    """Offer the free rows by their shares in the relaxation, then by what they are worth."""
-    problem, free = search.problem, search.problem.free
+def _order(problem: ClassBalanced, limits: Limits, relaxed: Relaxed) -> Ints:
+    """Return the free rows by their shares in the relaxation, then by what they are worth."""
     shares = np.zeros(problem.dataset.size)
     shares[relaxed.rows] = np.round(relaxed.shares, 3)
     worth = problem.utility + problem.probs.dot(relaxed.multipliers)
-    residual: Floats = limits.residual(worth, relaxed.prices)
-    offer_grown(search, free[np.lexsort((-residual[free], -shares[free]))], worth)
+    residual = limits.residual(worth, relaxed.prices)
+    return problem.free[np.lexsort((-residual[problem.free], -shares[problem.free]))]
 
 
 def solve_limited(search: Search[ClassBalanced]) -> None:
@@ -95,13 +120,14 @@ def solve_limited(search: Search[ClassBalanced]) -> None:
     4. Where few rows are undecided by what turning them around costs, HiGHS branches on those.
     5. Annealing goes on until the clock runs out.
     """
-    turning = relax_limited(search, Limits(search.problem))
+    limits = Limits(search.problem)
+    relaxed, bound = bound_limited(search, limits)
     search.stop_if_closed()
+    turning = turn(search, limits, relaxed, bound)
     swapping = Swapping(search, turning)
     swapping.run(FIRST_ROUNDS)
     if _undecided(search, turning) > ENUMERABLE:
         swapping.run(MORE_ROUNDS)
-    relaxed = turning.relaxed
     branching = Branching(search, _part(search, turning), relaxed.multipliers, relaxed.prices)
     if branching.run():
         search.complete = True

@@ -12,7 +12,7 @@ from .conic import Limits
 from .dual import solve_dual
 from .greedily import grow
 from .improvement import Ranking, rank
-from .limited import relax_limited
+from .limited import bound_limited
 
 if TYPE_CHECKING:
     from ...problems.arrays import Floats
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def solve_relaxed(search: Search[ClassBalanced]) -> None:
     """Maximize the Lagrangian bound and round the relaxation that belongs to it."""
     if search.problem.is_limited:
-        relax_limited(search, Limits(search.problem))
+        bound_limited(search, Limits(search.problem))
     else:
         relax(search)
 

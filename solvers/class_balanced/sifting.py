@@ -11,10 +11,13 @@ import numpy as np
 from ...problems.base import Certificate
 from ...problems.pricing import Prices
 from .._compiling import compiled
+from ..completing import complete
 from .conic import Limits, Relaxed, relax_rows
 from .dual import solve_dual
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ...problems.arrays import Floats, Ints, Mask
     from ...problems.class_balanced import ClassBalanced
     from .._clock import Clock
@@ -27,6 +30,8 @@ ROUGH, FINE = 1e-3, 1e-8
 """Relative gaps that the first passes and the last ones are solved to."""
 NEARLY = 1e-2
 """Relative gap between a pass and the bound of all rows below which it is worth being exact."""
+TIME_SHARE = 0.8
+"""Share of the time left that a pass may take: one step of it may last."""
 SMALL = 200_000
 """Probabilities up to which the relaxation is solved until no row is missing."""
 ENOUGH = 2e-6
@@ -61,23 +66,28 @@ class Turning:
     costs: Floats
 
 
-def prove_priced(search: Search[ClassBalanced], multipliers: Floats, prices: Prices) -> float:
+def prove_priced(
+    search: Search[ClassBalanced], multipliers: Floats, prices: Prices | None
+) -> float:
     """Prove the bound of multipliers and prices, with them as the certificate, and return it."""
     bound = search.problem.lower_bound(multipliers, prices)
-    values = {"multipliers": multipliers.tolist(), **prices.values()}
+    values = {"multipliers": multipliers.tolist(), **({} if prices is None else prices.values())}
     search.prove(bound, Certificate("multipliers", True, bound, values))
     return bound
 
 
 def sift(
-    search: Search[ClassBalanced], limits: Limits, start: Ints | None = None
+    search: Search[ClassBalanced],
+    limits: Limits,
+    start: Ints | None = None,
+    on_pass: Callable[[Relaxed], None] = lambda relaxed: None,
 ) -> tuple[Relaxed, float]:
     """Solve the relaxation on few rows, price all others, and take in those that would help.
 
     Prices of a relaxation over some rows prove a bound over all of them. A row helps if it is worth
     more than the prices of what it uses; once no row outside helps, both are equal. The first rows
-    are the most useful ones under the multipliers of the problem without constraints, and some
-    selection that is feasible.
+    are the most useful ones under the multipliers of the problem without constraints, and those of
+    the answer so far; where these cannot satisfy the constraints, a selection that does is found.
 
     Parameters
     ----------
@@ -86,7 +96,9 @@ def sift(
     limits
         The constraints.
     start
-        Rows that mattered in a neighbouring problem.
+        Further rows to begin with.
+    on_pass
+        Called with the relaxation of each pass but the last.
 
     Returns
     -------
@@ -100,10 +112,11 @@ def sift(
         Before the first bound, if the clock runs out.
     """
     problem, free = search.problem, search.problem.free
+    plain = _unpriced(search)
     if not 0 < problem.to_choose < len(free):
-        return _unpriced(search)
+        return plain
     rows = free if len(free) <= FEWEST else _first_rows(search, start)
-    few = max(problem.budget // 2, FEWEST // 2)
+    few = max(problem.budget // 4, FEWEST // 4)
     best: tuple[Relaxed, float] | None = None
     accuracy = FINE if len(rows) == len(free) else ROUGH
     for _ in range(PASSES):
@@ -111,11 +124,13 @@ def sift(
             search.clock.check()
         elif search.clock.remaining() <= 0:
             break
-        relaxed = relax_rows(limits, rows, accuracy, search.clock.remaining())
+        relaxed = relax_rows(limits, rows, accuracy, TIME_SHARE * search.clock.remaining())
         if relaxed is None:
-            if len(rows) == len(free):
+            if len(rows) == len(free) or search.best is not None:
                 break
-            rows, accuracy = free, FINE
+            search.offer(complete(search, problem.included, problem.utility))
+            assert search.rows is not None
+            rows = np.union1d(rows, np.setdiff1d(search.rows, problem.included))
             continue
         bound = prove_priced(search, relaxed.multipliers, relaxed.prices)
         if best is None or bound > best[1]:
@@ -125,11 +140,12 @@ def sift(
         done = not len(new) or (gap <= ENOUGH and len(rows) * problem.n_classes > SMALL)
         if done and (accuracy <= FINE or abs(gap) <= FINE):
             break
+        on_pass(relaxed)
         if accuracy > FINE:
             rows = _kept(rows, limits, relaxed, few)
         accuracy = FINE if done or gap <= NEARLY else ROUGH
-        rows = np.union1d(rows, new[: 4 * few])
-    return best or _unpriced(search)
+        rows = np.union1d(rows, new[: 2 * problem.budget + FEWEST // 2])
+    return best or plain
 
 
 def _unpriced(search: Search[ClassBalanced]) -> tuple[Relaxed, float]:
@@ -149,8 +165,9 @@ def _unpriced(search: Search[ClassBalanced]) -> tuple[Relaxed, float]:
 def _first_rows(search: Search[ClassBalanced], start: Ints | None) -> Ints:
     problem = search.problem
     dual = solve_dual(problem, search.clock)
+    prove_priced(search, dual.multipliers, None)
     worth = (problem.utility + problem.probs.dot(dual.multipliers))[problem.free]
-    count = min(2 * problem.budget + FEWEST // 2, len(worth))
+    count = min(problem.budget * 3 // 2 + FEWEST // 2, len(worth))
     most = problem.free[np.argpartition(-worth, count - 1)[:count]]
     others = [rows for rows in (start, search.rows) if rows is not None]
     rows = np.unique(np.concatenate([most, *others]))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ...problems.errors import InfeasibleSelection, Stuck
+from ...problems.errors import Stuck
 from ...problems.growing import grow_by
-from ..completing import complete
+from ..completing import complete, offer_or_complete
 
 if TYPE_CHECKING:
     from ...problems.arrays import Floats, Ints
@@ -20,7 +20,7 @@ def offer_top(search: Search[ClassBalanced], *, ordered: bool = False) -> None:
         rows = search.problem.top_rows()
     except Stuck as stuck:
         rows = complete(search, stuck.rows, search.problem.utility)
-    offer(search, rows, ordered=ordered)
+    offer_or_complete(search, rows, ordered=ordered)
 
 
 def offer_grown(search: Search[ClassBalanced], order: Ints, worth: Floats) -> None:
@@ -32,14 +32,4 @@ def offer_grown(search: Search[ClassBalanced], order: Ints, worth: Floats) -> No
         rows = grow_by(search.problem, order.tolist())
     except Stuck as stuck:
         rows = complete(search, stuck.rows, worth)
-    offer(search, rows)
-
-
-def offer(search: Search[ClassBalanced], rows: Ints, *, ordered: bool = False) -> None:
-    """Offer rows that grew; included rows that contradict a constraint show only now."""
-    try:
-        search.offer(rows, ordered=ordered)
-    except InfeasibleSelection:
-        if not search.problem.is_limited:
-            raise
-        search.offer(complete(search, rows, search.problem.utility), ordered=ordered)
+    offer_or_complete(search, rows)

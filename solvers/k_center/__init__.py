@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..registry import Method
+from ..registry import EVERY_CONSTRAINT, Method
+from .limits import limit_entries
 
 if TYPE_CHECKING:
     from ...problems.k_center import KCenter
 
 
 def _vectors(problem: KCenter) -> int:
-    return 8 * 6 * problem.space.size + (48 << 20)
+    # Guards of the constraints, and what completes a selection that gets stuck.
+    guards = 8 * len(problem.constraints) + 24 if problem.is_limited else 0
+    return 8 * (6 + guards) * problem.space.size + (48 << 20)
 
 
 def _pooled(problem: KCenter) -> int:
@@ -26,7 +29,7 @@ def _pooled(problem: KCenter) -> int:
 def _sampled(problem: KCenter) -> int:
     # The sample's distances, at most, and HiGHS' process.
     entries = min(80_000_000, 4_000 * len(problem.free))
-    return _pooled(problem) + 12 * entries + (200 << 20)
+    return _pooled(problem) + 12 * entries + 64 * limit_entries(problem) + (200 << 20)
 
 
 def _only_norms(problem: KCenter) -> str | None:
@@ -54,6 +57,7 @@ METHODS = {
             name="exact",
             about="covers of a sample of rows, refuted by duality and branch and bound",
             run="k_center.exact:solve_exact",
+            constraints=EVERY_CONSTRAINT,
             memory=_sampled,
             proves=True,
         ),
@@ -61,6 +65,7 @@ METHODS = {
             name="improve",
             about="swaps of centers that shrink the radius",
             run="k_center.exact:solve_improve",
+            constraints=EVERY_CONSTRAINT,
             memory=_sampled,
             proves=True,
             refuses=_only_radius,
@@ -69,6 +74,7 @@ METHODS = {
             name="greedy",
             about="farthest-first, at most twice the optimum; with balance thesis algorithm 2",
             run="k_center.greedily:solve_greedy",
+            constraints=EVERY_CONSTRAINT,
             memory=_pooled,
             proves=True,
             refuses=_only_norms,
@@ -77,6 +83,7 @@ METHODS = {
             name="greedy-l2",
             about="algorithm 2 steered by the ℓ2 distance, which tells classes apart at once",
             run="k_center.greedily:solve_straight",
+            constraints=EVERY_CONSTRAINT,
             memory=_pooled,
             proves=True,
             refuses=_only_l1,
@@ -85,6 +92,7 @@ METHODS = {
             name="k-means++",
             about="rows drawn in proportion to squared distance (D² sampling, BADGE)",
             run="k_center.sampling:solve_k_means_pp",
+            constraints=EVERY_CONSTRAINT,
             memory=_pooled,
             random=True,
         ),
@@ -92,6 +100,7 @@ METHODS = {
             name="random",
             about="rows drawn uniformly",
             run="baselines:solve_random",
+            constraints=EVERY_CONSTRAINT,
             memory=_vectors,
             random=True,
         ),

@@ -209,8 +209,18 @@ superfluous = to_compile(_superfluous)
 search_cover = to_compile(_search_cover)
 
 
-def compile_for() -> None:
-    """Compile all loops, or load them from the disk, by a tiny run."""
+def compile_for(limited: bool = False) -> None:
+    """Compile all loops, or load them from the disk, by a tiny run.
+
+    Parameters
+    ----------
+    limited
+        Whether there are limits to keep.
+    """
+    if limited:
+        from ._within_kernels import compile_within
+
+        compile_within()
     starts, members = np.array([0, 1, 2]), np.array([0, 1])
     transposed(starts, members, 2)
     superfluous(starts, members, 2, True)

@@ -10,6 +10,7 @@ import numpy as np
 
 from ...problems.base import Certificate
 from ...problems.distances import L1, Wasserstein
+from ...problems.errors import InfeasibleSelection
 from ...problems.k_center import KCenter
 from .._clock import Clock, OutOfTime
 from .._compiling import compiled
@@ -24,6 +25,7 @@ from ..class_balanced.model import (
     unit,
     whole,
 )
+from ..registry import table
 from ..search import Search, Stop
 from .sample import Sample, center_distances
 
@@ -129,19 +131,21 @@ def _prepare(
     problem, balancing = search.problem, search.problem.balancing
     assert balancing is not None
     radius = _alone(search, _without_balance(problem), solve_radius)
-    balance = _alone(search, balancing, solve_balance)
+    parts: list[Search[Any]] = [radius]
+    if table(balancing)["exact"].refusal(balancing) is None:
+        parts.append(_alone(search, balancing, solve_balance))
     proof: dict[str, Any] = {}
-    for part in (radius, balance):
+    for part in parts:
         if part.certificate is not None:
             proof |= dict(part.certificate.values)
-    least = max(problem.least_imbalance(), balance.bound or 0.0)
+    least = max([problem.least_imbalance(), *(part.bound or 0.0 for part in parts[1:])])
     low = radius.bound or 0.0
     rechecked = problem.prove(Certificate("weighted-rows", True, None, proof)) if proof else None
     if rechecked is not None:
         search.prove(rechecked, Certificate("weighted-rows", True, rechecked, proof))
     search.prove(low + least, Certificate("branch-and-bound", False, rechecked, proof))
     intervals = _Intervals(search, low, least, rechecked, proof)
-    for part in (radius, balance):
+    for part in parts:
         if part.rows is not None:
             intervals.take(part.rows, None)
     return intervals
@@ -198,6 +202,8 @@ class _Intervals:
         self.sample.add(np.setdiff1d(search.rows, self.problem.fixed)[:ADDED], np.inf)
         self.known: list[tuple[float, float]] = [(np.inf, least)]
         self.cuts: tuple[Cut, ...] = ()
+        self.barred: list[Ints] = []
+        """Choices that are no answers: they break a limit by less than HiGHS' tolerance."""
         if not isinstance(self.balancing.metric, L1 | Wasserstein):
             shortfall = self.balancing.target - self.balancing.probs.total(search.rows)
             self.cuts = (tangent(self.balancing, shortfall),)
@@ -253,7 +259,12 @@ class _Intervals:
                 return
             distances, nearest = center_distances(self.problem, chosen, radius)
             rows = np.concatenate([self.problem.included, chosen])
-            self.take(rows, nearest)
+            try:
+                self.take(rows, nearest)
+            except InfeasibleSelection:
+                # HiGHS keeps limits to a tolerance only.
+                self.barred.append(chosen)
+                continue
             if self.cuts:
                 shortfall = self.balancing.target - self.balancing.probs.total(rows)
                 value = self.balancing.balance * self.balancing.metric.value(shortfall)
@@ -306,6 +317,7 @@ class _Intervals:
         from scipy import sparse
 
         model = linear_model(self.balancing, whole(self.balancing), cuts=self.cuts, divisor=scale)
+        model = _without(model, [np.searchsorted(self.problem.free, at) for at in self.barred])
         cover = self.sample.cover(radius, costly=True)
         m = len(cover.rows)
         width = model.matrix.shape[1]
@@ -340,3 +352,21 @@ class _Intervals:
     def _prove(self, bound: float) -> None:
         certificate = Certificate("branch-and-bound", False, self.rechecked, self.proof)
         self.search.prove(bound, certificate)
+
+
+def _without(model: LinearModel, barred: list[Ints]) -> LinearModel:
+    """Return a model that allows some choices of columns no longer."""
+    from scipy import sparse
+
+    if not barred:
+        return model
+    counts = np.array([len(columns) for columns in barred])
+    at = (np.repeat(np.arange(len(barred)), counts), np.concatenate(barred))
+    shape = (len(barred), model.matrix.shape[1])
+    bars = sparse.csr_array((np.ones(len(at[0])), at), shape=shape)
+    return replace(
+        model,
+        matrix=sparse.vstack([model.matrix, bars], format="csc"),
+        row_lower=np.concatenate([model.row_lower, np.full(len(barred), -np.inf)]),
+        row_upper=np.concatenate([model.row_upper, counts - 1.0]),
+    )

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ...problems.base import Certificate
 from .._compiling import compiled
 from .covering import greedy_cover
+from .limits import make_limits
 from .refuting import narrow, relaxed_cover, search_by_mip
 from .sample import Sample, center_distances
+from .within import branch_within, search_locally
 
 if TYPE_CHECKING:
     from ...problems.arrays import Floats, Ints
     from ...problems.k_center import KCenter
+    from ...problems.pricing import Prices
     from ..search import Search
     from .covering import Cover
-    from .refuting import Relaxation
 
 
 @dataclass(frozen=True)
@@ -77,9 +79,10 @@ class Bisection:
 
     def __init__(self, search: Search[KCenter]) -> None:
         assert search.rows is not None
-        compiled(search.clock, __package__)
         self.search = search
         self.problem = search.problem
+        compiled(search.clock, __package__, *([True] if self.problem.is_limited else []))
+        self.limits = make_limits(self.problem)
         self.sample = Sample(self.problem)
         self.rng = search.rng()
         self.low = 0.0
@@ -87,7 +90,7 @@ class Bisection:
         self.relaxed: dict[float, float] = {}
         """How many centers linear programs need at the radii they were solved for."""
         self.sample.add(np.setdiff1d(search.rows, self.problem.fixed)[: 4 * ADDED], self.best)
-        self._offer(np.setdiff1d(search.rows, self.problem.included), -1.0)
+        self.offer(np.setdiff1d(search.rows, self.problem.included), -1.0)
 
     @property
     def best(self) -> float:
@@ -113,15 +116,15 @@ class Bisection:
         The radius below the best comes first. Larger radii need fewer centers, so where it stays
         in doubt a smaller one follows, where linear interpolation expects b of them.
         """
-        above = float(np.nextafter(self.best, 0.0))
+        above, failed = self.best, False
         while True:
             self.search.stop_if_closed()
             radii = self.sample.radii(self.low, above)
-            if not len(radii) or (self.relaxed and radii[-1] - radii[0] <= NEAR * self.best):
+            if not len(radii) or (failed and radii[-1] - radii[0] <= NEAR * self.best):
                 return
-            radius = float(radii[self._crossing(radii)]) if self.relaxed else float(radii[-1])
+            radius = float(radii[self._crossing(radii) if failed else -1])
             if not self.refute(radius):
-                above = radius
+                above, failed = radius, True
 
     def top(self) -> float:
         """Return the largest radius in doubt, or the best radius if there is none."""
@@ -136,7 +139,7 @@ class Bisection:
         radii = self.sample.radii(self.low, self.best)
         if not len(radii):
             return None
-        known = sorted(self.relaxed.items())
+        known = sorted(self.relaxed.items()) or [(self.best, np.inf)]
         needed = np.interp(radii, [at for at, _ in known], [value for _, value in known])
         enough = np.flatnonzero(needed >= self.problem.to_choose - slack)
         return float(radii[enough[-1] if len(enough) else 0])
@@ -145,10 +148,10 @@ class Bisection:
         """Cover the sample by local search; grow it until that fails or all rows are covered."""
         while self.search.clock.elapsed() < deadline:
             self.search.clock.check()
-            chosen = self._local_search(self.sample.cover(radius), radius, effort)
+            chosen = self._local_search(self.state(radius), radius, effort)
             if chosen is None:
                 return False
-            if self._offer(chosen, radius):
+            if self.offer(chosen, radius):
                 return True
         return False
 
@@ -166,15 +169,17 @@ class Bisection:
                 return False
             self.relaxed[radius] = relaxed.needed
             if np.ceil(relaxed.needed - 1e-6) > self.problem.to_choose:
-                self._raise(radius, cover, relaxed.weights)
+                self.raise_low(radius, cover, relaxed.weights)
                 return True
             stalled = stalled + 1 if goal - relaxed.needed > 0.9 * (goal - nearest) else 0
             nearest = max(nearest, relaxed.needed)
-            if stalled == STALLED or not self._separate(cover, relaxed, radius):
+            if stalled == STALLED or not self.separate(cover, relaxed.values, radius):
                 return False
 
     def branch(self, radius: float, seconds: float) -> bool | None:
         """Settle a radius by branch and bound: True if covered, False if refuted, else None."""
+        if self.limits is not None:
+            return branch_within(self, self.limits, radius, seconds)
         clock = self.search.clock
         deadline = clock.elapsed() + seconds
         while True:
@@ -189,17 +194,19 @@ class Bisection:
                 left = max(deadline - clock.elapsed(), 1e-3)
                 refuted, chosen = search_by_mip(cover, budget, outliers, left, self.search)
             if refuted:
-                self._raise(radius)
+                self.raise_low(radius)
                 return False
             if cover is None or chosen is None:
                 return None
-            if self._offer(self.problem.free[cover.columns[chosen]], radius):
+            if self.offer(self.problem.free[cover.columns[chosen]], radius):
                 return True
 
     def _local_search(self, cover: Cover, radius: float, effort: Effort) -> Ints | None:
         """Return free rows that cover the sample, or None; from the best ones, then afresh."""
         from ._kernels import search_cover
 
+        if self.limits is not None:
+            return search_locally(self, self.limits, cover, effort)
         if not len(cover.rows):
             return np.empty(0, dtype=np.int64)
         may_miss = self.problem.outliers
@@ -232,10 +239,20 @@ class Bisection:
                 return self.problem.free[cover.columns[chosen]]
         return None
 
+    def state(self, radius: float) -> Cover:
+        """State which free rows cover the sample, reduced as far as the constraints allow."""
+        if self.limits is not None:
+            return self.limits.cover(self.sample, radius)
+        return self.sample.cover(radius)
+
+    def own(self) -> Ints:
+        """Return the best selection's rows without the included ones."""
+        assert self.search.rows is not None
+        return np.setdiff1d(self.search.rows, self.problem.included)
+
     def _near_best(self, cover: Cover, radius: float, count: int) -> Ints:
         """Return columns that cover most of what the best selection's rows cover."""
-        assert self.search.rows is not None
-        chosen = np.setdiff1d(self.search.rows, self.problem.included)
+        chosen = self.own()
         rows = self.sample.rows[cover.rows]
         covers = self.problem.space.between(chosen, rows) <= radius
         columns = np.unique((covers @ cover.matrix).argmax(axis=1))[:count]
@@ -247,7 +264,7 @@ class Bisection:
         more = np.argsort(-gains, kind="stable")[: count - len(columns)]
         return np.concatenate([columns, more])
 
-    def _offer(self, chosen: Ints, radius: float) -> bool:
+    def offer(self, chosen: Ints, radius: float) -> bool:
         """Offer free rows; return whether they cover all rows, else add some that they do not."""
         problem = self.problem
         distances, nearest = center_distances(problem, chosen, radius)
@@ -288,9 +305,14 @@ class Bisection:
         budget, known = self.problem.to_choose, self.relaxed
         below = [at for at in known if at < radii[0]]
         above = [at for at in known if at > radii[-1]]
-        if not below or not above:
+        if not above:
             return len(radii) // 2
-        first, last = max(below), min(above)
+        last = min(above)
+        if not below:
+            # In the plane the number of centers falls with the square of the radius.
+            radius = 0.98 * last * min(known[last] / max(budget, 1), 1.0) ** 0.5
+            return max(int(np.searchsorted(radii, radius, side="right")) - 1, 0)
+        first = max(below)
         share = (known[first] - budget) / max(known[first] - known[last], 1e-9)
         radius = first + min(max(share, 0.1), 0.9) * (last - first)
         return int(np.clip(np.searchsorted(radii, radius), 0, len(radii) - 1))
@@ -300,15 +322,15 @@ class Bisection:
         cheap = CHEAP // (len(self.problem.free) * self.problem.space.width + 1)
         return max(ADDED, min(int(GROWTH * len(self.sample.rows)), cheap))
 
-    def _separate(self, cover: Cover, relaxed: Relaxation, radius: float) -> bool:
+    def separate(self, cover: Cover, values: Floats, radius: float) -> bool:
         """Add rows whose relaxed centers sum to less than one; return whether there were any."""
         problem = self.problem
-        used = np.flatnonzero(relaxed.values > 1e-9)
+        used = np.flatnonzero(values > 1e-9)
         sites = problem.space.sites(problem.free[cover.columns[used]])
         covered = np.empty(problem.space.size)
         for start, stop in problem.space.blocks(len(used)):
             near = problem.space.nearer(start, stop, sites, np.nextafter(radius, np.inf))
-            covered[start:stop] = near @ relaxed.values[used]
+            covered[start:stop] = near @ values[used]
         covered[problem.to_fixed[1] <= radius] = 1.0
         covered[self.sample.rows] = 1.0
         lacking = np.flatnonzero(covered < 1.0 - 1e-3)
@@ -322,13 +344,17 @@ class Bisection:
         bare = np.diff(cover.row_starts) == 0
         if cover.copies[bare].sum() <= self.problem.outliers:
             return False
-        self._raise(radius, cover, bare.astype(np.float64) * cover.copies)
+        self.raise_low(radius, cover, bare.astype(np.float64) * cover.copies)
         return True
 
-    def _raise(
-        self, radius: float, cover: Cover | None = None, weights: Floats = NO_WEIGHTS
+    def raise_low(
+        self,
+        radius: float,
+        cover: Cover | None = None,
+        weights: Floats = NO_WEIGHTS,
+        prices: Prices | None = None,
     ) -> None:
-        """Take in that no selection has this radius, with the weights that prove it if some do."""
+        """Take in that no selection has this radius, with what proves it if something does."""
         self.low = max(self.low, self.sample.next_radius(radius, self.best))
         bound = self.low + self.problem.least_imbalance()
         known = self.search.certificate
@@ -339,10 +365,15 @@ class Bisection:
             return
         members = np.flatnonzero(cover.stands >= 0)
         row = cover.stands[members]
-        values = {
+        proof: dict[str, Any] = {
             "rows": self.sample.rows[cover.needed[members]].tolist(),
             "weights": (weights[row] / cover.copies[row]).tolist(),
-            "groups": cover.groups[row].tolist(),
             "radius": self.low,
         }
-        self.search.prove(bound, Certificate("weighted-rows", True, bound, values))
+        if prices is None:
+            proof["groups"] = cover.groups[row].tolist()
+        else:
+            stated = prices.values()
+            proof["cover_prices"] = stated["prices"]
+            proof["cover_budget_price"] = stated["budget_price"]
+        self.search.prove(bound, Certificate("weighted-rows", True, bound, proof))

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
-
+from ...problems.errors import Stuck
 from .._clock import OutOfTime
+from ..baselines import solve_random
 from ..class_balanced.branching import solve_exact as solve_class_balance
 from . import METHODS
 from .balanced import solve_balanced
 from .bisection import LIGHT, MEDIUM, STRONG, Bisection, worth
 from .greedily import solve_greedy
+from .within import lift_within
 
 if TYPE_CHECKING:
     from ...problems.k_center import KCenter
     from ..search import Search
+    from .bisection import Effort
 
 SHARE = 0.1
 """Of the time that is left one branch and bound may take."""
@@ -35,6 +38,8 @@ def solve_exact(search: Search[KCenter]) -> None:
     1. local search finds covers of S; one that covers all rows is a better selection;
     2. the duals of a linear program may prove that there is none, and those prove the bound for
        good (`proves_radius`): the largest radius that they refute is looked for;
+       Where constraints limit what is chosen, their rows join the program, and the prices of what
+       they limit join the proof (`proves_within_limits`);
     3. radii between both go to branch and bound, by turns with more local search: those first
        where the linear program needs almost as many centers as it would take to refute them.
     """
@@ -45,6 +50,7 @@ def solve_exact(search: Search[KCenter]) -> None:
     bisection = Bisection(search)
     bisection.descend(LIGHT, FIRST * search.clock.remaining())
     bisection.lift()
+    lift_within(bisection)
     push(bisection, MEDIUM)
     settle(bisection)
     search.complete = bisection.low >= bisection.best
@@ -93,10 +99,11 @@ def start(search: Search[KCenter]) -> None:
         if METHODS["greedy"].refusal(problem) is None:
             solve_greedy(search)
         else:
-            search.offer(problem.random_rows(search.rng()))
+            solve_random(cast("Search[Any]", search))
     except OutOfTime:
         if search.best is None:
-            search.offer(problem.random_rows(search.rng()))
+            with suppress(Stuck):
+                search.offer(problem.random_rows(search.rng()))
         raise
     search.info.pop("curve", None)  # it is of greedy's picks, not of what follows
     search.stop_if_closed()

@@ -214,6 +214,12 @@ class Farthest:
             if at < len(self.pool.rows) and self.pool.rows[at] == row:
                 self.pool.is_open[at] = False
 
+    def keep(self, allowed: Mask) -> None:
+        """Never name rows again that are not allowed, by a mask ``(N,)``."""
+        self.is_open &= allowed
+        if self.pool is not None:
+            self.pool.is_open &= allowed[self.pool.rows]
+
     def hints(self) -> Ints:
         """Return a near center of each row ``(N,)``."""
         if self.pool is not None:

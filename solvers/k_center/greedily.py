@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ...problems.base import Certificate
+from ...problems.errors import Stuck
 from .._clock import OutOfTime
 from .balancing import charge_of
 from .farthest import Farthest
+from .guarded import Guarded
 from .suppliers import Suppliers
 
 if TYPE_CHECKING:
@@ -39,12 +42,19 @@ def solve_greedy(search: Search[KCenter]) -> None:
       With ℓ1, while no class is full every row lowers the distance by the same amount, since rows
       of P sum to 1: until then λ changes nothing (the first 389 of 500 picks where it was
       measured). With ``distance="l2"`` it steers from the first pick.
+    - Constraints: a farthest row that they close is covered by the row nearest to it that they let
+      in (under class balance: passed over), and picks that leave no room for what they still ask
+      for are completed by other rows. The factors of 2 and 3 do not hold then; the bound does,
+      since constraints only take selections away.
 
     The bound: no center lies within r / 2 of two rows that are r apart, so that b + Ξ + 1 rows
     mutually r apart prove a radius of r / 2, whatever is chosen (r / 4 for squared and cosine
     distances). Farthest-first finds them.
     """
     problem = search.problem
+    if problem.is_limited:
+        _solve_within(search, balanced=problem.balance > 0)
+        return
     if problem.balance > 0:
         _select(search, balanced=True)
         _witness(search)
@@ -67,8 +77,60 @@ def solve_straight(search: Search[KCenter]) -> None:
     Of two rows of the same length ℓ2 prefers the one whose class lacks most, from the first pick.
     The answer is measured by the problem's own distance.
     """
+    if search.problem.is_limited:
+        _solve_within(search, balanced=True, straight=True)
+        return
     _select(search, balanced=True, straight=True)
     _witness(search)
+
+
+def _solve_within(
+    search: Search[KCenter], *, balanced: bool = False, straight: bool = False
+) -> None:
+    """Do what `solve_greedy` does, as the constraints let rows in."""
+    picked = _select_within(search, balanced=balanced, straight=straight)
+    outliers = search.problem.outliers
+    if picked.strict and not balanced and not outliers and not picked.left:
+        _prove_witnesses(search, picked.engine, picked.engine.added)
+        return
+    _prove_unreachable(search, picked.suppliers)
+    _witness(search)
+    search.stop_if_closed()
+    if outliers and not balanced:
+        _select_within(search, rank=outliers)
+
+
+def _select_within(
+    search: Search[KCenter], *, rank: int = 0, balanced: bool = False, straight: bool = False
+) -> Guarded:
+    """Grow a selection as the constraints let rows in, and offer it."""
+    problem = search.problem
+    charge = charge_of(problem, straight=straight) if balanced else None
+    is_open = problem.is_free.copy()
+    if not balanced:
+        is_open[:] = True
+        is_open[problem.fixed] = False
+    engine = Farthest(problem.space, *problem.to_fixed, search.clock, is_open, charge)
+    picked = Guarded(search, engine)
+    try:
+        if not len(problem.fixed) and problem.to_choose:
+            picked.start(problem.space.start())
+        if balanced:
+            picked.pick_open(rank)
+        else:
+            picked.pick_all(rank)
+    except OutOfTime:
+        with suppress(Stuck):
+            _offer_within(search, picked, picked.rows(in_time=False))
+        raise
+    _offer_within(search, picked, picked.rows())
+    return picked
+
+
+def _offer_within(search: Search[KCenter], picked: Guarded, rows: Ints) -> None:
+    nearest = picked.engine.hints()
+    if search.offer(rows, ordered=True, nearest=np.where(nearest < 0, rows[0], nearest)):
+        search.info["passes"] = picked.engine.passes
 
 
 def _select(
@@ -91,7 +153,7 @@ def _select(
     try:
         if not len(problem.fixed) and problem.to_choose:
             start = problem.space.start()
-            start = start if problem.is_selectable[start] else int(problem.free[0])
+            start = start if problem.is_free[start] else int(problem.free[0])
             search.info["start"] = start
             engine.add(start)
         while len(engine.added) < problem.to_choose:
@@ -185,7 +247,7 @@ def _told_apart(problem: KCenter, rows: Ints) -> float:
     radius = float(problem.to_fixed[1][rows].min())
     sites = problem.space.sites(rows)
     for start, stop in problem.space.blocks(len(rows)):
-        rough = problem.space.rough(start, stop, sites)[problem.is_selectable[start:stop]]
+        rough = problem.space.rough(start, stop, sites)[problem.is_free[start:stop]]
         if len(rough):
             radius = min(radius, float(np.partition(rough, 1, axis=1)[:, 1].min()))
     return radius

@@ -106,13 +106,13 @@ def narrow(cover: Cover, budget: int, outliers: int, clock: Clock) -> Cover | No
         if np.ceil(relaxed.needed - ROUNDING) > budget:
             return None
         kept = may_hold(cover, relaxed.weights, budget, outliers)
-        if kept.mean() > FEW:
+        if kept.sum() >= FEW * len(kept):
             return cover
         cover = narrowed(cover, kept, outliers=outliers > 0)
 
 
 def may_hold(cover: Cover, weights: Floats, budget: int, outliers: int) -> Mask:
-    """Return which columns a cover of `budget` columns may hold, as far as weights tell ``(n,)``."""
+    """Return which columns ``(n,)`` a cover of b columns may hold, as far as weights tell."""
     sums = cover.matrix.T @ weights
     heaviest = float(sums.max(initial=0.0))
     if heaviest <= 0:
@@ -130,7 +130,8 @@ def _solve_lp(cover: Cover, outliers: int, seconds: float) -> tuple[Floats, Floa
     solver.silent()
     solver.setOptionValue("time_limit", max(seconds, 1e-3))
     solver.setOptionValue("threads", 1)
-    if len(cover.columns_of) > LARGE:
+    inside = len(cover.columns_of) > LARGE
+    if inside:
         # An optimum inside a face proves as much as a corner of it.
         solver.setOptionValue("solver", "ipm")
         solver.setOptionValue("run_crossover", "off")
@@ -157,6 +158,10 @@ def _solve_lp(cover: Cover, outliers: int, seconds: float) -> tuple[Floats, Floa
     model.a_matrix_.value_ = value
     solver.passModel(model)
     solver.run()
+    if inside and solver.getModelStatus() == highspy.HighsModelStatus.kUnknown:
+        # Interior points came close and no closer.
+        solver.setOptionValue("solver", "simplex")
+        solver.run()
     if solver.getModelStatus() != highspy.HighsModelStatus.kOptimal:
         return None
     solution = solver.getSolution()

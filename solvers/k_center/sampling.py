@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...problems.errors import Stuck
+from ...problems.growing import grow_by
 from .._clock import OutOfTime
+from ..completing import complete
+from .reserving import Reserves
 
 if TYPE_CHECKING:
     from ...problems.arrays import Floats, Ints, Mask
@@ -23,29 +28,39 @@ def solve_k_means_pp(search: Search[KCenter]) -> None:
     over the selectable rows; the first one uniformly where no row is labeled or included, and all
     uniformly once every row lies on a center. Under cosine the points are those of length 1, so
     that rows are drawn in proportion to 1 - cos; given distances are squared. Distances are those
-    of one product in the space's working precision for each pick.
+    of one product in the space's working precision for each pick. Constraints close rows as others
+    are drawn; where the draws leave no room for what is still asked for, other rows complete them.
     """
     problem = search.problem
     space, rng = problem.space, search.rng()
     nearest = problem.to_fixed[0].copy()
     squares = _squared(problem, space.to_rough(problem.to_fixed[1])).copy()
     picks: list[int] = []
-    is_open = np.zeros(space.size, dtype=bool)
-    is_open[problem.free] = True
+    every = np.arange(space.size)
+    growth = problem.grow()
+    reserves = Reserves(problem, growth)
     try:
         while len(picks) < problem.to_choose:
             search.clock.check()
+            left = problem.to_choose - len(picks)
+            is_open = growth.allows(every, left) if growth.needs() >= left else ~growth.closed
+            if not is_open.any():
+                break
             row = _draw(rng, np.where(is_open, squares, 0.0), is_open)
             picks.append(row)
-            is_open[row] = False
+            growth.add(row)
+            reserves.take(row)
             site = space.sites(np.array([row]))
             for start, stop in space.blocks(1):
                 _approach(problem, start, stop, site, squares, nearest)
     except OutOfTime:
-        rest = np.flatnonzero(is_open)[: problem.to_choose - len(picks)]
-        _offer(search, np.concatenate([np.array(picks, dtype=np.int64), rest]), nearest)
+        with suppress(Stuck):
+            _offer(search, grow_by(problem, [*picks, *problem.free.tolist()]), nearest)
         raise
-    _offer(search, np.array(picks, dtype=np.int64), nearest)
+    rows = np.concatenate([problem.included, np.array(picks, dtype=np.int64)])
+    if len(picks) < problem.to_choose or growth.needs():
+        rows = complete(search, rows, np.where(np.isfinite(squares), squares, 0.0))
+    _offer(search, rows, nearest)
 
 
 def _draw(rng: np.random.Generator, weights: Floats, is_open: Mask) -> int:
@@ -76,9 +91,8 @@ def _squared(problem: KCenter, rough: Floats) -> Floats:
     return np.square(rough) if problem.space.witness_share is None else rough
 
 
-def _offer(search: Search[KCenter], picks: Ints, nearest: Ints) -> None:
+def _offer(search: Search[KCenter], rows: Ints, nearest: Ints) -> None:
     problem = search.problem
-    rows = np.concatenate([problem.included, picks])
     some = problem.fixed[0] if len(problem.fixed) else rows[0]
     hints = np.where(nearest < 0, some, nearest)
     search.offer(rows, ordered=True, nearest=hints)

@@ -2,6 +2,9 @@
 
 import pytest
 
+import labelcut as library
+from labelcut.studies.trade_off import Frontier
+
 
 def test_the_frontier_is_printed_and_drawn(labelcut, two_classes):
     """A script could not read the trade-off, or a person not see it."""
@@ -39,3 +42,14 @@ def test_bad_input_is_one_line(labelcut, two_classes, arguments, message):
     assert (result.code, result.out) == (2, "")
     assert message in result.err
     assert len(result.err.strip().splitlines()) == 1
+
+
+def test_a_frontier_that_was_not_begun_in_time_is_no_answer(labelcut, two_classes, monkeypatch):
+    """A traceback would follow where a limit was too short, as constraints may make it."""
+    empty = Frontier(library.load(two_classes), ())
+    monkeypatch.setattr("labelcut.studies.frontier", lambda *_, **__: empty)
+    result = labelcut("frontier", two_classes)
+    assert (result.code, result.out) == (3, "")
+    assert result.err == ("time ran out before the first λ was solved; raise --time-limit\n")
+    with pytest.raises(library.InvalidInput, match="no λ was solved in time; raise time_limit"):
+        empty.knee()

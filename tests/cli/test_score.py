@@ -125,7 +125,10 @@ def test_an_interrupted_run_goes_on(folder, monkeypatch, capsys):
         ({"--model": "{name}:NUMBER"}, "must have a function NUMBER; it has none"),
         ({"--data": "{name}:make_broken"}, "error: no such disk"),
         ({"--data": "{name}:make_model"}, "error: "),
-        ({"--model": "{name}:make_loader"}, "--model: must make a torch.nn.Module; DataLoader came"),
+        (
+            {"--model": "{name}:make_loader"},
+            "--model: must make a torch.nn.Module; DataLoader came",
+        ),
         ({"--weights": "none.pt"}, "--weights: must be a file; none.pt is none"),
         ({"--weights": "list.pt"}, "--weights: list.pt must hold a state dict; list came"),
         ({"--weights": "other.pt"}, "--weights: other.pt must fit the model; Error(s) in loading"),

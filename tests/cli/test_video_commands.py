@@ -131,13 +131,13 @@ def test_boxes_of_the_users_own_tracker(labelcut, still, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (('"static"', '"kalman"'), r"\[tracker\] kind: must be one of flow, static, boxes"),
+        (('"static"', '"kalman"'), r"\[tracker\] kind: must be one of flow, siamese, static"),
         (('"static"', '"boxes"'), "'boxes' needs .data. tracked"),
         (('"static"', '"flow"'), "'flow' needs images, and no video has any"),
         (("budget = 2", ""), r"\[frames\] budget: is missing"),
         (("budget = 2", "budget = 99"), "budget"),
         (("spacing = 1", "spacing = -1"), "spacing: must be"),
-        (("spacing = 1", 'utility = "tp"'), "utility: must be one of fp, fn, both, soft"),
+        (("spacing = 1", 'utility = "tp"'), "utility: must be one of fp, fn, both, soft, mixed"),
         (("spacing = 1", "reach = 1"), "unknown key 'reach'"),
         (('kind = "static"', 'kind = "static"\nreach = 0'), "reach: must be at least 1"),
         (('"cam.txt"', '"came.txt"'), "did you mean cam.txt"),
@@ -162,12 +162,28 @@ def test_bad_files_are_one_line_and_exit_code_2(labelcut, still, change, message
 
 
 def test_other_commands_say_that_they_take_no_video(labelcut, still, two_classes):
-    """`show` on a video problem would call its kind unknown."""
-    for command in (("show", still), ("frontier", still)):
-        result = labelcut(*command)
-        assert result.code == 2
-        assert "a video problem; solve, compare and check take it" in result.err
+    """`frontier` on a video problem would call its kind unknown."""
+    result = labelcut("frontier", still)
+    assert result.code == 2
+    assert "a video problem; solve, compare, check and show take it" in result.err
     assert "--draw: is for video problems" in labelcut("solve", two_classes, "--draw", "x").err
+
+
+def test_show_tells_what_a_video_problem_states(labelcut, still):
+    """Nobody could see what a file holds before its tracker runs, or what an estimate says."""
+    stated = labelcut("show", still)
+    assert stated.code == 0
+    assert "static, 3 frames each way" in stated.err
+    assert labelcut("show", still, "--json").json["video"] == {
+        "videos": 1,
+        "frames": 9,
+        "detections": 9,
+    }
+    assert labelcut("show", still, "--plot", "x.png").code == 2
+    labelcut("solve", still)
+    estimated = labelcut("show", still, still.with_suffix(".estimate.json"))
+    assert estimated.code == 0
+    assert "optimal" in estimated.err
 
 
 def test_a_kitti_problem_is_read(tmp_path):
@@ -189,3 +205,50 @@ def test_a_video_is_as_long_as_detections_or_truth_say(still, tmp_path):
     still.write_text(FILE)
     content = read_video_file(still)
     assert content.detections.n_frames == content.truth.n_frames == 12
+
+
+def test_the_siamese_tracker_runs_from_a_file(still, tmp_path):
+    """A file could name the tracker, and it would be another one that runs."""
+    cv2 = pytest.importorskip("cv2")
+    folder = tmp_path / "cam"
+    (folder / "img1").mkdir(parents=True)
+    (tmp_path / "cam.txt").rename(folder / "det.txt")
+    rng = np.random.default_rng(0)
+    picture = cv2.GaussianBlur(rng.uniform(0, 255, (60, 120, 3)), (0, 0), 2).astype(np.uint8)
+    for frame in range(1, 10):
+        cv2.imwrite(str(folder / "img1" / f"{frame:03d}.png"), picture)
+    text = FILE.replace('truth = "gt.txt"\n', "").replace("cam.txt", "cam")
+    still.write_text(text.replace('"static"', '"siamese"'))
+    problem = video_problem(read_video_file(still))
+    assert np.nanmax(np.abs(problem.tracked[0] - problem.detections.boxes[0])) < 2
+    still.write_text(text.replace('"static"', '"siamese"\nweights = "none.pt"'))
+    with pytest.raises(InvalidInput, match=r"\[tracker\] weights: .* does not exist"):
+        video_problem(read_video_file(still))
+
+
+@pytest.mark.parametrize("at", ["video_problem", "compare_estimates"])
+def test_ctrl_c_is_one_line_and_130(labelcut, still, monkeypatch, at):
+    """Ctrl-C during a long run of the tracker would end in a traceback."""
+
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(f"labelcut.studies.video.{at}", interrupted)
+    result = labelcut("compare", still)
+    assert result.code == 130
+    assert result.err.startswith("interrupted")
+
+
+def test_frames_that_cannot_be_chosen_are_infeasible(labelcut, still):
+    """More frames than spacing leaves would end in an error, or break the spacing."""
+    text = FILE.replace('truth = "gt.txt"\n', "").replace("budget = 2", "budget = 5")
+    still.write_text(text.replace("spacing = 1", "spacing = 3"))
+    result = labelcut("solve", still)
+    assert result.code == 1
+    assert "reason" in result.err
+
+
+def test_load_says_that_a_tracker_must_run(still):
+    """`labelcut.load` would call the kind unknown."""
+    with pytest.raises(InvalidInput, match="whose tracker must run first"):
+        load(still)

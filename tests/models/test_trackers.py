@@ -49,6 +49,18 @@ def test_boxes_add_up_the_flow_of_each_step(at):
     np.testing.assert_allclose(tracked[0, 1:5, 2:], [[20, 10]] * 4)
 
 
+def test_each_step_has_its_own_flow():
+    """A box would go back by the flow of another pair of frames."""
+    flow = constant(4, (0, 0), (0, 0))
+    for step in range(4):
+        flow.flow[step, 0], flow.flow[step, 1] = (step + 1, 0), (0, 10 * (step + 1))
+    tracked = track_flow([[30, 10, 4, 4]], [0], [2], [5], [flow], reach=2)
+    # Back over steps 1 and 0 by 20 and 10 down, ahead over steps 2 and 3 by 3 and 4 across.
+    np.testing.assert_allclose(
+        tracked[0, :, :2], [[30, 10 + 20 + 10], [30, 30], [33, 10], [37, 10]]
+    )
+
+
 def test_flow_is_scaled_to_the_pixels_of_the_boxes():
     """Flow computed at 300 rows would move boxes of 1080 rows too little."""
     tracked = track_flow(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from labelcut.problems.base import Certificate
 from labelcut.problems.coherence_weights import PRESETS, CoherenceWeights
-from labelcut.problems.detections import make_detections
+from labelcut.problems.detections import Video, make_detections
 from labelcut.problems.errors import InfeasibleSelection, InvalidInput
 from labelcut.problems.temporal_coherence import TemporalCoherence
 
@@ -92,6 +92,18 @@ def test_any_flow_proves_at_most_the_optimum(tiny_video, seed, size):
     assert bound <= best
 
 
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_flow_beyond_a_weight_counts_as_the_weight(sign):
+    """A forged flow through a weak edge would prove more than the optimum."""
+    table = make_detections([[0, 0, 5, 5]], [0.5], [0], videos=[Video("video", 2)])
+    weights = CoherenceWeights(origin=0.125)
+    problem = TemporalCoherence(table, np.full((1, 1, 4), 5.0), (1,), weights=weights)
+    flow = [sign * problem.scale]
+    bound = problem.prove(Certificate("flow", True, 1.0, {"flow": flow}))
+    assert problem.evaluate(np.array([True, False])).objective == 0.125
+    assert bound <= 0.125
+
+
 @pytest.mark.parametrize(
     "certificate",
     [
@@ -145,6 +157,18 @@ def test_fingerprints_tell_problems_apart(tiny_video):
         tiny_video(1, min_score=0.3),
     ]
     assert len({one.fingerprint, *(other.fingerprint for other in others)}) == 6
+
+
+def test_other_weights_share_the_graph_and_nothing_else(tiny_video):
+    """Costs would be mixed up, or the answer be checked against the other problem."""
+    problem = tiny_video(1)
+    unit = problem.fingerprint
+    other = problem.reweighted("weighted")
+    assert other.graph is problem.graph
+    assert other.fingerprint == tiny_video(1, weights="weighted").fingerprint != unit
+    np.testing.assert_array_equal(other.edge_cost, tiny_video(1, weights="weighted").edge_cost)
+    assert problem.scale == 1
+    assert problem.fingerprint == unit
 
 
 def test_low_scores_take_no_part_and_are_told(tiny_video):

@@ -213,6 +213,36 @@ def test_prices_alone_solve_hundreds_more():
     assert sum(assert_prices_alone(nested(rng)) for _ in range(800)) > 300
 
 
+def crossed(rng):
+    """Return a problem whose limits cross each other, with rows that must be in."""
+    size = int(rng.integers(20, 60))
+    video = np.arange(size) // 10
+    rules = [
+        Spacing(video, np.arange(size), int(rng.integers(0, 3))),
+        Include(rng.choice(np.arange(5, size, 10), 2, replace=False)),
+        Cost(rng.random(size) + 0.2, float(rng.uniform(2.0, 6.0))),
+    ]
+    if rng.random() < 0.5:
+        rules.append(GroupLimit(rng.integers(0, 3, size), at_most=int(rng.integers(2, 5))))
+    if rng.random() < 0.5:
+        probs = rng.dirichlet(np.ones(3), size)
+        rules.append(ExpectedCount(probs, [0, 1], at_least=[1.5, 1.0], at_most=[2.5, 9.0]))
+    rules += [Cost(rng.random(size), 3.0)] * (rng.random() < 0.5)
+    return BudgetedSelection(rng.random(size), int(rng.integers(3, 9)), constraints=rules)
+
+
+def test_crossing_limits_against_a_mip():
+    """Rows would be decided by their reduced costs that a better answer turns around."""
+    rng = np.random.default_rng(0)
+    answers = 0
+    for _ in range(30):
+        problem = crossed(rng)
+        expected = by_milp(problem)
+        assert_best(problem, expected, maximize(problem, problem.utility, Clock()))
+        answers += expected is not None
+    assert answers > 15
+
+
 @pytest.mark.parametrize("kind", ["counts", "tenths", "floats"])
 def test_every_budget_up_to_all_that_fits(kind):
     """Rows that have to make room for one more would be missed, where prices fall below all."""
@@ -409,3 +439,16 @@ def test_a_limit_that_is_over_at_once_brings_back_the_start():
     assert found.rows is None or np.isin(start, found.rows).all()
     assert not found.complete
     assert not found.infeasible
+
+
+def test_utilities_beyond_whole_numbers_end():
+    """Floats above 2**53 have no whole number next to them, and the search for a price no end."""
+    rng = np.random.default_rng(0)
+    rules = [Spacing(None, np.arange(60), 2), GroupLimit(np.zeros(60, dtype=int), at_most=20)]
+    utility = rng.random(60) * 1e200
+    for budget in (5, 20):
+        problem = BudgetedSelection(utility, budget, constraints=rules)
+        found = maximize(problem, utility, Clock(20.0))
+        assert found.complete
+        scaled = BudgetedSelection(utility / 1e200, budget, constraints=rules)
+        assert utility[found.rows].sum() / 1e200 == pytest.approx(by_milp(scaled), rel=1e-12)

@@ -256,5 +256,5 @@ def test_a_point_that_breaks_a_constraint_is_no_proof(monkeypatch):
     class Claimed:
         status, values = MipStatus.OPTIMAL, np.array([1.0, 1.0, 0.0])
 
-    monkeypatch.setattr(conflicts, "solve_model", lambda *_, **__: Claimed)
+    monkeypatch.setattr(conflicts, "solve_curved", lambda *_, **__: Claimed)
     assert is_satisfiable(part, Clock(60.0)) is None

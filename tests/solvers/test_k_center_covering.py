@@ -10,10 +10,16 @@ from scipy.optimize import linprog
 
 from labelcut import KCenter
 from labelcut.solvers._clock import Clock
-from labelcut.solvers.k_center import sample
+from labelcut.solvers.k_center import refuting, sample
 from labelcut.solvers.k_center._kernels import search_cover
 from labelcut.solvers.k_center.covering import greedy_cover, make_cover
-from labelcut.solvers.k_center.refuting import needed_centers, relaxed_cover, search_by_mip
+from labelcut.solvers.k_center.refuting import (
+    may_hold,
+    narrow,
+    needed_centers,
+    relaxed_cover,
+    search_by_mip,
+)
 from labelcut.solvers.k_center.sample import Sample, center_distances
 from labelcut.solvers.search import Search
 
@@ -175,10 +181,13 @@ def test_no_weights_prove_more_centers_than_it_takes(instance):
         assert needed_centers(cover, weights, outliers) <= least + 1e-9
 
 
-@settings(max_examples=150)
-@given(matrices(most=7))
-def test_the_relaxation_is_the_linear_programs_optimum(instance):
-    """Its bound would be false, or its duals prove less than they should."""
+@settings(max_examples=200)
+@given(matrices(most=7), st.sampled_from([0, refuting.LARGE]))
+def test_the_relaxation_is_the_linear_programs_optimum(instance, large):
+    """Its bound would be false, or its duals prove less than they should.
+
+    Small ones go through the simplex method, and here through interior points as well.
+    """
     matrix, outliers, rng = instance
     cover = make_cover(*compressed(matrix, rng), matrix.shape[1], outliers=outliers > 0)
     m, n = cover.shape
@@ -192,11 +201,70 @@ def test_the_relaxation_is_the_linear_programs_optimum(instance):
         A_ub=np.vstack([rows, limit]),
         b_ub=np.append(-np.ones(m), outliers),
     )
-    relaxed = relaxed_cover(cover, outliers, 10.0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(refuting, "LARGE", large)
+        relaxed = relaxed_cover(cover, outliers, 10.0)
     assert relaxed.needed <= least + 1e-9
     assert relaxed.needed >= solved.fun - 1e-6
     assert (relaxed.weights >= 0).all()
     assert relaxed.values.sum() == pytest.approx(solved.fun, abs=1e-6)
+
+
+@settings(max_examples=200)
+@given(matrices(most=7))
+def test_only_columns_that_no_small_cover_holds_are_left_out(instance):
+    """A radius would be refuted because the columns of its covers were taken away."""
+    matrix, outliers, rng = instance
+    cover = make_cover(*compressed(matrix, rng), matrix.shape[1], outliers=outliers > 0)
+    m, n = cover.shape
+    full = expanded(cover)
+    for budget in range(1, 5):
+        for weights in (rng.random(m), 10.0 ** rng.integers(-3, 3, m), np.ones(m), np.zeros(m)):
+            kept = may_hold(cover, weights, budget, outliers)
+            for columns in combinations(range(n), min(budget, n)):
+                if (~full[:, columns].any(axis=1)).sum() <= outliers:
+                    assert kept[list(columns)].all()
+
+
+@settings(max_examples=200)
+@given(matrices(most=8))
+def test_narrowed_covers_are_as_easy_as_they_were(instance):
+    """A radius would be refuted that some selection has, or covers be found that are none."""
+    matrix, outliers, rng = instance
+    whole = make_cover(*compressed(matrix, rng), matrix.shape[1], outliers=outliers > 0)
+    least = fewest(matrix, outliers)
+    for budget in range(1, 5):
+        cover = narrow(whole, budget, outliers, Clock())
+        if cover is None:
+            assert least is None or least > budget
+            continue
+        reduced = expanded(cover)
+        left = fewest(reduced, outliers)
+        possible = least is not None and least <= budget
+        assert possible == (left is not None and left <= budget)
+        assert (cover.needed == whole.needed).all()
+        assert (matrix[np.ix_(cover.rows, cover.columns)] == (cover.matrix.toarray() > 0)).all()
+        for columns in combinations(range(len(cover.columns)), min(budget, len(cover.columns))):
+            if (~reduced[:, columns].any(axis=1)).sum() <= outliers:
+                missed = (~matrix[:, cover.columns[list(columns)]].any(axis=1)).sum()
+                assert missed <= outliers
+
+
+def test_linear_programs_leave_out_what_is_too_much():
+    """Branch and bound would be given columns that a linear program excludes, which is slow."""
+    # A column for each three rows, and one for each two rows that do not share it.
+    pairs = [pair for pair in combinations(range(12), 2) if pair[0] // 3 != pair[1] // 3]
+    matrix = np.zeros((12, 4 + len(pairs)), dtype=bool)
+    matrix[np.arange(12), np.arange(12) // 3] = True
+    for at, pair in enumerate(pairs, 4):
+        matrix[list(pair), at] = True
+    rng = np.random.default_rng(0)
+    cover = make_cover(*compressed(matrix, rng), matrix.shape[1], outliers=False)
+    assert cover.shape == matrix.shape
+    assert narrow(cover, 3, 0, Clock()) is None
+    left = narrow(cover, 4, 0, Clock())
+    assert left is not None
+    assert len(left.columns) < len(cover.columns)
 
 
 @pytest.mark.parametrize("outliers", [0, 2])

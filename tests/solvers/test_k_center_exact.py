@@ -107,6 +107,25 @@ def test_nothing_is_refuted_that_local_search_failed_to_find(monkeypatch):
         check(problem, solution)
 
 
+@pytest.mark.parametrize("method", ["exact", "improve"])
+@pytest.mark.parametrize("share", [0.0, 2.0])
+def test_covers_that_lead_nowhere_end_in_an_error(method, share, monkeypatch):
+    """The search would go on for ever.
+
+    Once begun, all rows are taken for covered, or all for uncovered, the sampled ones too.
+    """
+    measured = bisection.center_distances
+
+    def wrong(problem, chosen, radius):
+        distances, nearest = measured(problem, chosen, radius)
+        return distances if radius < 0 else np.full_like(distances, share * radius), nearest
+
+    problem = KCenter(clusters(40), 6)
+    monkeypatch.setattr(bisection, "center_distances", wrong)
+    with pytest.raises(AssertionError, match=r"larger radius|new to the sample"):
+        solve(problem, method, time_limit=10, **STRICT)
+
+
 def clusters(size=300, dimension=2, seed=0):
     """Return points in clusters of many sizes."""
     rng = np.random.default_rng(seed)

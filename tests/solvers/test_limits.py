@@ -9,7 +9,7 @@ import pytest
 from labelcut import ClassBalanced, NotEnoughMemory, check, methods, solve
 from labelcut.problems.base import Status, StoppedBy
 from labelcut.solvers._clock import Clock, OutOfTime
-from labelcut.solvers.class_balanced import branching
+from labelcut.solvers.class_balanced import branching, tree
 from labelcut.solvers.class_balanced.relaxation import relax
 from labelcut.solvers.search import Search
 
@@ -66,9 +66,10 @@ def test_branch_and_bound_without_a_second_left_is_out_of_time():
     problem = hard(200, 4, 20)
     search = Search(problem=problem, clock=Clock())
     dual, ranking = relax(search)
+    part = branching._part(search, ranking)
     search.clock = Clock(1e-9)
     with pytest.raises(OutOfTime):
-        branching._Branching(search, ranking, dual.multipliers).run()
+        tree.Branching(search, part, dual.multipliers).run()
 
 
 def test_a_refusal_comes_before_anything_is_allocated(monkeypatch):

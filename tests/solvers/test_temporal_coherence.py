@@ -176,6 +176,26 @@ def test_out_of_time_the_rest_keeps_the_detectors_word(tiny_video, monkeypatch):
     check(problem, solution)
 
 
+def test_an_empty_film_is_solved(tiny_video):
+    """A drive on which nothing was detected would end in an error."""
+    table = make_detections(np.empty((0, 4)), [], [], video=[], videos=[Video("video", 3)])
+    problem = TemporalCoherence(table, np.empty((0, 2, 4)), (-1, 1))
+    solution = solve(problem)
+    assert (solution.objective, solution.status) == (0.0, Status.OPTIMAL)
+    assert solution.table["fp"].tolist() == [0, 0, 0]
+    assert len(sweep_trust(problem).flips) == 0
+    check(problem, solution)
+
+
+def test_a_limit_that_is_over_at_once_gives_the_detectors_word(tiny_video):
+    """A short time limit would return nothing at all."""
+    problem = tiny_video(4)
+    solution = solve(problem, time_limit=1e-9)
+    assert solution.stopped_by is StoppedBy.TIME
+    assert solution.objective == problem.baseline()
+    check(problem, solution)
+
+
 def test_without_a_certificate_the_bound_cannot_be_rechecked(tiny_video):
     """A report would say proven of what nobody can prove again."""
     problem = tiny_video(4)

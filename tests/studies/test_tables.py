@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from labelcut import ClassBalanced, Forbid, Include, entropy, solve
+from labelcut import BudgetedSelection, ClassBalanced, Forbid, GroupLimit, Include, entropy, solve
 from labelcut.problems import Certificate, Status, StoppedBy
 from labelcut.studies import Comparison, Run
 from labelcut.studies.tables import (
@@ -58,9 +58,19 @@ def test_constraints_say_what_they_leave(rendered):
         target=[1, 1],
     )  # fmt: skip
     text = rendered(problem_table(problem))
-    assert "leaves 5 selectable, 2 forced in" in text
-    assert "leaves 2 selectable, 0 forced in" in text
+    assert "2 rows must be chosen; leaves 5 selectable, 2 needed" in text
+    assert "3 rows must not be chosen; leaves 2 selectable" in text
     assert "infeasible" not in text
+
+
+def test_a_contradiction_that_counting_shows_is_shown(rendered):
+    """`show` would print limits that cannot be met as if they could."""
+    problem = BudgetedSelection(
+        np.zeros(4), 3, labeled=[3], constraints=[GroupLimit([1, 1, 2, 2], at_most=1, name="caps")]
+    )
+    text = rendered(problem_table(problem))
+    assert "at most 1 of each of 2; leaves 3 selectable, 2 of them together at most" in text
+    assert "the constraints contradict each other; solve tells which" in text
 
 
 def test_methods_say_what_they_prove(rendered, two_classes):

@@ -1,0 +1,161 @@
+"""Commands on video problems: estimate, choose frames, draw, compare."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from .printing import fail, open_console, print_json
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ..problems import TemporalCoherence
+    from ..problems.video_files import VideoFile
+
+
+def read_video(file: Path) -> tuple[TemporalCoherence, VideoFile]:
+    """Read a video problem file and run its tracker."""
+    from ..problems.video_files import read_video_file
+    from ..studies.video import video_problem
+
+    content = read_video_file(file)
+    try:
+        with open_console().status("tracking") as status:
+            return video_problem(content, status.update), content
+    except KeyboardInterrupt:
+        fail("interrupted while tracking; nothing is saved", 130)
+
+
+def solve_video(
+    file: Path,
+    asked: dict[str, Any],
+    options: dict[str, Any],
+    out: Path | None,
+    draw: Path | None,
+    as_json: bool,
+) -> None:
+    """Estimate the detector's mistakes, choose frames, save and draw them."""
+    from ..problems import Status, StoppedBy, write_detections
+    from ..problems.atomic import require_writable
+    from ..problems.solution_files import solution_to_dict
+    from ..solvers import solve as run
+    from ..studies.video import choose_frames, frame_utility
+    from ..studies.video_tables import estimate_table, frames_table
+
+    out = out or file.with_suffix(".estimate.json")
+    require_writable(out)
+    if out.exists() and out.samefile(file):
+        fail(f"error: --out: {out} is the problem file; name another file", 2)
+    problem, content = read_video(file)
+    arguments = {**content.solve, **{k: v for k, v in asked.items() if v is not None}}
+    if options:
+        arguments["options"] = {**arguments.get("options", {}), **options}
+    try:
+        estimate = run(problem, **arguments, progress=sys.stderr.isatty())
+    except KeyboardInterrupt:
+        fail("interrupted before there was an answer; nothing is saved", 130)
+    estimate.save(out)
+    stem = out.with_suffix("") if out.suffix == ".json" else out
+    stem = stem.with_suffix("") if stem.suffix == ".estimate" else stem
+    layout, suffix = ("mot", ".txt") if len(problem.detections.videos) == 1 else ("coco", ".json")
+    typed = stem.with_name(f"{stem.name}.types{suffix}")
+    lost = estimate.false_negatives
+    missed = {name: column[lost] for name, column in estimate.candidates.items()}
+    console = open_console()
+    console.print(estimate_table(problem, estimate))
+    chosen = None
+    saved = [out]
+    if estimate.objective is not None:
+        write_detections(typed, problem.detections, estimate.types, layout=layout, missed=missed)
+        saved.append(typed)
+    if content.framing is not None and estimate.objective is not None:
+        utility = frame_utility(problem, estimate, content.framing.utility)
+        limits = {k: arguments[k] for k in ("time_limit", "seed") if k in arguments}
+        chosen = choose_frames(problem, utility, content.framing, **limits)
+        saved.append(stem.with_name(f"{stem.name}.frames.json"))
+        chosen.save(saved[-1])
+        console.print(frames_table(chosen, estimate))
+    if draw is not None:
+        from ..studies.video_pictures import draw_frames
+
+        if chosen is None:
+            fail("error: --draw: draws the chosen frames; add [frames] to the problem file", 2)
+        saved.append(draw_frames(problem, estimate, chosen.indices, draw)[0])
+    if as_json:
+        frames = None if chosen is None else solution_to_dict(chosen)
+        found = {"estimate": solution_to_dict(estimate), "frames": frames}
+        print_json("video", str(out), found)
+    for path in saved:
+        console.print(f"saved in {path}")
+    if StoppedBy.INTERRUPT in (estimate.stopped_by, None if chosen is None else chosen.stopped_by):
+        raise typer.Exit(130)
+    codes = {Status.INFEASIBLE: 1, Status.UNKNOWN: 3}
+    raise typer.Exit(codes.get((chosen or estimate).status, 0))
+
+
+def compare_video(
+    file: Path,
+    method: list[str] | None,
+    seeds: int,
+    time_limit: float | None,
+    as_json: bool,
+) -> None:
+    """Put graph cut, score threshold and chance beside the truth, where it is given."""
+    from ..studies.video import METHODS, compare_estimates
+    from ..studies.video_tables import quality_table
+
+    problem, content = read_video(file)
+    limits = {} if time_limit is None else {"time_limit": time_limit}
+    try:
+        rows = [
+            row
+            for seed in range(seeds)
+            for row in compare_estimates(
+                problem,
+                content.truth,
+                content.framing,
+                methods=tuple(method or METHODS),
+                seed=seed,
+                **limits,
+            )
+        ]
+    except KeyboardInterrupt:
+        fail("interrupted before the comparison had finished", 130)
+    if as_json:
+        print_json("comparison", None, {"methods": [vars(row) for row in rows]})
+        return
+    console = open_console()
+    console.print(quality_table(rows, f"{file.name}   {problem!r}"))
+    if content.truth is None:
+        console.print("no truth is given, so nothing says how good they are")
+
+
+def show_video(file: Path, solution: Path | None, plot: Path | None, as_json: bool) -> None:
+    """Show what a video problem states, or an estimate that solve wrote."""
+    from ..problems.video_files import read_video_file
+    from ..studies.video_tables import estimate_table, video_table
+
+    if plot is not None:
+        fail("error: --plot: is for selection problems; solve --draw draws the chosen frames", 2)
+    if solution is not None:
+        from ..problems import ErrorEstimate, check, load_solution
+        from ..problems.solution_files import solution_to_dict
+
+        answer, problem = load_solution(solution), read_video(file)[0]
+        check(problem, answer)
+        assert isinstance(answer, ErrorEstimate)  # else it answers another problem
+        if as_json:
+            print_json("estimate", str(solution), solution_to_dict(answer))
+            return
+        open_console().print(estimate_table(problem, answer))
+        return
+    content = read_video_file(file)
+    if as_json:
+        found = content.detections
+        facts = {"videos": len(found.videos), "frames": found.n_frames, "detections": len(found)}
+        print_json("video", None, facts)
+        return
+    open_console().print(video_table(content))
