@@ -16,6 +16,9 @@ from labelcut import (
     coreset_frontier,
     frontier,
 )
+from labelcut.problems.base import StoppedBy
+from labelcut.solvers.k_center.balanced import _Intervals
+from labelcut.solvers.search import Stop
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -108,3 +111,17 @@ def test_a_front_is_of_a_coreset():
 def test_no_time_is_an_empty_front():
     """The clock would come out as an exception of the solvers' own."""
     assert study(3)[0](time_limit=1e-6) == ()
+
+
+def test_a_sample_that_grows_too_large_ends_the_front_where_it_is(monkeypatch):
+    """A solver's own exception would come out, and what was found by then would be lost."""
+
+    def full(self, radius):
+        raise Stop(StoppedBy.EXHAUSTED)
+
+    known = study(3)[0]()
+    monkeypatch.setattr(_Intervals, "bound_imbalance", full)
+    points = study(3)[0]()
+    assert len(points) == len(known)
+    for point, better in zip(points, known, strict=True):
+        assert 0 <= point.bound <= better.imbalance <= point.imbalance
