@@ -29,7 +29,7 @@ from labelcut.problems import (
     soft_utility,
     summed_utility,
 )
-from labelcut.problems.detections import score_rank
+from labelcut.problems.detection_columns import score_rank
 from labelcut.problems.video_files import Framing
 from labelcut.solvers import sweep_trust
 from labelcut.studies.video import choose_frames, frame_utility

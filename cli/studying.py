@@ -26,6 +26,8 @@ def compare(
 ) -> None:
     """Run methods side by side, each in its own process, against the best proven bound."""
     if is_video(file):
+        if plot is not None:
+            fail("error: --plot: is for selection problems; solve --draw draws chosen frames", 2)
         compare_video(file, method, seeds, time_limit, as_json)
         return
     from ..problems import Status

@@ -16,12 +16,14 @@ if TYPE_CHECKING:
     from ..problems.video_files import VideoFile
 
 
-def read_video(file: Path) -> tuple[TemporalCoherence, VideoFile]:
+def read_video(file: Path, *, needs_frames: bool = False) -> tuple[TemporalCoherence, VideoFile]:
     """Read a video problem file and run its tracker."""
     from ..problems.video_files import read_video_file
     from ..studies.video import video_problem
 
     content = read_video_file(file)
+    if needs_frames and content.framing is None:
+        fail("error: --draw: draws the chosen frames; add [frames] to the problem file", 2)
     try:
         with open_console().status("tracking") as status:
             return video_problem(content, status.update), content
@@ -49,7 +51,7 @@ def solve_video(
     require_writable(out)
     if out.exists() and out.samefile(file):
         fail(f"error: --out: {out} is the problem file; name another file", 2)
-    problem, content = read_video(file)
+    problem, content = read_video(file, needs_frames=draw is not None)
     arguments = {**content.solve, **{k: v for k, v in asked.items() if v is not None}}
     if options:
         arguments["options"] = {**arguments.get("options", {}), **options}
@@ -60,8 +62,8 @@ def solve_video(
     estimate.save(out)
     stem = out.with_suffix("") if out.suffix == ".json" else out
     stem = stem.with_suffix("") if stem.suffix == ".estimate" else stem
-    layout, suffix = ("mot", ".txt") if len(problem.detections.videos) == 1 else ("coco", ".json")
-    typed = stem.with_name(f"{stem.name}.types{suffix}")
+    layout = content.layout if len(problem.detections.videos) == 1 else "coco"
+    typed = stem.with_name(f"{stem.name}.types{'.json' if layout == 'coco' else '.txt'}")
     lost = estimate.false_negatives
     missed = {name: column[lost] for name, column in estimate.candidates.items()}
     console = open_console()
@@ -72,17 +74,16 @@ def solve_video(
         write_detections(typed, problem.detections, estimate.types, layout=layout, missed=missed)
         saved.append(typed)
     if content.framing is not None and estimate.objective is not None:
-        utility = frame_utility(problem, estimate, content.framing.utility)
         limits = {k: arguments[k] for k in ("time_limit", "seed") if k in arguments}
+        within = {k: v for k, v in limits.items() if k == "time_limit"}
+        utility = frame_utility(problem, estimate, content.framing.utility, **within)
         chosen = choose_frames(problem, utility, content.framing, **limits)
         saved.append(stem.with_name(f"{stem.name}.frames.json"))
         chosen.save(saved[-1])
         console.print(frames_table(chosen, estimate))
-    if draw is not None:
+    if draw is not None and chosen is not None:
         from ..studies.video_pictures import draw_frames
 
-        if chosen is None:
-            fail("error: --draw: draws the chosen frames; add [frames] to the problem file", 2)
         saved.append(draw_frames(problem, estimate, chosen.indices, draw)[0])
     if as_json:
         frames = None if chosen is None else solution_to_dict(chosen)
@@ -104,11 +105,13 @@ def compare_video(
     as_json: bool,
 ) -> None:
     """Put graph cut, score threshold and chance beside the truth, where it is given."""
-    from ..studies.video import METHODS, compare_estimates
+    from ..studies.video import compare_estimates
     from ..studies.video_tables import quality_table
 
     problem, content = read_video(file)
-    limits = {} if time_limit is None else {"time_limit": time_limit}
+    limits = {k: v for k, v in content.solve.items() if k == "time_limit"}
+    if time_limit is not None:
+        limits["time_limit"] = time_limit
     try:
         rows = [
             row
@@ -117,7 +120,7 @@ def compare_video(
                 problem,
                 content.truth,
                 content.framing,
-                methods=tuple(method or METHODS),
+                methods=None if method is None else tuple(method),
                 seed=seed,
                 **limits,
             )

@@ -6,6 +6,7 @@ the video has no such frame. Boxes of another tracker can take their place.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -110,7 +111,7 @@ def track_flow(
     tracked = track_static(own, video, frame, lengths, reach=reach)
     order = np.argsort(video, kind="stable")
     ends = np.cumsum(np.bincount(video, minlength=len(lengths)))
-    for number, (start, stop) in enumerate(zip(np.r_[0, ends[:-1]], ends, strict=True)):
+    for number, (start, stop) in enumerate(pairwise((0, *ends))):
         flow, rows = flows[number], order[start:stop]
         if flow is None or not len(rows):
             continue

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .arrays import Floats, Ints, Mask, as_number
-from .detections import score_rank
+from .detection_columns import score_rank
 from .errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def _video_rank(detections: Detections, used: Mask) -> Floats:
     rows = np.flatnonzero(used)
     order = rows[np.argsort(detections.video[rows], kind="stable")]
     ends: Ints = np.cumsum(np.bincount(detections.video[rows], minlength=len(detections.videos)))
-    for start, stop in zip(np.r_[0, ends[:-1]], ends, strict=True):
+    for start, stop in pairwise((0, *ends)):
         part = order[start:stop]
         rank[part] = score_rank(detections.score[part])
     return rank

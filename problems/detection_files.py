@@ -101,7 +101,8 @@ def read_kitti(
     path
         The text file.
     name, length, size, images
-        The video's, and the folder of its images; default: the file's name and its last frame.
+        The video's, and the folder of its images, which are put where their numbers say; default:
+        the file's name, and as long as images or else detections say.
     truth
         Whether these are true boxes, which have no score.
     scores, invalid
@@ -129,7 +130,7 @@ def read_kitti(
     except ValueError as error:
         raise InvalidInput(f"{path.name}: {error}; mend the line") from None
     boxes = np.concatenate([rows[:, 1:3], rows[:, 3:] - rows[:, 1:3]], axis=1)
-    found = () if images is None else tuple(_images(Path(images)))
+    found = () if images is None else _by_number(list(_images(Path(images))), 0, length)
     length = length or len(found) or _last(rows[:, 0], 0, path)
     video = Video(name or path.stem, length, 0, size, found)
     label = np.array([line[2] for line in lines], dtype=str)
@@ -148,7 +149,8 @@ def read_coco(
 
     An image's video is its ``video_id`` (named by ``videos`` where the file has them) or else the
     folder of its ``file_name``; frames are in the order of ``frame_id``, ``frame_index``, or the
-    file names with their numbers read as numbers, and count from 0.
+    file names with their numbers read as numbers, and count from 0, or from the ``first_frame`` of
+    their entry in ``videos``.
 
     Parameters
     ----------
@@ -168,13 +170,20 @@ def read_coco(
     """
     images = Path(images)
     listed = _json(images, "images", dict)
-    places, videos = _coco_videos(listed, images)
+    try:
+        places, videos = _coco_videos(listed, images)
+        names = {item["id"]: str(item["name"]) for item in listed.get("categories", [])}
+    except InvalidInput:
+        raise
+    except KeyError as error:
+        raise InvalidInput(f"{images.name}: {error} is missing; write COCO images") from None
+    except (AttributeError, TypeError, ValueError) as error:
+        raise InvalidInput(f"{images.name}: {error}; write COCO images") from None
     source = images if truth else Path(results)
     entries = listed.get("annotations", []) if truth else _json(source, "detections", list)
-    names = {item["id"]: str(item["name"]) for item in listed.get("categories", [])}
     try:
         at = [places[entry["image_id"]] for entry in entries]
-        boxes = np.array([entry["bbox"] for entry in entries], dtype=float).reshape(-1, 4)
+        boxes = np.array([entry["bbox"] for entry in entries], dtype=float)
         label = [names.get(entry["category_id"], str(entry["category_id"])) for entry in entries]
         score = np.array([1.0 if truth else entry["score"] for entry in entries], dtype=float)
     except KeyError as error:
@@ -189,7 +198,7 @@ def read_coco(
         return make_detections(
             boxes,
             score,
-            np.array([place[1] for place in at], dtype=np.int64),
+            np.array([videos[v].first_frame + frame for v, frame in at], dtype=np.int64),
             video=video,
             label=np.array(label, dtype=str),
             videos=videos,
@@ -264,22 +273,27 @@ def _coco_videos(
     if not isinstance(entries, list) or not entries:
         raise InvalidInput(f"{file.name}: 'images' must list the frames; got {type(entries)}")
     called = {item["id"]: str(item.get("name", item["id"])) for item in listed.get("videos", [])}
+    first = {item["id"]: int(item.get("first_frame", 0)) for item in listed.get("videos", [])}
     grouped: dict[Any, list[dict[str, Any]]] = {}
     for entry in entries:
         own = entry.get("video_id")
         key = str(Path(str(entry.get("file_name", ""))).parent) if own is None else own
         grouped.setdefault(key, []).append(entry)
-    places, videos = {}, []
+    places: dict[Any, tuple[int, int]] = {}
+    videos = []
     for at, (key, frames) in enumerate(grouped.items()):
         frames.sort(key=_coco_order)
         for frame, entry in enumerate(frames):
+            if entry["id"] in places:
+                raise InvalidInput(f"{file.name}: image {entry['id']} comes twice; drop one")
             places[entry["id"]] = (at, frame)
         width, height = frames[0].get("width"), frames[0].get("height")
         size = (int(width), int(height)) if width and height else None
         paths = tuple(
             str(file.parent / str(e["file_name"])) if "file_name" in e else None for e in frames
         )
-        videos.append(Video(called.get(key, str(key)), len(frames), 0, size, paths))
+        name = called.get(key, str(key))
+        videos.append(Video(name, len(frames), first.get(key, 0), size, paths))
     return places, videos
 
 

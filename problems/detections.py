@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from .arrays import Floats, Ints, Mask, as_integers, freeze, to_numpy
+from .arrays import Floats, Ints, Mask, as_integers, freeze
+from .detection_columns import (
+    as_boxes,
+    as_class_probs,
+    as_classes,
+    as_column,
+    as_names,
+    as_scores,
+    one_of,
+)
 from .errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -188,29 +197,29 @@ def make_detections(
     >>> detections.frame
     array([0, 1])
     """
-    array = _as_boxes(boxes)
+    array = as_boxes(boxes)
     size = len(array)
-    _one_of(scores, SCORES, "scores")
-    _one_of(invalid, INVALID, "invalid")
-    numbers = as_integers(_column(frame, "frame", size), "frame")
-    named = np.full(size, "video") if video is None else _names(video, "video", size)
+    one_of(scores, SCORES, "scores")
+    one_of(invalid, INVALID, "invalid")
+    numbers = as_integers(as_column(frame, "frame", size), "frame")
+    named = np.full(size, "video") if video is None else as_names(video, "video", size)
     if videos is None:
         videos, codes = _found_videos(named, numbers, first_frame)
     else:
         codes = _known_videos(named, videos)
-    names, labels = _classes(label, classes, size)
+    names, labels = as_classes(label, classes, size)
     position = _positions(numbers, codes, videos)
     used = _usable(array, codes, videos, invalid)
     return Detections(
         boxes=freeze(array),
-        score=freeze(_as_scores(score, scores, size)),
+        score=freeze(as_scores(score, scores, size)),
         video=freeze(codes),
         frame=freeze(position),
         label=freeze(labels),
         videos=tuple(videos),
         classes=names,
         used=freeze(used),
-        probs=None if probs is None else freeze(_as_probs(probs, size)),
+        probs=None if probs is None else freeze(as_class_probs(probs, size)),
     )
 
 
@@ -260,86 +269,6 @@ def join_detections(tables: Sequence[Detections]) -> Detections:
     )
 
 
-def _one_of(value: str, known: Sequence[str], name: str) -> None:
-    if value not in known:
-        raise InvalidInput(f"{name}: must be one of {', '.join(known)}; got {value!r}")
-
-
-def _as_boxes(boxes: Any) -> Floats:
-    array = to_numpy(boxes, "boxes")
-    if array.size == 0:
-        array = np.empty((0, 4))
-    if array.ndim != 2 or array.shape[1] != 4 or array.dtype.kind not in "fiu":
-        raise InvalidInput(
-            f"boxes: must be numbers of shape (M, 4): left, top, width, height; got "
-            f"{array.dtype} {array.shape}; convert corners to sizes"
-        )
-    found = np.array(array, dtype=np.float64)
-    wrong = np.flatnonzero(~np.isfinite(found).all(axis=1))
-    if len(wrong):
-        raise InvalidInput(
-            f"boxes: must be finite; row {wrong[0]} is {found[wrong[0]].tolist()} "
-            f"({len(wrong)} such rows); drop these rows"
-        )
-    return found
-
-
-def _column(values: Any, name: str, size: int) -> npt.NDArray[Any]:
-    column = to_numpy(values, name)
-    if column.shape != (size,):
-        raise InvalidInput(
-            f"{name}: must have one value for each of {size} boxes; got shape {column.shape}"
-        )
-    return column
-
-
-def _names(values: Any, name: str, size: int) -> npt.NDArray[Any]:
-    column = _column(values, name, size)
-    if size and column.dtype.kind not in "iuUO":
-        raise InvalidInput(f"{name}: must be names or whole numbers; got {column.dtype}")
-    return column.astype(str)
-
-
-def _as_scores(score: Any, scores: str, size: int) -> Floats:
-    column = _column(score, "score", size)
-    if column.dtype.kind not in "fiu":
-        raise InvalidInput(f"score: must be numbers; got {column.dtype}; convert to float")
-    values = np.array(column, dtype=np.float64)
-    wrong = np.flatnonzero(~np.isfinite(values))
-    if len(wrong):
-        raise InvalidInput(
-            f"score: must be finite; row {wrong[0]} is {values[wrong[0]]} ({len(wrong)} such "
-            "rows); drop these rows"
-        )
-    if scores == "logit":
-        return np.asarray(0.5 * (1.0 + np.tanh(0.5 * values)))
-    if scores == "rank":
-        return score_rank(values)
-    outside = np.flatnonzero((values < 0.0) | (values > 1.0))
-    if len(outside):
-        raise InvalidInput(
-            f"score: must lie in 0..1; row {outside[0]} has {values[outside[0]]:.6g}, so these "
-            "look like logits or raw margins; pass scores='logit' to squash them, or "
-            "scores='rank' where they have no known scale"
-        )
-    return values
-
-
-def score_rank(values: Floats) -> Floats:
-    """Return each value's mean rank as a share in 0..1; equal values share one.
-
-    Examples
-    --------
-    >>> score_rank(np.array([0.2, 0.9, 0.9, 0.1]))
-    array([0.375, 0.75 , 0.75 , 0.125])
-    """
-    if not len(values):
-        return np.empty(0)
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    ends = np.cumsum(counts)
-    return np.asarray(((ends - 0.5 * counts) / len(values))[inverse])
-
-
 def _found_videos(
     named: npt.NDArray[Any], numbers: Ints, first_frame: int
 ) -> tuple[tuple[Video, ...], Ints]:
@@ -385,35 +314,6 @@ def _require_names(videos: Sequence[Video]) -> None:
             )
 
 
-def _classes(label: Any, classes: Sequence[str] | None, size: int) -> tuple[tuple[str, ...], Ints]:
-    if label is None:
-        return tuple(classes or ("object",))[:1], np.zeros(size, dtype=np.int64)
-    column = _column(label, "label", size)
-    if column.dtype.kind in "iu" and classes is not None:
-        wrong = np.flatnonzero((column < 0) | (column >= len(classes)))
-        if len(wrong):
-            raise InvalidInput(
-                f"label: must lie in 0..{len(classes) - 1}; row {wrong[0]} has "
-                f"{column[wrong[0]]}; number classes as they are listed"
-            )
-        return tuple(classes), column.astype(np.int64)
-    if column.dtype.kind in "iu":
-        values, codes = np.unique(column, return_inverse=True)
-        return tuple(str(value) for value in values), codes.astype(np.int64)
-    named = _names(label, "label", size)
-    if classes is None:
-        found, codes = np.unique(named, return_inverse=True)
-        return tuple(str(name) for name in found), codes.astype(np.int64)
-    at = {name: index for index, name in enumerate(classes)}
-    unknown = [name for name in np.unique(named) if name not in at]
-    if unknown:
-        raise InvalidInput(
-            f"label: must be one of {', '.join(classes)}; got {str(unknown[0])!r}; add it to "
-            "classes"
-        )
-    return tuple(classes), np.array([at[name] for name in named], dtype=np.int64)
-
-
 def _positions(numbers: Ints, codes: Ints, videos: Sequence[Video]) -> Ints:
     first = np.array([video.first_frame for video in videos], dtype=np.int64)
     length = np.array([video.length for video in videos], dtype=np.int64)
@@ -448,20 +348,3 @@ def _usable(boxes: Floats, codes: Ints, videos: Sequence[Video], invalid: str) -
         if len(rows):
             logger.warning("%d boxes %s are ignored, the first in row %d", len(rows), what, rows[0])
     return np.asarray(~(empty | outside))
-
-
-def _as_probs(probs: Any, size: int) -> Floats:
-    array = to_numpy(probs, "probs")
-    if array.ndim != 2 or len(array) != size or array.dtype.kind not in "fiu":
-        raise InvalidInput(
-            f"probs: must be numbers of shape ({size}, classes); got {array.dtype} {array.shape}"
-        )
-    values = np.array(array, dtype=np.float64)
-    sums = values.sum(axis=1)
-    wrong = np.flatnonzero(~((np.abs(sums - 1.0) <= 1e-3) & (values >= 0).all(axis=1)))
-    if len(wrong):
-        raise InvalidInput(
-            f"probs: row {wrong[0]} sums to {sums[wrong[0]]:.4g}, rows must be ≥ 0 and sum to 1 "
-            "(±0.001); pass softmax outputs, not logits"
-        )
-    return np.asarray(values / sums[:, None])

@@ -14,6 +14,8 @@ from .arrays import Floats, as_vector
 from .errors import InvalidInput
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from .detections import Detections
     from .error_estimate import ErrorEstimate
     from .temporal_coherence import TemporalCoherence
@@ -110,6 +112,14 @@ def margin_utility(detections: Detections) -> Floats:
     probs = np.sort(_probs(detections), axis=1)
     values = (1.0 - (probs[:, -1] - probs[:, -2])) ** 2
     return _ranked_last(detections, summed_utility(detections, values))
+
+
+FRAME_BASELINES: Mapping[str, Callable[[Detections], Floats]] = {
+    "confidence": least_confidence_utility,
+    "entropy": entropy_utility,
+    "margin": margin_utility,
+}
+"""What frames are worth by the detector's own uncertainty, without a graph; by name."""
 
 
 def _probs(detections: Detections) -> Floats:

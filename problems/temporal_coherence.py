@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from .arrays import Floats, Ints, Mask, as_integers, as_number, freeze, to_numpy
+from .arrays import Ints, Mask, as_integers, as_number, freeze, to_numpy
 from .base import Certificate, Evaluation, Problem, Sense
+from .coherence_inputs import as_offsets, as_overlap, as_tracked
 from .coherence_weights import CoherenceWeights, as_weights, detection_costs, edge_costs
 from .error_estimate import (
     FALSE_NEGATIVE,
@@ -26,6 +27,7 @@ from .linking import link
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from .detections import Detections
 
@@ -65,7 +67,8 @@ class TemporalCoherence(Problem[ErrorEstimate]):
         M detections, from `make_detections` or a reader of files.
     tracked
         Where a tracker finds each detection at each of `offsets`: left, top, width, height in
-        pixels ``(M, T, 4)``; NaN where the video has no such frame or the object was lost.
+        pixels ``(M, T, 4)``; NaN where the video has no such frame or the object was lost. Rows
+        that cannot be used are not looked at.
     offsets
         T numbers of frames, such as ``(-3, -2, -1, 1, 2, 3)``.
     min_score
@@ -113,11 +116,11 @@ class TemporalCoherence(Problem[ErrorEstimate]):
         weights: CoherenceWeights | str = "paper",
     ) -> None:
         self.detections = detections
-        self.offsets = _as_offsets(offsets)
-        self.tracked = _as_tracked(tracked, detections, len(self.offsets))
+        self.offsets = as_offsets(offsets)
+        self.tracked = as_tracked(tracked, detections, len(self.offsets))
         self.min_score = as_number(min_score, "min_score")
-        self.link_iou = _as_overlap(link_iou, "link_iou")
-        self.cluster_iou = _as_overlap(cluster_iou, "cluster_iou")
+        self.link_iou = as_overlap(link_iou, "link_iou")
+        self.cluster_iou = as_overlap(cluster_iou, "cluster_iou")
         self.weights = as_weights(weights)
         self.used: Mask = freeze(detections.used & (detections.score >= self.min_score))
         self.graph = link(
@@ -391,50 +394,15 @@ class TemporalCoherence(Problem[ErrorEstimate]):
         missed = self.graph.frame_row[present[size:]]
         return np.bincount(wrong, minlength=frames), np.bincount(missed, minlength=frames)
 
+    def save(self, path: str | Path, *, solve: Mapping[str, Any] | None = None) -> None:
+        """Write a problem file that `load` and the command line take (`save_video_problem`)."""
+        from .video_saving import save_video_problem
+
+        save_video_problem(self, path, solve=solve)
+
     def __repr__(self) -> str:
         """Return sizes, not the arrays."""
         return (
             f"TemporalCoherence({len(self.detections)} detections, {self.graph.n_candidates} "
             f"candidates, {len(self.graph.links)} links, {len(self.detections.videos)} videos)"
         )
-
-
-def _as_offsets(offsets: Sequence[int]) -> tuple[int, ...]:
-    numbers = as_integers(offsets, "offsets")
-    if numbers.ndim != 1 or not len(numbers) or (numbers == 0).any():
-        raise InvalidInput(
-            f"offsets: must be whole numbers other than 0; got {list(offsets)}; pass "
-            "(-3, -2, -1, 1, 2, 3)"
-        )
-    if len(np.unique(numbers)) < len(numbers):
-        raise InvalidInput(f"offsets: must be distinct; got {numbers.tolist()}; drop one")
-    return tuple(int(number) for number in numbers)
-
-
-def _as_tracked(tracked: Any, detections: Detections, count: int) -> Floats:
-    array = to_numpy(tracked, "tracked")
-    wanted = (len(detections), count, 4)
-    if array.shape != wanted or array.dtype.kind != "f":
-        raise InvalidInput(
-            f"tracked: must be floats of shape {wanted}: a box for each detection and offset; got "
-            f"{array.dtype} {array.shape}"
-        )
-    flat = array.reshape(-1, 4)
-    for start in range(0, len(flat), 1 << 18):
-        part = flat[start : start + (1 << 18)]
-        endless = [np.isinf(part[:, at]) for at in range(4)]
-        wrong = np.flatnonzero(np.any(endless, axis=0) | (part[:, 2] <= 0) | (part[:, 3] <= 0))
-        if len(wrong):
-            row, at = divmod(start + int(wrong[0]), count)
-            raise InvalidInput(
-                f"tracked: boxes must be finite with an area, or NaN; detection {row} at offset "
-                f"number {at} has {part[wrong[0]].tolist()}; write NaN where it was lost"
-            )
-    return freeze(array)
-
-
-def _as_overlap(value: float, name: str) -> float:
-    number = as_number(value, name)
-    if not 0 < number < 1:
-        raise InvalidInput(f"{name}: must lie between 0 and 1; got {value}; the usual is 0.5")
-    return number

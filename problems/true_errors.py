@@ -55,7 +55,8 @@ def find_errors(
     detections
         M detections.
     truth
-        G true objects over the same videos; scores are not looked at.
+        G true objects over the same videos; scores are not looked at, and those that cannot be used
+        count for nothing.
     graph
         Whose candidates to judge too; None for none.
     used
@@ -66,8 +67,10 @@ def find_errors(
     Raises
     ------
     InvalidInput
-        If the two tables are not about the same videos.
+        If the two tables are not about the same videos, or `min_iou` is out of range.
     """
+    if not 0 < min_iou <= 1:
+        raise InvalidInput(f"min_iou: must lie in 0..1, above 0; got {min_iou}; the usual is 0.5")
     names = [[(video.name, video.length) for video in t.videos] for t in (detections, truth)]
     if names[0] != names[1]:
         raise InvalidInput(
@@ -77,19 +80,22 @@ def find_errors(
     group, truth_group = _groups(detections, truth)
     taking = detections.used if used is None else used
     queries = np.where(taking[:, None], detections.boxes, np.nan)
+    truth_group = np.where(truth.used, truth_group, -1)
     found = list(overlapping_pairs(queries, group, truth.boxes, truth_group, _below(min_iou)))
     none = (np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64), np.empty(0))
     row, object_, share = (np.concatenate(parts) for parts in zip(*(found or [none]), strict=True))
     hit, taken = _greedy(detections.score, row, object_, share, len(truth))
-    false = taking & ~hit
-    covered = _covered(graph, detections, truth, ~taken, truth_group, min_iou)
+    false, missed = taking & ~hit, truth.used & ~taken
+    covered = np.zeros(0, dtype=bool)
+    if graph is not None:
+        covered = _covered(graph, detections, truth, missed, min_iou)
     frames = detections.n_frames
     return TrueErrors(
         false_positive=freeze(false),
-        missed=freeze(~taken),
+        missed=freeze(missed),
         false_negative=freeze(covered),
         fp=freeze(np.bincount(detections.frame_row[false], minlength=frames)),
-        fn=freeze(np.bincount(truth.frame_row[~taken], minlength=frames)),
+        fn=freeze(np.bincount(truth.frame_row[missed], minlength=frames)),
     )
 
 
@@ -100,13 +106,19 @@ def _below(min_iou: float) -> float:
 
 def _groups(detections: Detections, truth: Detections) -> tuple[Ints, Ints]:
     """Return one number for frame and class in both tables, whose classes agree by name."""
-    known = dict.fromkeys((*detections.classes, *truth.classes))
-    names = {name: at for at, name in enumerate(known)}
-    numbered = []
-    for table in (detections, truth):
-        labels = np.array([names[name] for name in table.classes], dtype=np.int64)
-        numbered.append(table.frame_row * len(names) + labels[table.label])
-    return numbered[0], numbered[1]
+    own, true = _class_numbers(detections, truth)
+    count = len(own) + len(true)
+    return (
+        detections.frame_row * count + own[detections.label],
+        truth.frame_row * count + true[truth.label],
+    )
+
+
+def _class_numbers(detections: Detections, truth: Detections) -> tuple[Ints, Ints]:
+    """Return a number for each class of both tables, the same for the same name."""
+    names = (*detections.classes, *truth.classes)
+    numbers = np.unique(np.array(names, dtype=str), return_inverse=True)[1]
+    return numbers[: len(detections.classes)], numbers[len(detections.classes) :]
 
 
 def _greedy(
@@ -122,23 +134,19 @@ def _greedy(
 
 
 def _covered(
-    graph: CoherenceGraph | None,
+    graph: CoherenceGraph,
     detections: Detections,
     truth: Detections,
     missed: Mask,
-    truth_group: Ints,
     min_iou: float,
 ) -> Mask:
-    if graph is None:
-        return np.zeros(0, dtype=bool)
-    known = dict.fromkeys((*detections.classes, *truth.classes))
-    names = {name: at for at, name in enumerate(known)}
-    labels = np.array([names[name] for name in detections.classes], dtype=np.int64)
-    group = graph.frame_row * len(names) + labels[graph.label]
+    """Return which candidates lie on a missed object of their frame and class."""
+    own, true = _class_numbers(detections, truth)
+    count = len(own) + len(true)
+    group = graph.frame_row * count + own[graph.label]
+    lost = (truth.frame_row * count + true[truth.label])[missed]
     covered = np.zeros(graph.n_candidates, dtype=bool)
     boxes = truth.boxes[missed]
-    for one, _, _ in overlapping_pairs(
-        graph.boxes, group, boxes, truth_group[missed], _below(min_iou)
-    ):
+    for one, _, _ in overlapping_pairs(graph.boxes, group, boxes, lost, _below(min_iou)):
         covered[one] = True
     return covered

@@ -11,6 +11,7 @@ from .coherence_weights import CoherenceWeights, as_weights
 from .detection_files import read_coco, read_kitti, read_mot
 from .detections import join_detections
 from .errors import InvalidInput
+from .frame_utilities import FRAME_BASELINES
 from .problem_files import SOLVE, read_toml, require_format, require_types, toml_table
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 KIND = "temporal-coherence"
 TRACKERS = ("flow", "siamese", "static", "boxes")
 LAYOUTS = ("mot", "kitti", "coco")
-UTILITIES = ("fp", "fn", "both", "soft", "mixed")
+UTILITIES = ("fp", "fn", "both", "soft", "mixed", *FRAME_BASELINES)
 
 PROBLEM = {
     "kind": (str,),
@@ -77,6 +78,11 @@ class Tracking:
     cache: Path | None = None
     weights: Path | None = None
 
+    @property
+    def offsets(self) -> tuple[int, ...]:
+        """Offsets in frames that boxes are followed to, such as ``(-2, -1, 1, 2)``."""
+        return (*range(-self.reach, 0), *range(1, self.reach + 1))
+
 
 @dataclass(frozen=True)
 class Framing:
@@ -88,7 +94,8 @@ class Framing:
         How many.
     utility
         ``"fp"`` estimated false positives (thesis), ``"fn"``, ``"both"``, ``"soft"`` counts of a
-        trust sweep, or ``"mixed"``: false positives at unit costs plus the weighted soft counts.
+        trust sweep, ``"mixed"``: false positives at unit costs plus the weighted soft counts, or
+        the baselines ``"confidence"``, ``"entropy"`` and ``"margin"``.
     spacing
         No two frames of one video lie this near or nearer; 3 in the thesis.
     at_most
@@ -119,6 +126,8 @@ class VideoFile:
         Keyword arguments of `TemporalCoherence`.
     solve
         Arguments of `labelcut.solve`.
+    layout
+        Of the files that the detections came from.
     """
 
     detections: Detections
@@ -128,6 +137,7 @@ class VideoFile:
     framing: Framing | None
     parameters: Mapping[str, Any]
     solve: Mapping[str, Any]
+    layout: str = "mot"
 
 
 def is_video_file(path: str | Path) -> bool:
@@ -180,6 +190,7 @@ def _read(content: Mapping[str, Any], folder: Path) -> VideoFile:
         framing=_framing(content),
         parameters=parameters,
         solve=solve,
+        layout=data.get("layout", "mot"),
     )
 
 
@@ -240,7 +251,9 @@ def _tables(data: Mapping[str, Any], folder: Path) -> tuple[Detections, Detectio
             raise InvalidInput("[data] images: a COCO problem is one results file and its images")
         listed = folder / images
         detections = read_coco(folder / sources[0], listed, **reading)
-        return detections, None if truths is None else read_coco("", folder / truths[0], truth=True)
+        if truths is None:
+            return detections, None
+        return detections, read_coco("", folder / truths[0], truth=True, **_of_truth(reading))
     if images is not None and layout == "mot":
         raise InvalidInput("[data] images: a MOT folder holds its own; take the key out")
     pictures = None if images is None else folder / images
@@ -261,13 +274,19 @@ def _one_video(
     if truth is None:
         return own, None
     video = own.videos[0]
-    true = read(truth, name=video.name, truth=True)
+    asked = {"name": video.name, "truth": True, **_of_truth(reading)}
+    true = read(truth, **asked)
     length = max(video.length, true.videos[0].length)
     if video.length < length:
         own = read(path, length=length, **reading)
     if true.videos[0].length < length:
-        true = read(truth, name=video.name, truth=True, length=length)
+        true = read(truth, **asked, length=length)
     return own, true
+
+
+def _of_truth(reading: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what of a reader's arguments holds for truth too, which has no scores."""
+    return {key: value for key, value in reading.items() if key == "invalid"}
 
 
 def _kitti_reader(pictures: Path | None) -> Callable[..., Detections]:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..models.trackers import offsets_within, track_flow, track_static
+from ..models.trackers import track_flow, track_static
 from ..problems.budgeted import BudgetedSelection
 from ..problems.constraints import Constraint, GroupLimit, Spacing
 from ..problems.errors import InvalidInput
-from ..problems.frame_utilities import count_utility, soft_utility
+from ..problems.frame_utilities import COUNTS, FRAME_BASELINES, count_utility, soft_utility
 from ..problems.temporal_coherence import TemporalCoherence
 from ..problems.true_errors import TrueErrors, find_errors
 from ..solvers import solve, sweep_trust
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from ..problems.video_files import Framing, Tracking, VideoFile
 
 METHODS = ("exact", "threshold", "random")
+ORACLE = "oracle"
+"""Frames by their true mistakes (thesis section 2.3.1): the share that estimates are held to."""
 
 
 def track(
@@ -98,8 +100,9 @@ def video_problem(
     tracked = content.tracked
     if tracked is None:
         tracked = track(content.detections, content.tracking, progress)
-    offsets = offsets_within(content.tracking.reach)
-    return TemporalCoherence(content.detections, tracked, offsets, **content.parameters)
+    return TemporalCoherence(
+        content.detections, tracked, content.tracking.offsets, **content.parameters
+    )
 
 
 def frame_problem(
@@ -120,7 +123,9 @@ def frame_problem(
     return BudgetedSelection(utility, framing.budget, constraints=rules, ties="random", table=table)
 
 
-def frame_utility(problem: TemporalCoherence, estimate: ErrorEstimate, what: str) -> Floats:
+def frame_utility(
+    problem: TemporalCoherence, estimate: ErrorEstimate, what: str, *, time_limit: float = 60.0
+) -> Floats:
     """Return what frames are worth ``(F,)``.
 
     Parameters
@@ -131,18 +136,25 @@ def frame_utility(problem: TemporalCoherence, estimate: ErrorEstimate, what: str
         ``"fp"``, ``"fn"`` or ``"both"`` are counts of the estimate (the thesis takes FPs).
         ``"soft"`` counts by the share of levels of a trust sweep. ``"mixed"`` adds the FPs at unit
         costs and the soft counts of the weighted costs, whatever the problem's own are: of what was
-        tried on real video, it follows the true mistakes best.
+        tried on real video, it follows the true mistakes best. ``"confidence"``, ``"entropy"`` and
+        ``"margin"`` are the detector's own uncertainty.
+    time_limit
+        Seconds for each solve and each sweep that the utility takes.
     """
+    if what in FRAME_BASELINES:
+        return FRAME_BASELINES[what](problem.detections)
     if what == "soft":
-        return _soft(problem)
+        return _soft(problem, time_limit)
     if what == "mixed":
-        unit = solve(problem.reweighted("paper"), options={"certificate": False})
-        return count_utility(unit, "fp") + _soft(problem.reweighted("weighted"))
+        unit = solve(
+            problem.reweighted("paper"), time_limit=time_limit, options={"certificate": False}
+        )
+        return count_utility(unit, "fp") + _soft(problem.reweighted("weighted"), time_limit)
     return count_utility(estimate, what)
 
 
-def _soft(problem: TemporalCoherence) -> Floats:
-    sweep = sweep_trust(problem)
+def _soft(problem: TemporalCoherence, time_limit: float) -> Floats:
+    sweep = sweep_trust(problem, time_limit=time_limit)
     return soft_utility(problem, sweep.false_positive(), sweep.false_negative())
 
 
@@ -157,10 +169,12 @@ def choose_frames(
 class EstimateQuality:
     """How an estimate compares with the truth; None where a share has no parts or no truth.
 
+    Rows of frame baselines and of the oracle estimate nothing: they have a correlation and a share.
+
     Parameters
     ----------
     method
-        What made the estimate.
+        What made the estimate, or what frames were chosen by.
     energy
         Its energy.
     fp, fn
@@ -177,16 +191,16 @@ class EstimateQuality:
     """
 
     method: str
-    energy: float | None
-    fp: int
-    fn: int
-    fp_precision: float | None
-    fp_recall: float | None
-    fn_precision: float | None
-    fn_recall: float | None
-    correlation: float | None
-    share: float | None
-    seconds: float
+    energy: float | None = None
+    fp: int | None = None
+    fn: int | None = None
+    fp_precision: float | None = None
+    fp_recall: float | None = None
+    fn_precision: float | None = None
+    fn_recall: float | None = None
+    correlation: float | None = None
+    share: float | None = None
+    seconds: float | None = None
 
 
 def compare_estimates(
@@ -194,11 +208,13 @@ def compare_estimates(
     truth: Detections | None = None,
     framing: Framing | None = None,
     *,
-    methods: tuple[str, ...] = METHODS,
+    methods: tuple[str, ...] | None = None,
     seed: int = 0,
     **limits: Any,
 ) -> list[EstimateQuality]:
     """Return how graph cut, score threshold and chance do, beside the truth where it is known.
+
+    With truth, frames by the detector's own uncertainty and by the truth itself stand beside them.
 
     Parameters
     ----------
@@ -209,17 +225,52 @@ def compare_estimates(
     framing
         Which frames to choose by each estimate, or None. Each method's frames are chosen by its own
         count of mistakes, except that ``random``'s are drawn.
-    methods, seed, limits
+    methods
+        Of `labelcut.solve`, and ``"confidence"``, ``"entropy"``, ``"margin"`` and ``"oracle"``,
+        which choose frames only and need truth; default: ``exact``, ``threshold`` and ``random``,
+        and with truth all of them.
+    seed, limits
         As in `labelcut.solve`.
+
+    Raises
+    ------
+    InvalidInput
+        A frame baseline or the oracle without truth, or what `labelcut.solve` raises.
     """
     errors = None
     if truth is not None:
         errors = find_errors(problem.detections, truth, problem.graph, used=problem.used)
+    frames_only = (*FRAME_BASELINES, ORACLE)
+    if methods is None:
+        methods = METHODS if errors is None else (*METHODS, *frames_only)
     rows = []
     for method in methods:
+        if method in frames_only:
+            rows.append(_of_frames(problem, method, errors, framing, seed, limits))
+            continue
         estimate = solve(problem, method, seed=seed, **limits)
-        rows.append(_quality(problem, estimate, errors, framing, seed))
+        rows.append(_quality(problem, estimate, errors, framing, seed, limits))
     return rows
+
+
+def _of_frames(
+    problem: TemporalCoherence,
+    method: str,
+    errors: TrueErrors | None,
+    framing: Framing | None,
+    seed: int,
+    limits: Mapping[str, Any],
+) -> EstimateQuality:
+    if errors is None:
+        raise InvalidInput(
+            f"method: {method!r} only ranks frames, which is measured against truth; give truth"
+        )
+    real = (errors.fp + errors.fn).astype(np.float64)
+    utility = real if method == ORACLE else FRAME_BASELINES[method](problem.detections)
+    share = None
+    if framing is not None:
+        share = _share(problem, utility, framing, real, seed, limits)
+    return EstimateQuality(method, correlation=_rank_correlation(utility, real), share=share)
 
 
 def _quality(
@@ -228,6 +279,7 @@ def _quality(
     errors: TrueErrors | None,
     framing: Framing | None,
     seed: int,
+    limits: Mapping[str, Any],
 ) -> EstimateQuality:
     wrong, missed = estimate.types == "FP", estimate.candidate_types == "FN"
     known: Mapping[str, float | None] = dict.fromkeys(
@@ -236,13 +288,17 @@ def _quality(
     if errors is not None and estimate.table:
         real = (errors.fp + errors.fn).astype(np.float64)
         counted = estimate.table["fp"] + estimate.table["fn"]
+        share = None
+        if framing is not None:
+            utility = _utility(problem, estimate, framing, limits)
+            share = _share(problem, utility, framing, real, seed, limits)
         known = {
             "fp_precision": _part(errors.false_positive, wrong),
             "fp_recall": _part(wrong, errors.false_positive),
             "fn_precision": _part(errors.false_negative, missed),
             "fn_recall": _part(missed, errors.false_negative),
             "correlation": _rank_correlation(counted.astype(np.float64), real),
-            "share": None if framing is None else _share(problem, estimate, framing, real, seed),
+            "share": share,
         }
     return EstimateQuality(
         method=estimate.method,
@@ -254,20 +310,32 @@ def _quality(
     )
 
 
-def _share(
+def _utility(
     problem: TemporalCoherence,
     estimate: ErrorEstimate,
     framing: Framing,
+    limits: Mapping[str, Any],
+) -> Floats:
+    """Return what a method's own estimate says of frames."""
+    if estimate.method == "random":
+        return np.zeros(problem.detections.n_frames)
+    # All but the counts are made by cuts, or of no estimate.
+    own = framing.utility in COUNTS or estimate.method == "exact"
+    what = framing.utility if own else "both"
+    return frame_utility(problem, estimate, what, time_limit=limits.get("time_limit", 60.0))
+
+
+def _share(
+    problem: TemporalCoherence,
+    utility: Floats,
+    framing: Framing,
     real: Floats,
     seed: int,
+    limits: Mapping[str, Any],
 ) -> float | None:
-    if estimate.method == "random":
-        utility = np.zeros(len(real))
-    elif framing.utility in ("soft", "mixed") and estimate.method != "exact":
-        utility = count_utility(estimate, "both")  # these two are made by cuts
-    else:
-        utility = frame_utility(problem, estimate, framing.utility)
-    chosen = choose_frames(problem, utility, framing, seed=seed)
+    """Return which part of all true mistakes is in the frames that a utility chooses."""
+    within = {name: value for name, value in limits.items() if name == "time_limit"}
+    chosen = choose_frames(problem, utility, framing, seed=seed, **within)
     total = float(real.sum())
     if chosen.objective is None or total == 0:
         return None
@@ -281,7 +349,7 @@ def _part(true: Any, of: Any) -> float | None:
 
 def _rank_correlation(one: Floats, other: Floats) -> float | None:
     """Return Spearman's rank correlation, None where one side is constant."""
-    from ..problems.detections import score_rank
+    from ..problems.detection_columns import score_rank
 
     ranks = [score_rank(values) for values in (one, other)]
     if any(len(rank) < 2 or np.ptp(rank) == 0 for rank in ranks):

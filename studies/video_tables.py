@@ -69,7 +69,7 @@ def video_table(content: VideoFile) -> Table:
 
 
 def frames_table(chosen: Selection, estimate: ErrorEstimate) -> Table:
-    """Return the frames that were chosen, most useful videos first come by their rows."""
+    """Return how many frames were chosen, and the first few of them by their rows."""
     table = _pairs()
     table.add_row("frames", f"{len(chosen.indices):,} by {chosen.method}: {chosen.status}")
     if chosen.reason:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ...problems.temporal_coherence import TemporalCoherence
 
 BATCH = 100_000
-"""Nodes that are cut together at least; a video is never split, and the clock is read between."""
+"""Nodes that are cut together at least, components being whole; the clock is read between."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,12 +95,12 @@ class Cut:
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Some videos' part of a problem.
+    """Some components of a problem's graph.
 
     Parameters
     ----------
     nodes, edges
-        Their nodes and edges in the whole problem, ascending by video.
+        Their nodes and edges in the whole problem, component after component.
     cut
         Their graph, nodes numbered as in `nodes`.
     """
@@ -111,15 +111,14 @@ class Batch:
 
 
 def batches(problem: TemporalCoherence) -> Iterator[Batch]:
-    """Yield a problem in batches of whole videos, which have no edges between them."""
-    videos = problem.node_video
-    order = np.argsort(videos, kind="stable")
-    edge_video = videos[problem.edges[:, 0]]
-    edge_order = np.argsort(edge_video, kind="stable")
-    count = len(problem.detections.videos)
-    ends = np.cumsum(np.bincount(videos, minlength=count))
-    edge_ends = np.cumsum(np.bincount(edge_video, minlength=count))
-    number = np.empty(len(videos), dtype=np.int64)
+    """Yield a problem in batches of whole components, which have no edges between them."""
+    count, component = _components(problem)
+    order = np.argsort(component, kind="stable")
+    edge_component = component[problem.edges[:, 0]]
+    edge_order = np.argsort(edge_component, kind="stable")
+    ends = np.cumsum(np.bincount(component, minlength=count))
+    edge_ends = np.cumsum(np.bincount(edge_component, minlength=count))
+    number = np.empty(len(order), dtype=np.int64)
     number[order] = np.arange(len(order))
     start = edge_start = 0
     while start < len(order):
@@ -134,3 +133,18 @@ def batches(problem: TemporalCoherence) -> Iterator[Batch]:
         )
         yield Batch(nodes, edges, cut)
         start, edge_start = stop, edge_stop
+
+
+def _components(problem: TemporalCoherence) -> tuple[int, Ints]:
+    """Return how many components the graph has, and that of each node."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    size = problem.n_nodes
+    if not size:
+        return 0, np.empty(0, dtype=np.int64)
+    joined = coo_array(
+        (np.ones(len(problem.edges), dtype=bool), problem.edges.T), shape=(size, size)
+    )
+    count, component = connected_components(joined.tocsr(), directed=False)
+    return int(count), component

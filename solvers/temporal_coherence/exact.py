@@ -26,8 +26,8 @@ def solve_exact(search: Search[TemporalCoherence]) -> None:
     every optimal labeling calls it so. The smallest optimal set is found too (option ``extremes``):
     where both agree, a label is certain. The maximum flow over the edges is the certificate (option
     ``certificate``); without it the bound is the energy of the cut, which then only solving again
-    can confirm. Videos are independent and cut one batch after another; what the clock leaves
-    uncut keeps the detector's own word.
+    can confirm. Parts of the graph without an edge between them are cut one batch after another;
+    what the clock leaves uncut keeps the detector's own word.
     """
     problem = search.problem
     reserve = _reserve(search)
@@ -57,13 +57,14 @@ def solve_exact(search: Search[TemporalCoherence]) -> None:
 
 
 def _reserve(search: Search[TemporalCoherence]) -> float:
-    """Offer the detector's own word, and return the seconds that the end of the run will take.
+    """Return the seconds that the end of the run will take.
 
     An answer is evaluated and its bound proven after the last cut, at a few times the cost of one
-    evaluation; the fingerprint, which the solution needs, is made now and kept.
+    evaluation; the fingerprint, which the solution needs, is made now and kept. The detector's own
+    word is evaluated, not offered: of equally good answers a search keeps the first.
     """
     start = search.clock.elapsed()
-    search.offer(search.problem.trusting())
+    search.problem.evaluate(search.problem.trusting())
     taken = search.clock.elapsed() - start
     _ = search.problem.fingerprint
     return 6.0 * taken

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,10 +12,13 @@ import numpy as np
 from ...problems.arrays import Floats, Ints, Mask, as_vector, freeze
 from ...problems.errors import InvalidInput
 from ...problems.temporal_coherence import LARGEST
+from .._clock import Clock
 from .cutting import Cut, batches
 
 if TYPE_CHECKING:
     from ...problems.temporal_coherence import TemporalCoherence
+
+logger = logging.getLogger("labelcut")
 
 LEVELS = tuple(float(level) for level in 2.0 ** np.arange(-5.0, 3.01, 0.25))
 GRAIN = 1 << 10
@@ -33,11 +38,14 @@ class TrustSweep:
         there ``(M + C,)``: it is there from ``levels[flips]`` on, and never where `flips` is L.
     n_detections
         M.
+    complete
+        False if the time ran out, and some flips are only known to lie near.
     """
 
     levels: Floats
     flips: Ints
     n_detections: int
+    complete: bool = True
 
     def level(self) -> Floats:
         """Return the level at which each detection flips to TP ``(M,)``; inf if it never does."""
@@ -54,7 +62,11 @@ class TrustSweep:
 
 
 def sweep_trust(
-    problem: TemporalCoherence, levels: Any = LEVELS, *, largest: bool = True
+    problem: TemporalCoherence,
+    levels: Any = LEVELS,
+    *,
+    largest: bool = True,
+    time_limit: float = math.inf,
 ) -> TrustSweep:
     r"""Solve a problem at many levels of trust in the detector.
 
@@ -74,11 +86,15 @@ def sweep_trust(
         rounded to integers, 1024 to a unit of the problem's.
     largest
         Compare the largest optimal sets, as `solve` does, or the smallest.
+    time_limit
+        Seconds; a node that is not settled by then flips in the middle of the levels that are left
+        to it, and `TrustSweep.complete` is False.
 
     Raises
     ------
     InvalidInput
-        No levels, levels out of order, or capacities beyond the integers of the cut.
+        A limit that is not above 0, no levels, levels out of order, or capacities beyond the
+        integers of the cut.
 
     Examples
     --------
@@ -93,13 +109,17 @@ def sweep_trust(
     if not len(steps) or not (steps > 0).all() or not (np.diff(steps) > 0).all():
         raise InvalidInput("levels: must be ascending numbers above 0; pass at least one")
     total = sum(float(part.sum()) for part in (problem.present_cost, problem.edge_cost))
-    total += float(problem.absent_cost.sum()) * steps[-1]
+    total += float(problem.absent_cost.sum()) * max(steps[-1], 1.0)
     if not total * GRAIN < LARGEST / 4:
         raise InvalidInput(
             f"levels: capacities sum to {total * GRAIN:.3g}, beyond the integers of the cut; take "
             "lower levels or smaller weights"
         )
+    if not time_limit > 0:
+        raise InvalidInput(f"time_limit: must be above 0 seconds; got {time_limit}")
+    clock = Clock(time_limit)
     flips = np.zeros(problem.n_nodes, dtype=np.int64)
+    complete = True
     for batch in batches(problem):
         grained = Cut(
             GRAIN * batch.cut.absent,
@@ -107,11 +127,16 @@ def sweep_trust(
             batch.cut.edges,
             GRAIN * batch.cut.weight,
         )
-        flips[batch.nodes] = _flips(grained, steps, largest)
-    return TrustSweep(freeze(steps), freeze(flips), len(problem.detections))
+        flips[batch.nodes], settled = _flips(grained, steps, largest, clock)
+        complete &= settled
+    if not complete:
+        logger.warning("the trust sweep ran out of time: some flips are between known levels")
+    return TrustSweep(freeze(steps), freeze(flips), len(problem.detections), complete)
 
 
-def _flips(cut: Cut, levels: Floats, largest: bool) -> Ints:
+def _flips(cut: Cut, levels: Floats, largest: bool, clock: Clock) -> tuple[Ints, bool]:
+    """Return the flip of each node, and whether there was time to settle all."""
+    settled = True
     flips = np.zeros(len(cut.absent), dtype=np.int64)
     none = np.zeros(len(cut.absent), dtype=np.int64)
     parts = [(cut, np.arange(len(cut.absent)), none, 0, len(levels))]
@@ -121,11 +146,14 @@ def _flips(cut: Cut, levels: Floats, largest: bool) -> Ints:
             flips[nodes] = low
             continue
         middle = (low + high) // 2
+        if not clock.remaining():
+            flips[nodes], settled = middle, False
+            continue
         found = _solved(part, support, float(levels[middle]), largest)
         for side, ends in ((found, (low, middle)), (~found, (middle + 1, high))):
             kept, added = _restricted(part, side, present_outside=side is not found)
             parts.append((kept, nodes[side], support[side] + added, *ends))
-    return flips
+    return flips, settled
 
 
 def _solved(cut: Cut, support: Ints, level: float, largest: bool) -> Mask:

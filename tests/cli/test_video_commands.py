@@ -83,7 +83,10 @@ def test_compare_puts_the_methods_beside_the_truth(labelcut, still, tmp_path):
     result = labelcut("compare", still, "--json")
     assert result.code == 0
     rows = {row["method"]: row for row in result.json["comparison"]["methods"]}
-    assert list(rows) == ["exact", "threshold", "random"]
+    baselines = ["confidence", "entropy", "margin", "oracle"]
+    assert list(rows) == ["exact", "threshold", "random", *baselines]
+    assert rows["oracle"]["share"] == 1.0  # two mistakes, in two frames
+    assert rows["entropy"]["fp"] is None
     exact = rows["exact"]
     assert (exact["fp_precision"], exact["fp_recall"]) == (1.0, 1.0)
     assert (exact["fn_precision"], exact["fn_recall"]) == (1.0, 1.0)
@@ -91,6 +94,9 @@ def test_compare_puts_the_methods_beside_the_truth(labelcut, still, tmp_path):
     assert exact["share"] == 0.5  # utility "fp" knows of one of the two mistakes, and chance
     assert rows["threshold"]["fp"] == 0
     assert "FP precision" in labelcut("compare", still).err
+    assert labelcut("compare", still, "--plot", "x.png").code == 2
+    some = labelcut("compare", still, "--method", "margin", "--json").json["comparison"]["methods"]
+    assert [row["method"] for row in some] == ["margin"]
 
 
 def test_frames_are_drawn_with_their_boxes(labelcut, still, tmp_path):
@@ -186,14 +192,16 @@ def test_show_tells_what_a_video_problem_states(labelcut, still):
     assert "optimal" in estimated.err
 
 
-def test_a_kitti_problem_is_read(tmp_path):
+def test_a_kitti_problem_is_read(labelcut, tmp_path):
     """Only MOT folders would work."""
     table = make_detections([[1, 2, 3, 4]] * 2, [0.5, 0.6], [0, 1], label=["Car", "Cyclist"])
     write_detections(tmp_path / "0001.txt", table, ["TP", "TP"], layout="kitti")
     text = FILE.replace('truth = "gt.txt"\n', 'layout = "kitti"\n').replace("cam.txt", "0001.txt")
-    (tmp_path / "k.toml").write_text(text)
+    (tmp_path / "k.toml").write_text(text.replace("budget = 2", "budget = 1"))
     content = read_video_file(tmp_path / "k.toml")
     np.testing.assert_array_equal(content.detections.boxes, table.boxes)
+    assert labelcut("solve", tmp_path / "k.toml").code == 0
+    assert (tmp_path / "k.types.txt").read_text().splitlines()[0].split()[2] == "Car"
     with pytest.raises(InvalidInput, match="comes twice"):
         join_detections([content.detections, content.detections])
 
@@ -252,3 +260,24 @@ def test_load_says_that_a_tracker_must_run(still):
     """`labelcut.load` would call the kind unknown."""
     with pytest.raises(InvalidInput, match="whose tracker must run first"):
         load(still)
+
+
+def test_drawing_without_frames_is_refused_before_the_tracker_runs(labelcut, still):
+    """Hours of flow would end in an error."""
+    still.write_text(FILE.replace('truth = "gt.txt"\n', "").split("[frames]")[0])
+    result = labelcut("solve", still, "--draw", "pictures")
+    assert result.code == 2
+    assert "add [frames]" in result.err
+    assert not still.with_suffix(".estimate.json").exists()
+    assert labelcut("solve", still).code == 0
+
+
+def test_boxes_that_are_ignored_are_ignored_in_the_truth_too(still, tmp_path):
+    """A file with one empty true box could not be read, whatever `invalid` says."""
+    with (tmp_path / "gt.txt").open("a") as file:
+        file.write("9,-1,10,10,0,40,1\n")
+    still.write_text(FILE)
+    with pytest.raises(InvalidInput, match="zero area"):
+        read_video_file(still)
+    still.write_text(FILE.replace("[tracker]", 'invalid = "ignore"\n[tracker]'))
+    assert read_video_file(still).truth.used.sum() == 9

@@ -177,6 +177,12 @@ def test_bad_mot_text_is_named(tmp_path, content, message):
         ([{"image_id": 7}], IMAGES, "'bbox' is missing"),
         ([{**RESULTS[0], "score": "high"}], IMAGES, "r.json: could not convert"),
         ([{**RESULTS[0], "bbox": [0, 0, 0, 0]}], IMAGES, "r.json: boxes: .*zero area"),
+        ([{**RESULTS[0], "bbox": [0, 0, 9]}] * 4, IMAGES, r"boxes: must be numbers of shape"),
+        (RESULTS, {"images": [{"file_name": "a.png"}]}, "i.json: 'id' is missing"),
+        (RESULTS, {"images": [7]}, "i.json: .*write COCO images"),
+        (RESULTS, {"images": IMAGES["images"] * 2}, "i.json: image 5 comes twice"),
+        (RESULTS, {**IMAGES, "categories": [{"id": 1}]}, "i.json: 'name' is missing"),
+        (RESULTS, {"images": [{"id": 7, "frame_id": "x"}]}, "i.json: invalid literal"),
     ],
 )
 def test_bad_coco_files_are_named(tmp_path, results, images, message):
@@ -196,3 +202,16 @@ def test_bad_kitti_text_is_named(tmp_path):
         read_kitti(tmp_path / "nothing.txt")
     with pytest.raises(InvalidInput, match=r"has no det.txt nor det/det.txt"):
         read_mot(tmp_path)
+
+
+def test_kitti_images_are_put_where_their_numbers_say(tmp_path):
+    """After a missing image each frame would be shown, and tracked in, the picture of the next."""
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for number in (0, 2):
+        put(folder / f"{number:06d}.png", "")
+    table = read_kitti(put(tmp_path / "0001.txt", KITTI), images=folder)
+    names = [None if image is None else image[-10:] for image in table.videos[0].images]
+    assert names == ["000000.png", None, "000002.png"]
+    longer = read_kitti(tmp_path / "0001.txt", images=folder, length=5)
+    assert longer.videos[0].images[3:] == (None, None)

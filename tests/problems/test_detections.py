@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labelcut.problems.detections import Video, join_detections, make_detections, score_rank
+from labelcut.problems.detection_columns import score_rank
+from labelcut.problems.detections import Video, join_detections, make_detections
 from labelcut.problems.errors import InvalidInput
 
 BOX = [10.0, 20.0, 30.0, 40.0]

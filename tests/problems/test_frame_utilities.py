@@ -129,3 +129,13 @@ def test_real_mistakes_are_those_of_the_published_table(name):
     table = np.genfromtxt(folder / "fpfn_det.csv", delimiter=",", names=True)
     np.testing.assert_array_equal(errors.fp, table["fp"])
     np.testing.assert_array_equal(errors.fn, table["fn"])
+
+
+def test_truth_that_cannot_be_used_is_not_missed():
+    """Boxes of zero area among the truth would be objects that no detector can find."""
+    table = make_detections([BOX], [0.9], [0])
+    truth = make_detections([BOX, [0, 0, 0, 9]], [1, 1], [0, 0], invalid="ignore")
+    errors = find_errors(table, truth)
+    assert errors.missed.tolist() == [False, False]
+    with pytest.raises(InvalidInput, match="min_iou: must lie in"):
+        find_errors(table, truth, min_iou=0)

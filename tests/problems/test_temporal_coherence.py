@@ -249,3 +249,12 @@ def test_bad_weights_are_named(change, message):
     """A negative capacity would make the cut wrong."""
     with pytest.raises(InvalidInput, match=message):
         CoherenceWeights(**change)
+
+
+def test_boxes_that_are_ignored_may_be_tracked_anyhow():
+    """A box of zero area, ignored as was asked for, would be refused once a tracker had run."""
+    boxes = [[0, 0, 5, 5], [0, 0, 0, 5]]
+    table = make_detections(boxes, [0.5, 0.5], [0, 1], invalid="ignore")
+    problem = TemporalCoherence(table, np.repeat(table.boxes[:, None], 2, axis=1), (-1, 1))
+    assert problem.used.tolist() == [True, False]
+    assert problem.graph.origins[:, 1].tolist() == [0]

@@ -1,7 +1,7 @@
 """Minimum cuts over video detections: optimal, proven, and with both extremes."""
 
 import json
-from itertools import product
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
@@ -360,3 +360,83 @@ def test_changed_files_are_found_out(tiny_video, tmp_path, change):
         return
     with pytest.raises(CheckFailed):
         check(problem, load(path))
+
+
+def test_of_answers_as_good_as_the_detectors_word_the_largest_is_taken():
+    """Where correcting nothing is optimal too, ties would be broken otherwise than elsewhere."""
+    table = make_detections([[0, 0, 9, 9]] * 3, [0.9] * 3, [0, 1, 2], videos=[Video("video", 4)])
+    tracked = np.repeat(table.boxes[:, None], 2, axis=1)
+    problem = TemporalCoherence(table, tracked, (-1, 1))
+    solution = solve(problem)
+    assert solution.objective == problem.baseline() == 1.0
+    assert solution.candidate_types.tolist() == ["FN"]  # an end of the track, at the same energy
+    np.testing.assert_array_equal(solution.table["fn"], solution.table["fn_most"])
+
+
+def test_scaling_all_costs_of_nodes_is_not_nested():
+    """The sweep's docstring says why candidates keep their costs: else objects come and go."""
+
+    def present(cut, detections, level, candidate_level):
+        scale = np.where(np.arange(len(cut.absent)) < detections, level, candidate_level)
+        priced = Cut(cut.absent * scale, cut.present * scale, cut.edges, 4 * cut.weight)
+        return priced.largest()
+
+    crossing = {True: 0, False: 0}
+    for seed in range(250):
+        rng = np.random.default_rng(seed)
+        base, detections = random_cut(seed, nodes=12), 7
+        own = np.arange(12) < detections
+        absent, missed = (rng.integers(1, 4, 12) for _ in range(2))
+        cut = Cut(np.where(own, absent, 0), np.where(own, 0, missed), base.edges, base.weight)
+        for all_scaled in crossing:
+            sets = [
+                present(cut, detections, level, level if all_scaled else 4)
+                for level in range(1, 17)
+            ]
+            grows = all((one <= other).all() for one, other in pairwise(sets))
+            crossing[all_scaled] += not grows
+    assert crossing[False] == 0
+    assert crossing[True] > 0
+
+
+def test_a_sweep_out_of_time_says_so(tiny_video, caplog):
+    """A ranking that is not finished would look like one that is."""
+    problem = tiny_video(4)
+    assert sweep_trust(problem, time_limit=60).complete
+    stopped = sweep_trust(problem, time_limit=1e-9)
+    assert not stopped.complete
+    assert (stopped.flips == len(LEVELS) // 2).all()
+    assert "ran out of time" in caplog.text
+    with pytest.raises(InvalidInput, match="time_limit: must be above 0 seconds; got 0"):
+        sweep_trust(problem, time_limit=0)
+
+
+def test_low_levels_do_not_overflow(tiny_video):
+    """Costs that fit the cut would not fit once they are multiplied for the sweep."""
+    heavy = tiny_video(1, weights=CoherenceWeights(detection=2.0**53))
+    with pytest.raises(InvalidInput, match="beyond the integers of the cut"):
+        sweep_trust(heavy, [2.0**-20])
+
+
+def test_one_long_video_is_cut_in_parts():
+    """The clock would not be read during the cut of a video of a whole day."""
+    frames = np.repeat(np.arange(0, 400, 10), 2)
+    boxes = np.tile([[0.0, 0, 9, 9], [50, 0, 9, 9]], (40, 1))
+    table = make_detections(boxes, np.full(80, 0.9), frames)
+    problem = TemporalCoherence(table, np.repeat(boxes[:, None], 2, axis=1), (-1, 1))
+    whole = solve(problem)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cutting, "BATCH", 20)
+        assert len(list(cutting.batches(problem))) > 5
+        parts = solve(problem)
+    np.testing.assert_array_equal(parts.types, whole.types)
+    np.testing.assert_array_equal(parts.certain, whole.certain)
+    assert parts.bound == whole.bound == whole.objective
+
+
+def test_no_video_at_all_is_solved():
+    """An empty table would end in a traceback."""
+    table = make_detections(np.empty((0, 4)), [], [])
+    problem = TemporalCoherence(table, np.empty((0, 2, 4)), (-1, 1))
+    assert solve(problem).objective == 0.0
+    assert not len(sweep_trust(problem).flips)

@@ -8,7 +8,7 @@ import pytest
 
 from labelcut.problems import check, read_mot
 from labelcut.problems.errors import InvalidInput
-from labelcut.problems.frame_utilities import count_utility, soft_utility
+from labelcut.problems.frame_utilities import count_utility, entropy_utility, soft_utility
 from labelcut.problems.road_world import road_world
 from labelcut.problems.temporal_coherence import TemporalCoherence
 from labelcut.problems.true_errors import find_errors
@@ -119,3 +119,27 @@ def test_real_mistakes_are_found(name, precision, recall, missed, tmp_path):
     assert row.fp_precision >= precision
     assert row.fp_recall >= recall
     assert row.fn_precision >= missed
+
+
+def test_frame_baselines_and_the_oracle_choose_frames_only(problem, world):
+    """Nobody could see whether the graph is worth more than the detector's own uncertainty."""
+    framing = Framing(budget=20, spacing=0)
+    rows = {row.method: row for row in compare_estimates(problem, world.truth, framing)}
+    assert list(rows)[3:] == ["confidence", "entropy", "margin", "oracle"]
+    errors = find_errors(world.detections, world.truth, problem.graph)
+    real = errors.fp + errors.fn
+    assert rows["oracle"].share == pytest.approx(np.sort(real)[-20:].sum() / real.sum())
+    assert rows["oracle"].correlation == pytest.approx(1.0)
+    from scipy.stats import spearmanr
+
+    utility = frame_utility(problem, solve(problem), "entropy")
+    np.testing.assert_array_equal(utility, entropy_utility(problem.detections))
+    wanted = spearmanr(utility, real).statistic
+    assert rows["entropy"].correlation == pytest.approx(wanted)
+    best = np.sort(utility)[-20:]
+    chosen = choose_frames(problem, utility, framing).indices
+    np.testing.assert_allclose(np.sort(utility[chosen]), best)
+    assert rows["entropy"].share == pytest.approx(real[chosen].sum() / real.sum())
+    assert rows["margin"].fp is None
+    with pytest.raises(InvalidInput, match="method: 'oracle' only ranks frames"):
+        compare_estimates(problem, None, framing, methods=("oracle",))
