@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Blocks = dict[str, Tensor]
 PROBLEM = "not finite"
-"""Name of a block that is 0 for good rows and otherwise what is not finite; it is not kept."""
+"""Name of a block that is finite for good rows only; it is not kept."""
 
 
 def run(
@@ -143,15 +143,16 @@ class _Copied:
         table.write(self.rows, {name: block.numpy() for name, block in self.blocks.items()})
 
 
-def not_finite(logits: Tensor) -> Tensor:
-    """Return 0 for rows ``(n, ...)`` that are finite, else the sum of what is not."""
-    return torch.where(logits.isfinite(), 0.0, logits).flatten(1).sum(1)
+def finiteness(logits: Tensor) -> Tensor:
+    """Return numbers ``(n,)`` that are finite where rows ``(n, C)`` are: their sums."""
+    return logits.sum(1)
 
 
 def require_finite(problem: Tensor, rows: "NDArray[np.int64]") -> None:
-    """Raise a ValueError that names the first row whose problem is not 0."""
-    if bool((problem != 0).any()):
-        first = int((problem != 0).nonzero()[0])
+    """Raise a ValueError that names the first row that is not finite, by its sum."""
+    finite = problem.isfinite()
+    if not bool(finite.all()):
+        first = int((~finite).nonzero()[0])
         raise ValueError(
             f"model: logits must be finite; row {rows[first]} of the dataset came out as "
             f'{problem[first].item()}; check that row\'s input, the weights, or pass amp="off"'

@@ -14,7 +14,7 @@ Blocks = dict[str, Tensor]
 
 # Numbers of a probability map in float32 at a time: what a core's cache holds, and what keeps a
 # GPU busy without doubling the map.
-_BAND, _CUDA_BAND = 1 << 20, 1 << 25
+_BAND, _CUDA_BAND = 1 << 19, 1 << 25
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,27 +137,34 @@ def _require_maps(scores: Tensor, region: tuple[int, int], cells: int | None) ->
 def _pixelwise(scores: Tensor, softmax: bool) -> tuple[Tensor, Tensor]:
     """Return entropies and predicted classes ``(H, W)``, the lowest class on ties."""
     classes, height, width = scores.shape
-    entropies = torch.empty((height, width), dtype=torch.float32, device=scores.device)
-    best = torch.empty((height, width), dtype=torch.int32, device=scores.device)
-    band = _CUDA_BAND if scores.is_cuda else _BAND
-    step = max(band // (classes * width), 1)
-    wrong = torch.zeros((), dtype=torch.bool, device=scores.device)
+    device, tiny = scores.device, torch.finfo(torch.float32).tiny
+    entropies = torch.zeros((height, width), device=device)
+    best = torch.empty((height, width), dtype=torch.int32, device=device)
+    step = min(max((_CUDA_BAND if scores.is_cuda else _BAND) // (classes * width), 1), height)
+    wrong = torch.zeros((), dtype=torch.bool, device=device)
     tolerance = 1e-3 + (torch.finfo(scores.dtype).eps if scores.dtype.itemsize < 4 else 0.0)
+    # Buffers that all bands share: fresh ones would cost more than what is done in them.
+    probs = torch.empty((classes, step, width), device=device)
+    part = torch.empty((step, width), device=device)
     for top in range(0, height, step):
-        rows = slice(top, top + step)
-        p = scores[:, rows].float()
+        rows = slice(top, min(top + step, height))
+        p = probs[:, : rows.stop - top]
+        p.copy_(scores[:, rows])
         if softmax:
-            p = p.softmax(0)
+            p.sub_(p.amax(0)).exp_()
+            p.div_(p.sum(0))
         else:
             wrong |= ~((p.sum(0) - 1).abs() <= tolerance).all() | (p.amin() < 0)
-        largest = p[0].clone()
-        best[rows] = 0
-        # Class by class is faster than argmax over an axis that is not the last.
-        for c in range(1, classes):
-            best[rows].masked_fill_(p[c] > largest, c)
-            torch.maximum(largest, p[c], out=largest)
-        # p log p of an exact 0 is 0.
-        entropies[rows] = -p.mul(p.clamp(min=torch.finfo(torch.float32).tiny).log_()).sum(0)
+        # Numbers of at least 0 are ordered as their bits; below them stands the class, which makes
+        # one maximum of value and place, the lowest class on ties.
+        bits = p.view(torch.int32)
+        top_bits = (bits[0].long() << 16) + 0xFFFF
+        for c in range(classes):
+            # p log p of an exact 0 is 0.
+            logs = torch.clamp(p[c], min=tiny, out=part[: rows.stop - top]).log_()
+            entropies[rows].addcmul_(p[c], logs, value=-1)
+            torch.maximum(top_bits, (bits[c].long() << 16) + (0xFFFF - c), out=top_bits)
+        best[rows] = 0xFFFF - (top_bits & 0xFFFF)
     if softmax:
         wrong = ~entropies.isfinite().all()
     if bool(wrong):

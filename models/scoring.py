@@ -14,7 +14,7 @@ from ._batches import model_logits
 from ._devices import Place, borrowed
 from ._layers import Inputs, embedding_layers, layer_name
 from ._loaders import Batch, Pool, mismatch
-from ._running import PROBLEM, Blocks, not_finite, require_finite, run, seeded
+from ._running import PROBLEM, Blocks, finiteness, require_finite, run, seeded
 from ._tables import MemoryTable, Table
 from .score_folders import FolderTable, model_fingerprint, read_arrays
 from .stochastic import bald, flip_disagreement, mc_dropout
@@ -225,7 +225,7 @@ class _Forward:
     @torch.inference_mode()
     def __call__(self, x: Tensor, batch: Batch) -> Blocks:
         logits = self._logits(x)
-        blocks = {PROBLEM: not_finite(logits)}
+        blocks = {PROBLEM: finiteness(logits)}
         if not self.softmax or self.wanted & {"bald", "flip_disagreement"}:
             # These look at the probabilities themselves, and would not know the row.
             require_finite(blocks[PROBLEM], batch.rows)

@@ -65,9 +65,25 @@ def utility_bound(problem: SelectionProblem, utility: Floats, prices: Prices) ->
     utility
         u ``(N,)``, finite on candidates.
     prices
-        ν and y; negative y count as 0.
+        ν and y; negative y count as 0. Where they are so large that sums overflow, the bound is
+        infinite.
     """
-    constant, size = [], 0.0
+    with np.errstate(over="ignore", invalid="ignore"):
+        constant, raised, reach = _priced(problem, utility, prices)
+    if not isfinite(8.0 * reach):
+        return np.inf
+    included = raised[problem.included]
+    size = fsum(np.abs(constant)) + fsum(np.abs(included))
+    best = _best_apart(problem, raised)
+    total = fsum([*constant, *included, *best])
+    return total + 4 * EPS * (size + fsum(best))
+
+
+def _priced(
+    problem: SelectionProblem, utility: Floats, prices: Prices
+) -> tuple[list[float], Floats, float]:
+    """Return the constants, what rows are worth beyond prices, rounded up, and sizes in all."""
+    constant: list[float] = []
     reduced = np.where(problem.dataset.is_candidate, utility, 0.0)
     weight = np.abs(reduced)
     if problem.budget is not None:
@@ -83,14 +99,8 @@ def utility_bound(problem: SelectionProblem, utility: Floats, prices: Prices) ->
         constant += (y * linear.limits).tolist()
         reduced, weight = reduced - used, weight + abs(linear.matrix).T @ y
         terms += int(linear.matrix.count_nonzero(axis=0).max(initial=0)) + 2
-    if not np.isfinite(weight).all():
-        return np.inf
-    raised = reduced + terms * EPS * weight
-    included = raised[problem.included]
-    size = fsum(np.abs(constant)) + fsum(np.abs(included))
-    best = _best_apart(problem, raised)
-    total = fsum([*constant, *included, *best])
-    return total + 4 * EPS * (size + fsum(best))
+    reach = float(weight.sum() + np.abs(constant).sum())
+    return constant, reduced + terms * EPS * weight, reach
 
 
 def _best_apart(problem: SelectionProblem, weights: Floats) -> list[float]:

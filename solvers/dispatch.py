@@ -83,7 +83,7 @@ def solve(
     >>> solution.indices, str(solution.status)
     (array([1, 2]), 'optimal')
     """
-    _check_limits(time_limit, gap_tol, abs_gap_tol, seed)
+    check_limits(time_limit, gap_tol, seed, abs_gap_tol)
     clock = Clock(time_limit)
     chosen, why = choose(problem, method)
     search: Search[Any] = Search(
@@ -105,7 +105,7 @@ def solve(
         with _progress(progress) as search.on_progress:
             stopped_by = _run(chosen, search)
     except Infeasible:
-        reason = _why_infeasible(problem, clock)
+        reason = explained(problem, clock)
         return _solution(problem, search, chosen, Status.INFEASIBLE, StoppedBy.EXHAUSTED, reason)
     if search.best is None:
         return _solution(problem, search, chosen, Status.UNKNOWN, stopped_by)
@@ -149,7 +149,8 @@ def _run(method: Method, search: Search[Any]) -> StoppedBy:
     return StoppedBy.EXHAUSTED
 
 
-def _why_infeasible(problem: Any, clock: Clock) -> str:
+def explained(problem: Any, clock: Clock) -> str:
+    """Return why nothing satisfies the constraints of a problem, where a search has shown it."""
     try:
         reason: str = import_module(".explaining", __package__).explain(problem, clock)
     except (ModuleNotFoundError, OutOfTime):
@@ -206,7 +207,8 @@ def _complete(method: Method, options: Mapping[str, Any]) -> dict[str, Any]:
     return {**method.options, **options}
 
 
-def _check_limits(time_limit: float, gap_tol: float, abs_gap_tol: float, seed: int) -> None:
+def check_limits(time_limit: float, gap_tol: float, seed: int, abs_gap_tol: float = 0.0) -> None:
+    """Raise `InvalidInput` for limits of a run that mean nothing."""
     if not as_number(time_limit, "time_limit") > 0:
         raise InvalidInput(f"time_limit: must be seconds above 0; got {time_limit}")
     for name, value in (("gap_tol", gap_tol), ("abs_gap_tol", abs_gap_tol)):

@@ -6,19 +6,22 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ..problems.arrays import as_number
-from ..problems.errors import InvalidInput
-from ..solvers._clock import Clock
+from ..problems.errors import InvalidInput, UnsupportedProblem
+from ..problems.k_center import KCenter
+from ..solvers._clock import Clock, OutOfTime
 from ..solvers.class_balanced.branching import solve_exact as solve_class_balance
+from ..solvers.dispatch import check_limits, explained
 from ..solvers.k_center.balanced import BRANCHED, RadiusPoint, trace_radii
 from ..solvers.k_center.exact import solve_exact, start
-from ..solvers.search import Search, Stop
+from ..solvers.registry import choose
+from ..solvers.search import Infeasible, Search, Stop
 
 if TYPE_CHECKING:
-    from ..problems.k_center import KCenter
+    from ..problems.selection import SelectionProblem
 
 
 def coreset_frontier(
-    problem: KCenter,
+    problem: SelectionProblem,
     points: int = 8,
     *,
     time_limit: float = 60.0,
@@ -35,7 +38,7 @@ def coreset_frontier(
     Parameters
     ----------
     problem
-        With class probabilities and λ > 0, whose size plays no part.
+        A `KCenter` with class probabilities and λ > 0, whose size plays no part.
     points
         How many radii, at least 2.
     time_limit
@@ -46,12 +49,15 @@ def coreset_frontier(
     Returns
     -------
     tuple of RadiusPoint
-        By ascending radius.
+        By ascending radius; empty if the clock ran out before the ends of the front were found.
 
     Raises
     ------
     InvalidInput
-        A problem without balance or too large for branch and bound, or fewer than 2 points.
+        A problem without balance or too large for branch and bound, fewer than 2 points, or
+        constraints that nothing satisfies.
+    UnsupportedProblem
+        A problem of another kind, or a constraint that no method for it takes.
 
     Examples
     --------
@@ -61,6 +67,12 @@ def coreset_frontier(
     >>> [(p.radius, p.imbalance, round(p.bound, 3)) for p in coreset_frontier(problem, 2)]
     [(4.0, 0.0, 0.0), (4.0, 0.0, 0.0)]
     """
+    if not isinstance(problem, KCenter):
+        raise UnsupportedProblem(
+            f"coreset_frontier: takes {KCenter.kind} problems, this one is {problem.kind}; "
+            "frontier takes class-balanced ones"
+        )
+    check_limits(time_limit, gap_tol, seed)
     if problem.balancing is None or problem.balance == 0:
         raise InvalidInput("problem: needs class probabilities and balance > 0; pass both")
     count = as_number(points, "points")
@@ -72,7 +84,16 @@ def coreset_frontier(
             f"problem: {size:,} probabilities, branch and bound takes {BRANCHED:,}; "
             "choose among fewer candidates"
         )
-    search: Search[KCenter] = Search(problem, Clock(time_limit), seed=seed, gap_tol=gap_tol)
-    with suppress(Stop):
-        start(search)
-    return tuple(trace_radii(search, solve_exact, solve_class_balance, int(count)))
+    choose(problem, "exact")  # refuses what no method takes
+    reason = problem.why_infeasible()
+    if reason is not None:
+        raise InvalidInput(f"coreset_frontier: {reason}")
+    search: Search[KCenter] = Search(problem, Clock(time_limit), seed=int(seed), gap_tol=gap_tol)
+    try:
+        with suppress(Stop):
+            start(search)
+        return tuple(trace_radii(search, solve_exact, solve_class_balance, int(count)))
+    except OutOfTime:
+        return ()
+    except Infeasible:
+        raise InvalidInput(f"coreset_frontier: {explained(problem, search.clock)}") from None

@@ -11,6 +11,9 @@ from ..problems.class_balanced import require_class_balanced
 from ..problems.errors import InvalidInput
 from ..solvers._clock import Clock
 from ..solvers.class_balanced.tracing import relaxed_imbalance, trace
+from ..solvers.dispatch import check_limits, explained
+from ..solvers.registry import choose
+from ..solvers.search import Infeasible
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -145,7 +148,7 @@ def frontier(
     InvalidInput
         If no λ is given, or one is negative or not finite, or nothing satisfies the constraints.
     UnsupportedProblem
-        For a problem of another kind.
+        For a problem of another kind, or a constraint that no method for it takes.
 
     Examples
     --------
@@ -156,6 +159,8 @@ def frontier(
     [0.8, 0.6]
     """
     problem = require_class_balanced(problem, "frontier")
+    check_limits(time_limit, gap_tol, seed)
+    choose(problem, "exact")  # refuses what no method takes
     reason = problem.why_infeasible()
     if reason is not None:
         raise InvalidInput(f"frontier: {reason}")
@@ -167,10 +172,13 @@ def frontier(
         )
     clock = Clock(time_limit)
     found = []
-    for traced in trace(problem, balances.tolist(), gap_tol=gap_tol, seed=seed, clock=clock):
-        found.append(traced)
-        if clock.remaining() <= 0:
-            break
+    try:
+        for traced in trace(problem, balances.tolist(), gap_tol=gap_tol, seed=seed, clock=clock):
+            found.append(traced)
+            if clock.remaining() <= 0:
+                break
+    except Infeasible:
+        raise InvalidInput(f"frontier: {explained(problem, clock)}") from None
     bounds = [(traced.search.problem.balance, traced.search.bound) for traced in found]
     points = []
     for traced in found:

@@ -118,16 +118,24 @@ class Spacing(Constraint):
 
     def linear(self, dataset: Dataset) -> LinearRows:
         """Return ``z(window) <= 1`` for each largest window, ``z_i <= 0`` near labeled rows."""
-        rows, members = self.timeline.windows()
+        return self.linear_among(np.ones(dataset.size, dtype=bool))
+
+    def linear_among(self, kept: Mask) -> LinearRows:
+        """Return the rows that `linear` would have if only some rows ``(N,)`` could be chosen.
+
+        Windows overlap, so that all of them may have far more entries than the dataset has rows.
+        """
+        rows, members = self.timeline.kept(kept[self.timeline.rows]).windows()
         count = int(rows.max(initial=-1)) + 1
-        near = np.arange(len(self.near_labeled)) + count
+        near_labeled = self.near_labeled[kept[self.near_labeled]]
+        near = np.arange(len(near_labeled)) + count
         limits = np.concatenate([np.ones(count), np.zeros(len(near))])
         return sparse_rows(
             np.concatenate([rows, near]),
-            np.concatenate([members, self.near_labeled]),
+            np.concatenate([members, near_labeled]),
             1.0,
             limits,
-            dataset.size,
+            len(kept),
         )
 
     def describe(self) -> str:

@@ -40,8 +40,10 @@ def solve_exact(search: Search[ClassBalanced]) -> None:
     5. Annealing goes on until the clock runs out.
     """
     node_limit = as_number(search.options["node_limit"], "options: node_limit")
-    if not node_limit >= 0:
-        raise InvalidInput(f"options: node_limit must be at least 0; got {node_limit}")
+    if not (node_limit >= 0 and node_limit.is_integer()):
+        raise InvalidInput(
+            f"options: node_limit must be a whole number, at least 0; got {node_limit}"
+        )
     if search.problem.is_limited:
         solve_limited(search)
         return

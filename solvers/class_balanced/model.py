@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...problems.constraints import LinearRows
+from ...problems.constraints import LinearRows, Spacing
 from ...problems.distances import L1, Wasserstein
 from .._mip_model import LinearModel
 
@@ -147,8 +147,13 @@ def constraint_rows(problem: ClassBalanced, part: Part) -> LinearRows | None:
     from scipy import sparse
 
     parts, limits = [], []
+    open_or_taken = np.zeros(problem.dataset.size, dtype=bool)
+    open_or_taken[part.rows], open_or_taken[part.taken] = True, True
     for constraint in problem.constraints:
-        linear = constraint.linear(problem.dataset)
+        if isinstance(constraint, Spacing):
+            linear = constraint.linear_among(open_or_taken)
+        else:
+            linear = constraint.linear(problem.dataset)
         if not len(linear.limits):
             continue
         matrix = linear.matrix[:, part.rows].tocsr()

@@ -93,8 +93,6 @@ class Branching:
         search.info["nodes"] = search.info.get("nodes", 0) + result.nodes
         if result.bound is not None:
             self._prove(result.bound)
-        elif result.status is MipStatus.INFEASIBLE:
-            self._prove(np.inf)
         return result
 
     def _take(self, update: MipUpdate) -> bool:

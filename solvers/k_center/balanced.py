@@ -25,7 +25,6 @@ from ..class_balanced.model import (
     unit,
     whole,
 )
-from ..registry import table
 from ..search import Search, Stop
 from .sample import Sample, center_distances
 
@@ -108,7 +107,7 @@ def trace_radii(
     for limit in limits[::-1]:
         try:
             intervals.bound_imbalance(float(limit))
-        except OutOfTime:
+        except (OutOfTime, Stop):  # the clock, or the sample's memory
             break
     points = []
     for limit in limits:
@@ -131,21 +130,19 @@ def _prepare(
     problem, balancing = search.problem, search.problem.balancing
     assert balancing is not None
     radius = _alone(search, _without_balance(problem), solve_radius)
-    parts: list[Search[Any]] = [radius]
-    if table(balancing)["exact"].refusal(balancing) is None:
-        parts.append(_alone(search, balancing, solve_balance))
+    balanced = _alone(search, balancing, solve_balance)
     proof: dict[str, Any] = {}
-    for part in parts:
+    for part in (radius, balanced):
         if part.certificate is not None:
             proof |= dict(part.certificate.values)
-    least = max([problem.least_imbalance(), *(part.bound or 0.0 for part in parts[1:])])
+    least = max(problem.least_imbalance(), balanced.bound or 0.0)
     low = radius.bound or 0.0
     rechecked = problem.prove(Certificate("weighted-rows", True, None, proof)) if proof else None
     if rechecked is not None:
         search.prove(rechecked, Certificate("weighted-rows", True, rechecked, proof))
     search.prove(low + least, Certificate("branch-and-bound", False, rechecked, proof))
     intervals = _Intervals(search, low, least, rechecked, proof)
-    for part in parts:
+    for part in (radius, balanced):
         if part.rows is not None:
             intervals.take(part.rows, None)
     return intervals

@@ -313,8 +313,9 @@ class Bisection:
             radius = 0.98 * last * min(known[last] / max(budget, 1), 1.0) ** 0.5
             return max(int(np.searchsorted(radii, radius, side="right")) - 1, 0)
         first = max(below)
+        # What is refuted needs more centers than its program had come to: never less than halfway.
         share = (known[first] - budget) / max(known[first] - known[last], 1e-9)
-        radius = first + min(max(share, 0.1), 0.9) * (last - first)
+        radius = first + min(max(share, 0.5), 0.9) * (last - first)
         return int(np.clip(np.searchsorted(radii, radius), 0, len(radii) - 1))
 
     def _growth(self) -> int:

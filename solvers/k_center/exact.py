@@ -24,6 +24,8 @@ SHARE = 0.1
 """Of the time that is left one branch and bound may take."""
 FIRST = 0.3
 """Of the time that is left local search may take before anything is refuted."""
+HALF = 0.5
+"""Of the time that is left linear programs that hold the limits' rows may take."""
 TURN = 0.5
 """Local search takes this many times as long after it."""
 
@@ -50,8 +52,8 @@ def solve_exact(search: Search[KCenter]) -> None:
     bisection = Bisection(search)
     bisection.descend(LIGHT, FIRST * search.clock.remaining())
     bisection.lift()
-    lift_within(bisection)
     push(bisection, MEDIUM)
+    lift_within(bisection, HALF * search.clock.remaining())
     settle(bisection)
     search.complete = bisection.low >= bisection.best
 

@@ -45,13 +45,14 @@ def search_locally(
     return None
 
 
-def lift_within(bisection: Bisection) -> None:
+def lift_within(bisection: Bisection, seconds: float) -> None:
     """Raise the bound by linear programs that hold the limits' rows, halving what is in doubt.
 
     What the cover alone proves costs less and is proven before.
     """
-    limits, above = bisection.limits, bisection.best
-    while limits is not None:
+    limits, above, clock = bisection.limits, bisection.best, bisection.search.clock
+    deadline = clock.elapsed() + seconds
+    while limits is not None and clock.elapsed() < deadline:
         bisection.search.stop_if_closed()
         radii = bisection.sample.radii(bisection.low, min(above, bisection.best))
         if not len(radii) or radii[-1] - radii[0] <= NEAR * bisection.best:

@@ -111,10 +111,9 @@ def test_badge_leaves_its_input_alone(backend):
     """The probabilities of later steps would have lost their best class."""
     probs, features = drawn()
     before = probs.copy()
-    left, right = badge(backend(probs), backend(features))
+    left, _ = badge(backend(probs), backend(features))
     np.testing.assert_array_equal(probs, before)
     assert np.asarray(left).dtype == np.float64
-    assert np.asarray(right).base is not None or right is features
 
 
 @pytest.mark.parametrize(

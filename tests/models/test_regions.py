@@ -81,6 +81,22 @@ def test_regions_are_what_cutting_by_hand_gives(region, masked, band, monkeypatc
     assert int((blocks["box"][:, 2] * blocks["box"][:, 3]).sum()) == HEIGHT * WIDTH
 
 
+@pytest.mark.parametrize("cells", [None, 2])
+def test_maps_of_any_sign_are_summarized(cells):
+    """Padding or borders would enter as zeros, the largest of values below 0."""
+    values = -1 - np.random.default_rng(2).random((HEIGHT, WIDTH))
+    mask = padded_mask()
+    blocks = region_blocks(
+        torch.from_numpy(probability_map()),
+        (4, 6),
+        softmax=False,
+        mask=torch.from_numpy(mask),
+        cells=cells,
+        maps={"other": torch.from_numpy(values)},
+    )
+    np.testing.assert_allclose(blocks["other"], slow_stats(values, mask, (4, 6)), rtol=1e-5)
+
+
 @pytest.mark.parametrize(("region", "cells"), [((4, 6), 2), ((6, 9), 3), ((8, 8), 4), ((4, 6), 1)])
 @pytest.mark.parametrize("masked", [False, True])
 def test_cells_are_pooled_region_by_region(region, cells, masked):

@@ -118,3 +118,16 @@ def test_prices_that_are_none_are_refused(values, message):
     problem = BudgetedSelection([1.0, 2.0], 1, constraints=[Cost([1, 1], 1)])
     with pytest.raises(InvalidInput, match=message):
         read_prices(values, problem)
+
+
+@pytest.mark.parametrize("price", [1e300, 6e307, 1e308])
+@pytest.mark.parametrize("budget_price", [0.0, 1e308, -1e308])
+def test_prices_too_large_to_add_up_prove_nothing(price, budget_price):
+    """A certificate with such numbers would end `check` with an OverflowError."""
+    groups = np.arange(12) % 3
+    problem = BudgetedSelection(
+        np.ones(12), 3, constraints=[GroupLimit(groups, at_most=1, at_least=1)]
+    )
+    count = len(problem.constraints[0].linear(problem.dataset).limits)
+    prices = Prices(budget_price, (np.full(count, price),))
+    assert utility_bound(problem, problem.utility, prices) >= 3

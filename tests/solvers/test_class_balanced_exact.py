@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 
-from labelcut import ClassBalanced, Forbid, Include, check, solve
+from labelcut import ClassBalanced, Forbid, Include, InvalidInput, check, solve
 from labelcut.problems.base import Status, StoppedBy
 from labelcut.solvers._clock import Clock
 from labelcut.solvers._mip import MipResult, MipStatus
@@ -359,3 +359,10 @@ def test_a_node_limit_that_is_no_number_is_refused(long_tail, value):
     """A typo would end the run with an error of Python's, after minutes of work."""
     with pytest.raises(ValueError, match="options: node_limit"):
         solve(long_tail(10, 2, 2), "exact", options={"node_limit": value})
+
+
+@pytest.mark.parametrize("limit", [np.inf, np.nan, -1, 1.5])
+def test_a_node_limit_is_a_whole_number(long_tail, limit):
+    """Infinity would end in an OverflowError, and one and a half be taken for one."""
+    with pytest.raises(InvalidInput, match="node_limit must be a whole number"):
+        solve(long_tail(30, 3, 4), "exact", options={"node_limit": limit})

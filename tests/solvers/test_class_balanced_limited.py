@@ -1,5 +1,6 @@
 """Class balance under every mixture of constraints: brute force, CVXPY, attacks on the bound."""
 
+import tracemalloc
 from dataclasses import replace
 from itertools import chain, combinations
 
@@ -32,6 +33,7 @@ from labelcut.solvers._clock import Clock
 from labelcut.solvers.class_balanced import sifting
 from labelcut.solvers.class_balanced.conic import Limits
 from labelcut.solvers.class_balanced.limited import relax_limited
+from labelcut.solvers.class_balanced.model import Part, constraint_rows
 from labelcut.solvers.class_balanced.sifting import turn
 from labelcut.solvers.class_balanced.swapping import Swapping
 from labelcut.solvers.search import Search
@@ -440,3 +442,24 @@ def test_a_problem_with_a_single_selection_is_solved():
         solution = solve(problem, "exact", gap_tol=0)
         np.testing.assert_array_equal(solution.indices, [1, 2])
         assert solution.status is Status.OPTIMAL
+
+
+def test_branch_and_bound_on_few_rows_does_not_list_the_windows_of_all():
+    """Wide windows of all rows are quadratic in them: 20,000 took 2 GB that no forecast had."""
+    size = 3000
+    spacing = Spacing(None, np.arange(size), 1000)
+    problem = ClassBalanced(np.ones((size, 1)), np.zeros(size), 3, constraints=[spacing])
+    part = Part(np.array([0, 900, 1800, 2500]), np.array([1000]))
+    tracemalloc.start()
+    limits = constraint_rows(problem, part)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1000 * size
+    # Row 1000 is taken: it excludes all others but the last.
+    fits = [
+        rows
+        for count in range(5)
+        for rows in combinations(range(4), count)
+        if (limits.matrix[:, list(rows)].sum(axis=1) <= limits.limits).all()
+    ]
+    assert fits == [(), (3,)]
