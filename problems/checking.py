@@ -18,6 +18,7 @@ from .selection import Selection, SelectionProblem
 from .temporal_coherence import TemporalCoherence
 
 if TYPE_CHECKING:
+    from .arrays import Mask
     from .base import Problem, Solution
 
 TOLERANCE = 1e-9
@@ -170,8 +171,31 @@ def _check_columns(problem: Problem[Any], solution: Solution) -> None:
 
 
 def _check_counts(problem: TemporalCoherence, solution: ErrorEstimate) -> None:
-    wrong, missed = problem.count(problem.present(solution))
-    for name, counts in (("fp", wrong), ("fn", missed)):
+    present = problem.present(solution)
+    _check_table(solution, present, problem, ("fp", "fn"))
+    for name, column in problem.candidate_table().items():
+        _require(
+            name in solution.candidates and _alike(column, solution.candidates[name]),
+            f"candidates: column {name!r} is not that of the problem's candidates",
+        )
+    if solution.certain is None or solution.candidate_certain is None:
+        return
+    sure = np.concatenate([solution.certain, solution.candidate_certain])
+    _require(sure.shape == present.shape, "certain: it does not speak of each detection")
+    least, most = present & sure, present | ~sure
+    energies = {problem.energy(labeling) for labeling in (least, present, most)}
+    _require(
+        len({sum(parts) for parts in energies}) == 1,
+        "certain: what is left open cannot be labeled otherwise at the same energy",
+    )
+    _check_table(solution, least, problem, ("fp_most", "fn_least"))
+    _check_table(solution, most, problem, ("fp_least", "fn_most"))
+
+
+def _check_table(
+    solution: ErrorEstimate, present: Mask, problem: TemporalCoherence, names: tuple[str, str]
+) -> None:
+    for name, counts in zip(names, problem.count(present), strict=True):
         _require(
             name in solution.table and np.array_equal(solution.table[name], counts),
             f"table: column {name!r} does not count the types",
@@ -220,6 +244,13 @@ def _check_bound(problem: Problem[Any], solution: Solution) -> float | None:
 def _same(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> bool:
     numbers = one.dtype.kind == other.dtype.kind == "f"
     return np.array_equal(one, other, equal_nan=numbers)
+
+
+def _alike(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> bool:
+    """Whether two columns agree, means of boxes up to what another machine may round otherwise."""
+    if one.dtype.kind != "f" or one.shape != other.shape or other.dtype.kind not in "fiu":
+        return _same(one, other)
+    return bool(np.allclose(one, other, rtol=TOLERANCE, atol=TOLERANCE))
 
 
 def _reaches(sense: Sense, proven: float, claimed: float) -> bool:

@@ -1,6 +1,7 @@
 """Minimum cuts over video detections: optimal, proven, and with both extremes."""
 
 import json
+from dataclasses import replace
 from itertools import pairwise, product
 
 import numpy as np
@@ -440,3 +441,21 @@ def test_no_video_at_all_is_solved():
     problem = TemporalCoherence(table, np.empty((0, 2, 4)), (-1, 1))
     assert solve(problem).objective == 0.0
     assert not len(sweep_trust(problem).flips)
+
+
+@pytest.mark.parametrize("change", ["candidates", "fn_least", "certain", "open"])
+def test_what_is_told_of_certainty_and_places_is_checked(change):
+    """A candidate would be drawn elsewhere, or a mistake be called certain that is not so."""
+    table = make_detections([[0, 0, 9, 9]] * 3, [0.9] * 3, [0, 1, 2], videos=[Video("video", 4)])
+    problem = TemporalCoherence(table, np.repeat(table.boxes[:, None], 2, axis=1), (-1, 1))
+    solution = solve(problem)
+    check(problem, solution)
+    assert solution.candidate_certain.tolist() == [False]
+    changed = {
+        "candidates": {"candidates": {**solution.candidates, "left": np.array([5.0])}},
+        "fn_least": {"table": {**solution.table, "fn_least": solution.table["fn_most"]}},
+        "certain": {"candidate_certain": np.array([True])},
+        "open": {"certain": np.array([True, False, True])},
+    }
+    with pytest.raises(CheckFailed, match=r"candidates: column 'left'|fn_least|certain: what"):
+        check(problem, replace(solution, **changed[change]))
