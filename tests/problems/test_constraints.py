@@ -5,7 +5,15 @@ from itertools import chain, combinations
 import numpy as np
 import pytest
 
-from labelcut import ClassBalanced, Forbid, Include, InfeasibleSelection, InvalidInput
+from labelcut import (
+    BudgetedSelection,
+    ClassBalanced,
+    Forbid,
+    Include,
+    InfeasibleSelection,
+    InvalidInput,
+    Spacing,
+)
 
 SIZE = 7
 PROBS = np.full((SIZE, 2), 0.5)
