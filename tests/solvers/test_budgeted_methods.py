@@ -261,3 +261,14 @@ def test_growing_looks_at_the_clock(method, monkeypatch):
     solution = solve(problem, method)
     assert solution.status is Status.UNKNOWN
     assert solution.stopped_by is StoppedBy.TIME
+
+
+def test_wide_windows_of_a_second_spacing_are_foreseen():
+    """Its rows times the length of its windows are written out: far more than the input."""
+    size, width = 40_000, 10_000
+    rules = [Spacing(None, np.arange(size), 3), Spacing(None, np.arange(size)[::-1], width)]
+    problem = BudgetedSelection(np.ones(size), 2, constraints=rules)
+    forecast = {method.name: method.memory for method in methods(problem)}["exact"]
+    assert forecast > 24 * (size - width) * width
+    line = problem.constraints[0].timeline
+    assert line.window_entries() == len(line.windows()[0]) == (size - 3) * 4
