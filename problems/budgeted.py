@@ -20,7 +20,7 @@ from .pricing import Prices, read_prices, utility_bound
 from .selection import SelectionProblem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     import cvxpy
 
@@ -136,12 +136,13 @@ class BudgetedSelection(SelectionProblem):
         except Stuck:
             return None
 
-    def top_rows(self, rng: np.random.Generator | None = None) -> Ints:
+    def top_rows(
+        self, rng: np.random.Generator | None = None, tick: Callable[[], None] | None = None
+    ) -> Ints:
         """Return the included rows and the most useful others; see `most_useful`."""
         shuffled = rng is not None and self.ties == "random"
-        return most_useful(
-            self, self.utility, rng.permutation(self.dataset.size) if rng and shuffled else None
-        )
+        ranks = rng.permutation(self.dataset.size) if rng and shuffled else None
+        return most_useful(self, self.utility, ranks, tick)
 
     def to_cvxpy(self) -> cvxpy.Problem:
         """Return the problem as a plain CVXPY model, to solve or to extend.

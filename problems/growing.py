@@ -10,14 +10,25 @@ from .constraints import Spacing
 from .errors import Stuck
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from .arrays import Floats, Ints, Mask
     from .constraints import Growth
     from .selection import SelectionProblem
 
+    Tick = Callable[[], None]
 
-def most_useful(problem: SelectionProblem, utility: Floats, tie_breaks: Ints | None = None) -> Ints:
+
+TICK = 256
+"""Rows between two looks at the clock."""
+
+
+def most_useful(
+    problem: SelectionProblem,
+    utility: Floats,
+    tie_breaks: Ints | None = None,
+    tick: Tick | None = None,
+) -> Ints:
     """Return the included rows and the most useful others that the constraints let in.
 
     Parameters
@@ -29,6 +40,8 @@ def most_useful(problem: SelectionProblem, utility: Floats, tie_breaks: Ints | N
         a constraint needs them.
     tie_breaks
         Rank ``(N,)`` that decides between rows of equal utility; by default the lowest row.
+    tick
+        Called every now and then; it may raise, to end the search for want of time.
 
     Raises
     ------
@@ -41,10 +54,16 @@ def most_useful(problem: SelectionProblem, utility: Floats, tie_breaks: Ints | N
     if not problem.is_limited and problem.budget is not None:
         return np.concatenate([problem.included, order[: problem.to_choose]])
     worth = utility > 0.0 if problem.budget is None else None
-    return grow_by(problem, order.tolist(), worth=worth)
+    return grow_by(problem, order.tolist(), worth=worth, tick=tick)
 
 
-def grow_by(problem: SelectionProblem, order: Iterable[int], *, worth: Mask | None = None) -> Ints:
+def grow_by(
+    problem: SelectionProblem,
+    order: Iterable[int],
+    *,
+    worth: Mask | None = None,
+    tick: Tick | None = None,
+) -> Ints:
     """Return the included rows and what of an order the constraints let in, one after another.
 
     Parameters
@@ -55,16 +74,20 @@ def grow_by(problem: SelectionProblem, order: Iterable[int], *, worth: Mask | No
         Rows, the first choice first.
     worth
         Rows ``(N,)`` to take wherever they may be; others only where a constraint needs them.
+    tick
+        As for `most_useful`.
 
     Raises
     ------
     Stuck
         If the order ends before budget and constraints are satisfied; it carries the rows taken.
     """
-    return _grow(problem, problem.grow(), order, worth)
+    return _grow(problem, problem.grow(), order, worth, tick)
 
 
-def grow_at_random(problem: SelectionProblem, rng: np.random.Generator) -> Ints:
+def grow_at_random(
+    problem: SelectionProblem, rng: np.random.Generator, tick: Tick | None = None
+) -> Ints:
     """Return the included rows and others drawn at random, as the constraints let them in.
 
     Without `Spacing` every row that is still open is equally likely. With it this is
@@ -79,18 +102,24 @@ def grow_at_random(problem: SelectionProblem, rng: np.random.Generator) -> Ints:
     growth, free = problem.grow(), problem.free
     spacing = [rule for rule in problem.constraints if isinstance(rule, Spacing)]
     if not spacing:
-        return _grow(problem, growth, free[rng.permutation(len(free))].tolist(), None)
+        return _grow(problem, growth, free[rng.permutation(len(free))].tolist(), None, tick)
     codes = spacing[0].labels.codes
-    return _grow(problem, growth, _by_sequence(free, codes, growth, rng), None)
+    return _grow(problem, growth, _by_sequence(free, codes, growth, rng), None, tick)
 
 
 def _grow(
-    problem: SelectionProblem, growth: Growth, order: Iterable[int], worth: Mask | None
+    problem: SelectionProblem,
+    growth: Growth,
+    order: Iterable[int],
+    worth: Mask | None,
+    tick: Tick | None,
 ) -> Ints:
     taken, left = problem.included.tolist(), problem.to_choose
-    for row in order:
+    for turn, row in enumerate(order):
         if left <= 0:
             break
+        if tick is not None and turn % TICK == 0:
+            tick()
         if growth.closed[row] or not growth.allows(row, left):
             continue
         if worth is not None and not worth[row] and not growth.helps(row):

@@ -20,7 +20,7 @@ from .fingerprint import fingerprint, hash_array
 from .growing import grow_at_random
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
     from typing import Self
 
@@ -193,7 +193,7 @@ class SelectionProblem(Problem[Selection]):
             growth.add(int(row))
         return growth
 
-    def random_rows(self, rng: np.random.Generator) -> Ints:
+    def random_rows(self, rng: np.random.Generator, tick: Callable[[], None] | None = None) -> Ints:
         """Return the included rows, and others drawn at random; see `grow_at_random`.
 
         Raises
@@ -202,7 +202,7 @@ class SelectionProblem(Problem[Selection]):
             If the draws leave no room for what the constraints ask for.
         """
         if self.is_limited:
-            return grow_at_random(self, rng)
+            return grow_at_random(self, rng, tick)
         drawn = rng.choice(self.free, size=self.to_choose, replace=False)
         return np.concatenate([self.included, drawn])
 

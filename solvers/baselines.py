@@ -20,7 +20,7 @@ def solve_random(search: Search[SelectionProblem]) -> None:
     """
     rng = search.rng()
     try:
-        rows = search.problem.random_rows(rng)
+        rows = search.problem.random_rows(rng, search.clock.check)
     except Stuck as stuck:
         rows = complete(search, stuck.rows, rng.random(search.problem.dataset.size))
     offer_or_complete(search, rows, ordered=True)

@@ -201,6 +201,8 @@ def _near(timeline: Timeline, labeled: Mask) -> Mask:
 
 def _positions(values: Any, what: str, dataset: Dataset) -> npt.NDArray[Any]:
     array = to_numpy(values, what)
+    if array.dtype.kind == "f":
+        array = array.astype(np.float64)
     if array.dtype.kind not in "iuf":
         raise InvalidInput(
             f"{what}: must be numbers; got {array.dtype}; pass frame numbers or seconds"

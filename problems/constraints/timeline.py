@@ -40,13 +40,24 @@ class Timeline:
         """The first place that each place excludes ``(n,)``, itself if none."""
         return np.searchsorted(self.last, np.arange(len(self.rows)))
 
+    def window_entries(self) -> int:
+        """Return how many pairs `windows` has: rows times the length of a window, where long."""
+        _, sizes = self._largest()
+        return int(sizes.sum())
+
     def windows(self) -> tuple[Ints, Ints]:
         """Return each largest window's number and rows, one pair for each member of a window."""
-        grows = self.last > np.concatenate([[-1], self.last[:-1]])
-        ends = np.flatnonzero(grows & (self.last > np.arange(len(self.last))))
-        sizes = self.last[ends] - ends + 1
+        begins, sizes = self._largest()
         offsets = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-        return np.repeat(np.arange(len(ends)), sizes), self.rows[np.repeat(ends, sizes) + offsets]
+        return np.repeat(np.arange(len(begins)), sizes), self.rows[
+            np.repeat(begins, sizes) + offsets
+        ]
+
+    def _largest(self) -> tuple[Ints, Ints]:
+        """Return where each largest window begins, and how many places it has."""
+        grows = self.last > np.concatenate([[-1], self.last[:-1]])
+        begins = np.flatnonzero(grows & (self.last > np.arange(len(self.last))))
+        return begins, self.last[begins] - begins + 1
 
     def kept(self, keep: Mask) -> Timeline:
         """Return the timeline of some of its rows, by a mask ``(n,)`` of places."""

@@ -21,7 +21,7 @@ def solve_top(search: Search[BudgetedSelection]) -> None:
     """Take the most useful rows one after another, as the constraints let them in."""
     problem = search.problem
     try:
-        rows = problem.top_rows(search.rng())
+        rows = problem.top_rows(search.rng(), search.clock.check)
     except Stuck as stuck:
         rows = complete(search, stuck.rows, problem.utility)
     offer_or_complete(search, rows, ordered=True)
@@ -47,7 +47,7 @@ def solve_greedy(search: Search[BudgetedSelection]) -> None:
         worth = problem.utility > 0.0 if problem.budget is None else None
         search.clock.check()
         try:
-            rows = grow_by(problem, order.tolist(), worth=worth)
+            rows = grow_by(problem, order.tolist(), worth=worth, tick=search.clock.check)
         except Stuck as stuck:
             rows = complete(search, stuck.rows, problem.utility)
         offer_or_complete(search, rows, ordered=True)

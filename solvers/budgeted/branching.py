@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._compiling import compiled
-from .._curved import bends_of, curves_of, solve_curved
+from .._curved import DROPPED, bends_of, curves_of, solve_curved
 from .._mip import MipStatus
 from .._mip_model import LinearModel
 from .merging import priced_out
@@ -152,15 +152,24 @@ def _solve(
     )
     pursuit.peak = max(result.peak_bytes or 0, pursuit.peak or 0) or None
     pursuit.nodes += result.nodes
+    status = result.status
     if result.values is not None:
         found = core.places[result.values > 0.5]
-        pursuit.offer(pursuit.whole(np.concatenate([core.taken, found])))
+        if not _is_met(pursuit, pursuit.whole(np.concatenate([core.taken, found]))):
+            status = MipStatus.STOPPED
     if core.exact:
         if result.bound is not None:
             _prove(pursuit, result.bound, unit, before)
         elif result.status is MipStatus.INFEASIBLE:
             pursuit.prove(max(before, pursuit.value))
-    return result.status
+    return status
+
+
+def _is_met(pursuit: Pursuit, rows: Ints) -> bool:
+    """Offer HiGHS' best; say whether the answer is as good, which what breaks a limit is not."""
+    pursuit.offer(rows)
+    best = fsum(pursuit.utility[rows])
+    return best - pursuit.value <= SAFETY * abs(best)
 
 
 def _prove(pursuit: Pursuit, bound: float, unit: float, outside: float) -> None:
@@ -206,9 +215,12 @@ def _model(pursuit: Pursuit, core: Core) -> tuple[LinearModel, float]:
     inner = crossing.matrix[:, places]
     left = crossing.limits - np.asarray(crossing.matrix[:, core.taken].sum(axis=1)).ravel()
     scale = row_sizes(inner)
-    blocks.append(sparse.diags_array(1.0 / scale) @ inner)
+    scaled = sparse.coo_array(sparse.diags_array(1.0 / scale) @ inner)
+    # HiGHS takes tiny coefficients for 0, which must not cost what they would have brought.
+    tiny = scaled.row[(scaled.data < 0) & (scaled.data >= -DROPPED)]
+    blocks.append(scaled)
     lower.append(np.full(len(left), -np.inf))
-    upper.append(left / scale)
+    upper.append(left / scale + DROPPED * np.bincount(tiny, minlength=len(left)))
     return LinearModel(
         cost=-weights / unit,
         matrix=sparse.csr_array(sparse.vstack(blocks, format="csr")),

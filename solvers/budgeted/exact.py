@@ -2,30 +2,37 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ...problems.base import Certificate
 from ...problems.errors import Stuck
-from .._clock import OutOfTime
+from .._clock import Clock, OutOfTime
 from ..search import Infeasible
 from .maximizing import Maximum, maximize, summed_up
 
 if TYPE_CHECKING:
+    from ...problems.arrays import Ints
     from ...problems.budgeted import BudgetedSelection
     from ..search import Search
     from .relaxing import Pursuit
+
+GRACE = 0.3
+"""Seconds beyond the limit in which a first answer may still be found."""
 
 
 def solve_exact(search: Search[BudgetedSelection]) -> None:
     """Find the most useful rows, and prove it by prices or by branch and bound (`maximize`)."""
     problem = search.problem
     known: list[Pursuit] = []
+    offered: list[Ints] = []
 
     def tell(pursuit: Pursuit) -> None:
         known[:] = [pursuit]
-        if pursuit.rows is not None and pursuit.rows is not search.rows:
+        if pursuit.rows is not None and not any(pursuit.rows is rows for rows in offered):
+            offered[:] = [pursuit.rows]
             search.offer(pursuit.rows)
 
     try:
@@ -68,8 +75,6 @@ def _prove(search: Search[BudgetedSelection], found: Maximum) -> None:
 
 
 def _grow(search: Search[BudgetedSelection]) -> None:
-    """Offer what is found without a clock, so that a short limit does not end in empty hands."""
-    try:
-        search.offer(search.problem.top_rows())
-    except Stuck:
-        return
+    """Offer what is found soon, so that a short limit does not end in empty hands."""
+    with suppress(Stuck):
+        search.offer(search.problem.top_rows(tick=Clock(GRACE).check))

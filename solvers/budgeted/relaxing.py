@@ -153,7 +153,7 @@ class Pursuit:
                 worth = np.zeros(self.problem.dataset.size, dtype=bool)
                 worth[self.structure.rows[self.weights > 0]] = True
             try:
-                self.offer(grow_by(self.problem, rows.tolist(), worth=worth))
+                self.offer(grow_by(self.problem, rows.tolist(), worth=worth, tick=self.clock.check))
             except Stuck:
                 continue
 

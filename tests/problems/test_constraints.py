@@ -5,7 +5,15 @@ from itertools import chain, combinations
 import numpy as np
 import pytest
 
-from labelcut import ClassBalanced, Forbid, Include, InfeasibleSelection, InvalidInput
+from labelcut import (
+    BudgetedSelection,
+    ClassBalanced,
+    Forbid,
+    Include,
+    InfeasibleSelection,
+    InvalidInput,
+    Spacing,
+)
 
 SIZE = 7
 PROBS = np.full((SIZE, 2), 0.5)
@@ -125,3 +133,10 @@ def test_what_can_be_met_is_not_called_infeasible():
     stated = problem(Include([0, 1, 2]), Forbid([3, 4, 5, 6]))
     assert stated.why_infeasible() is None
     stated.check([0, 1, 2])
+
+
+def test_positions_may_be_half_precision():
+    """Arrays from torch come as float16, in which the largest position that is allowed is none."""
+    seconds = np.array([0.0, 1.0, 2.0], dtype=np.float16)
+    problem = BudgetedSelection([3, 2, 1], 2, constraints=[Spacing(None, seconds, 1)])
+    problem.check([0, 2])

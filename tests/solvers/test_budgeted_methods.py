@@ -23,7 +23,7 @@ from labelcut import (
 )
 from labelcut.problems.base import Status, StoppedBy
 from labelcut.problems.errors import Stuck
-from labelcut.solvers._clock import Clock
+from labelcut.solvers._clock import Clock, OutOfTime
 from labelcut.solvers.completing import complete
 from labelcut.solvers.search import Infeasible, Search
 
@@ -229,3 +229,46 @@ def test_forecasts_and_capabilities_are_told():
     assert tuple(listed) == ALL
     assert [name for name in ALL if listed[name].proves_bound] == ["exact"]
     assert all(method.refusal is None and method.memory > 0 for method in listed.values())
+
+
+@pytest.mark.parametrize("budget", [None, 60])
+def test_a_best_that_only_rounding_allows_is_not_called_optimal(budget):
+    """HiGHS takes costs below 1e-9 of the largest for 0: its best overspends, and is no proof."""
+    costs, utility = np.full(101, 5.0), 1.0 + 1e-3 * np.arange(101)
+    costs[0], utility[0] = 1e10, 200.0
+    problem = BudgetedSelection(utility, budget, constraints=[Cost(costs, limit=1e10)])
+    solution = solve(problem, "exact", time_limit=30)
+    assert solution.status is not Status.OPTIMAL or solution.gap < 1e-3
+    assert solution.bound is not None
+    if budget is None:
+        # The dear row and the two best of the others, which the slack of 1e-9 lets in.
+        assert solution.bound >= 200.0 + utility[-2:].sum()
+
+
+@pytest.mark.parametrize("method", ["top", "greedy", "random"])
+def test_growing_looks_at_the_clock(method, monkeypatch):
+    """A pool of millions of rows must not hold up a limit of a second."""
+    problem = BudgetedSelection(np.ones(5_000), constraints=[Cost(np.ones(5_000), limit=4_000)])
+    turns = []
+    assert problem.free.size == 5_000
+
+    def check(clock):
+        turns.append(clock)
+        if len(turns) > 5:
+            raise OutOfTime
+
+    monkeypatch.setattr(Clock, "check", check)
+    solution = solve(problem, method)
+    assert solution.status is Status.UNKNOWN
+    assert solution.stopped_by is StoppedBy.TIME
+
+
+def test_wide_windows_of_a_second_spacing_are_foreseen():
+    """Its rows times the length of its windows are written out: far more than the input."""
+    size, width = 40_000, 10_000
+    rules = [Spacing(None, np.arange(size), 3), Spacing(None, np.arange(size)[::-1], width)]
+    problem = BudgetedSelection(np.ones(size), 2, constraints=rules)
+    forecast = {method.name: method.memory for method in methods(problem)}["exact"]
+    assert forecast > 24 * (size - width) * width
+    line = problem.constraints[0].timeline
+    assert line.window_entries() == len(line.windows()[0]) == (size - 3) * 4
