@@ -41,7 +41,8 @@ class PriorCorrection:
     prior
         Estimated share of each class in the pool ``(C,)``.
     interval
-        Lower and upper end ``(C, 2)`` for each share, by the bootstrap.
+        Lower and upper end ``(C, 2)`` for each share, by the bootstrap; too short for classes of
+        which the pool holds a handful of rows.
     identified
         Whether the data tell the prior.
     reason
