@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from .base import Sense, Status
+from .base import Sense, Status, plain
 from .contradictions import is_contradictory
 from .error_estimate import ErrorEstimate
 from .errors import CheckFailed, InfeasibleSelection, Stuck
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 TOLERANCE = 1e-9
 """Relative difference that another order of summation may explain."""
+ESTIMATED = 1e-4
+"""Difference between estimates that another machine may explain."""
 ATTEMPTS = 5
 """Draws that try to refute a claim that nothing satisfies the constraints."""
 
@@ -168,6 +170,7 @@ def _check_columns(problem: Problem[Any], solution: Solution) -> None:
         _check_counts(problem, solution)
     elif isinstance(problem, SelectionProblem) and isinstance(solution, Selection):
         _check_names(problem, solution)
+        _check_notes(problem, solution)
 
 
 def _check_counts(problem: TemporalCoherence, solution: ErrorEstimate) -> None:
@@ -200,6 +203,27 @@ def _check_table(
             name in solution.table and np.array_equal(solution.table[name], counts),
             f"table: column {name!r} does not count the types",
         )
+
+
+def _check_notes(problem: SelectionProblem, solution: Selection) -> None:
+    """Check what a solution records of its problem, such as the prior that corrected it."""
+    for name, value in problem.notes().items():
+        claimed = solution.info.get(name)
+        _require(
+            claimed is None or _alike(plain(value), plain(claimed)),
+            f"info: {name!r} is not what the problem gives",
+        )
+
+
+def _alike(one: Any, other: Any) -> bool:
+    """Whether two records agree, numbers as far as machines estimate alike."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_alike(one[key], other[key]) for key in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_alike, one, other))
+    if isinstance(one, float) and isinstance(other, int | float):
+        return abs(one - other) <= ESTIMATED * max(1.0, abs(one))
+    return bool(one == other)
 
 
 def _check_names(problem: SelectionProblem, solution: Selection) -> None:

@@ -11,8 +11,10 @@ import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from .array_files import require_known
-from .arrays import as_vector, to_numpy
+from .arrays import as_matrix, as_vector, to_numpy
 from .base import plain
 from .class_balanced import ClassBalanced
 from .errors import InvalidInput
@@ -53,8 +55,12 @@ class Correction:
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return the arrays that are given, by name."""
-        given = {name: getattr(self, name) for name in ARRAYS}
-        return {name: to_numpy(value) for name, value in given.items() if value is not None}
+        given = {name: getattr(self, name) for name in ARRAYS if name != "held_out"}
+        found = {name: to_numpy(value) for name, value in given.items() if value is not None}
+        if self.held_out is not None:  # shards become one array
+            parts = as_matrix(self.held_out, "held_out").parts
+            found["held_out"] = np.concatenate([to_numpy(part) for part in parts])
+        return found
 
 
 def corrected(problem: SelectionProblem, correction: Correction) -> ClassBalanced:
@@ -96,6 +102,7 @@ def corrected(problem: SelectionProblem, correction: Correction) -> ClassBalance
         calibration=correction.calibration,
         held_out=correction.held_out,
         held_out_classes=correction.held_out_classes,
+        rows=problem.candidates,
     )
     found = as_probabilities(outcome.probs, problem.dataset)
     digest = hashlib.blake2b(raw.digest, digest_size=SIZE)

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from .calibration import Calibration
     from .probabilities import Probabilities
 
-SAMPLE, FEWEST = 500_000, 2_000
-"""Probabilities of the pool that the bootstrap draws from, and rows that they make at least; the
-spread among them is scaled to all rows."""
+SAMPLE, FEWEST, MOST = 500_000, 2_000, 50_000
+"""Probabilities of the pool that the bootstrap draws from, and rows that they make at least and at
+most; the spread among them is scaled to all rows."""
 GROUPS = 20
-"""Draws of the held-out rows, each with a calibration of its own."""
+"""Draws of the held-out rows, each with a calibration of its own; no more than replicates."""
 WIDE = 0.15
 """Mean share of the pool by which replicates may differ from the estimate."""
 FLAT = 0.15
@@ -75,7 +75,7 @@ def bootstrap(
     raw = None if fit is None else given.take(used[some])
     base = pool.take(some)
     redraws = labeled is not None and (fit is not None or method == "confusion")
-    groups = GROUPS if redraws else 1
+    groups = min(GROUPS, replicates) if redraws else 1
     each = -(-replicates // groups)
     center = _priors(method, base, trained, labeled, fitted, None, prior[:, None])[:, 0]
     drawn = []
@@ -99,7 +99,7 @@ def bootstrap(
 def doubt(method: str, pool: Matrix, trained: Floats, prior: Floats, drawn: Floats) -> str | None:
     """Return why a prior is too uncertain to be used, or None."""
     if method == "none":
-        return None
+        return "method 'none' estimates no prior: the shares are mean predictions"
     worst = _worst_deviation(pool, trained, prior)
     if worst > FLAT:
         return (
@@ -146,7 +146,7 @@ def _priors(
 
 
 def _sampled(pool: Matrix) -> int:
-    return max(SAMPLE // pool.shape[1], FEWEST)
+    return min(max(SAMPLE // pool.shape[1], FEWEST), MOST)
 
 
 def _redrawn(labeled: HeldOut, rng: np.random.Generator) -> HeldOut:

@@ -41,7 +41,8 @@ class PriorCorrection:
     prior
         Estimated share of each class in the pool ``(C,)``.
     interval
-        Lower and upper end ``(C, 2)`` for each share, by the bootstrap.
+        Lower and upper end ``(C, 2)`` for each share, by the bootstrap; too short for classes of
+        which the pool holds a handful of rows.
     identified
         Whether the data tell the prior.
     reason
@@ -80,9 +81,9 @@ class PriorCorrection:
         if temperature is None:
             before = ", vector scaling"
         shares = f"shares from {self.prior.min():.1%} to {self.prior.max():.1%}"
-        doubt = "" if self.reason is None else f"; not identified: {self.reason}"
+        unsure = "" if self.reason is None else f"; not identified: {self.reason}"
         left = "" if self.applied or self.method == "none" else "; not applied"
-        return f"{self.method}{before}, {shares}{doubt}{left}"
+        return f"{self.method}{before}, {shares}{unsure}{left}"
 
 
 def correct_priors(
@@ -135,7 +136,8 @@ def correct_priors(
     -------
     PriorCorrection
         `identified` is False, with a reason, where predictions are too flat or labeled rows too
-        few, a class was never learned, or the prior collapses on one class.
+        few, a class was never learned, the prior collapses on one class, or method ``"none"``
+        estimates none.
 
     Raises
     ------
@@ -153,9 +155,11 @@ def correct_priors(
     """
     _require_choice("method", method, METHODS)
     _require_choice("calibration", calibration, (AUTO, "none", *FITS))
-    _require_draws(replicates, level)
+    _require_draws(replicates, level, seed)
     given = _as_probabilities(probs, rows)
     used = np.flatnonzero(~np.isnan(given.scale))
+    if not len(used):
+        raise InvalidInput("rows: must name at least one row of the pool; got none; pass its rows")
     classes = given.shape[1]
     counts = _as_trained(trained_on, classes)
     labeled = _as_labeled(held_out, held_out_classes, classes)
@@ -172,7 +176,7 @@ def correct_priors(
     interval, reason, usable = _certainty(
         method, pool, given, used, trained, prior, labeled, fit, fitted, replicates, level, seed
     )
-    applied = usable and method != "none"
+    applied = usable
     if applied:
         _reweigh(whole, prior / trained)
     reason = reason or _too_little(counts, labeled, classes)
@@ -292,7 +296,7 @@ def _require_labeled(labeled: HeldOut | None, method: str, kind: str, classes: i
             )
 
 
-def _require_draws(replicates: int, level: float) -> None:
+def _require_draws(replicates: int, level: float, seed: int) -> None:
     count, share = as_number(replicates, "replicates"), as_number(level, "level")
     if not (count >= 1 and count.is_integer()):
         raise InvalidInput(
@@ -300,6 +304,9 @@ def _require_draws(replicates: int, level: float) -> None:
         )
     if not 0 < share < 1:
         raise InvalidInput(f"level: must lie between 0 and 1; got {level}; 0.95 is usual")
+    start = as_number(seed, "seed")
+    if not (start >= 0 and start.is_integer()):
+        raise InvalidInput(f"seed: must be a whole number, at least 0; got {seed}; pass 0")
 
 
 def _require_choice(name: str, value: str, choices: tuple[str, ...]) -> None:

@@ -124,9 +124,10 @@ def as_probabilities(probs: Any, dataset: Dataset) -> Probabilities:
     Raises
     ------
     InvalidInput
-        Naming the first row that breaks a rule.
+        Naming the first row that breaks a rule; corrected probabilities of another pool.
     """
     if isinstance(probs, Probabilities):
+        _refuse_another_pool(probs, dataset)
         if not np.isnan(probs.scale[dataset.candidates]).any():
             return probs
         probs = probs.matrix
@@ -147,6 +148,17 @@ def as_probabilities(probs: Any, dataset: Dataset) -> Probabilities:
         _refuse_bad_rows(values, sums, used, first, dataset)
         scale[first : first + len(values)][used] = 1.0 / sums[used]
     return Probabilities(matrix, freeze(scale), running.digest())
+
+
+def _refuse_another_pool(probs: Probabilities, dataset: Dataset) -> None:
+    """Refuse corrected probabilities of other candidates: a file would correct these otherwise."""
+    if probs.origin is None or np.array_equal(~np.isnan(probs.scale), dataset.is_candidate):
+        return
+    raise InvalidInput(
+        "candidates: the probabilities were corrected for another pool, of "
+        f"{(~np.isnan(probs.scale)).sum():,} rows; got {len(dataset.candidates):,}; change "
+        "uncorrected(problem), and correct it again"
+    )
 
 
 def _refuse_bad_rows(

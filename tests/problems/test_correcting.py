@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 
 from labelcut import ClassBalanced, KCenter, check, correct_priors, load, solve
-from labelcut.problems import Correction, InvalidInput, corrected, read_problem, uncorrected
+from labelcut.problems import (
+    CheckFailed,
+    Correction,
+    InvalidInput,
+    corrected,
+    read_problem,
+    uncorrected,
+)
 
 HEAD = """
 labelcut = 1
@@ -144,6 +151,47 @@ def test_correction_makes_the_choice_balanced_in_truth(folder):
     rare = [truth[solve(p, "relaxed").indices].sum() for p in (problem, fixed)]
     assert rare[0] < 25
     assert 38 <= rare[1] <= 62
+
+
+def test_the_pool_is_the_candidates_whatever_was_validated_before(folder):
+    """A problem and the file that it saves would be corrected for two pools."""
+    rng = np.random.default_rng(2)
+    probs = rng.dirichlet([0.3, 0.6], 200)
+    whole = ClassBalanced(probs, probs.min(axis=1), 10, target=[5, 5])
+    half = corrected(replace(whole, candidates=np.arange(100)), Correction([5, 5]))
+    found = correct_priors(probs[:100], [5, 5])
+    assert half.notes()["correct"]["prior"] == found.prior.tolist()
+    half.save(folder / "half.toml")
+    rows = half.candidates
+    again = load(folder / "half.toml")
+    np.testing.assert_array_equal(again.probs.take(rows), half.probs.take(rows))
+    for other in (np.arange(50), np.arange(200)):
+        with pytest.raises(InvalidInput, match="candidates: the probabilities were corrected for"):
+            replace(half, candidates=other)
+
+
+def test_a_changed_record_of_the_correction_is_found_out(folder):
+    """A solution could claim a prior, or certainty, that the file does not give."""
+    problem = load(write(folder, FULL))
+    solution = solve(problem, "top")
+    record = solution.info["correct"]
+    for name, wrong in (("prior", [0.5, 0.5]), ("identified", False), ("method", "confusion")):
+        forged = replace(solution, info={**solution.info, "correct": {**record, name: wrong}})
+        with pytest.raises(CheckFailed, match="info: 'correct' is not what the problem gives"):
+            check(problem, forged)
+    assert check(problem, solution).rows == 10
+
+
+def test_held_out_shards_are_one_array(folder):
+    """A problem with held-out rows in shards could be solved, but not saved and read."""
+    plain = load(_plain(folder))
+    held_out, classes = np.load(folder / "held_out.npy"), np.load(folder / "classes.npy")
+    whole = corrected(plain, Correction([5, 5], held_out=held_out, held_out_classes=classes))
+    for at in (20, 15):
+        parts = [held_out[:at], held_out[at:]]
+        shards = corrected(plain, Correction([5, 5], held_out=parts, held_out_classes=classes))
+        shards.save(folder / "shards.toml")
+        assert load(folder / "shards.toml").fingerprint == shards.fingerprint == whole.fingerprint
 
 
 BAD = [

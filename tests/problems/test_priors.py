@@ -220,6 +220,7 @@ def flat(rows=200):
 
 
 DOUBTS = [
+    (pool([0.8, 0.2], [0.5, 0.5])[0], [5, 5], {"method": "none"}, "'none' estimates no", False),
     (flat(), [1, 1, 1], {}, "too flat", False),
     (np.full((50, 2), 0.5), [1, 1], {}, "too flat", False),
     (np.array([[0.6, 0.4], [0.4, 0.6]] * 3), [1, 1], {}, "too flat|too few", False),
@@ -290,6 +291,9 @@ BAD = [
     ({"rows": [5]}, r"candidates: rows must lie in 0\.\.1; got 5"),
     ({"replicates": 0}, "replicates: must be a whole number, at least 1; got 0"),
     ({"level": 1.5}, "level: must lie between 0 and 1; got 1.5"),
+    ({"rows": []}, "rows: must name at least one row of the pool; got none"),
+    ({"seed": -1}, "seed: must be a whole number, at least 0; got -1"),
+    ({"seed": 0.5}, "seed: must be a whole number, at least 0; got 0.5"),
 ]
 
 
