@@ -210,17 +210,17 @@ def _check_notes(problem: SelectionProblem, solution: Selection) -> None:
     for name, value in problem.notes().items():
         claimed = solution.info.get(name)
         _require(
-            claimed is None or _alike(plain(value), plain(claimed)),
+            claimed is None or _agree(plain(value), plain(claimed)),
             f"info: {name!r} is not what the problem gives",
         )
 
 
-def _alike(one: Any, other: Any) -> bool:
+def _agree(one: Any, other: Any) -> bool:
     """Whether two records agree, numbers as far as machines estimate alike."""
     if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(_alike(one[key], other[key]) for key in one)
+        return one.keys() == other.keys() and all(_agree(one[key], other[key]) for key in one)
     if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(_alike, one, other))
+        return len(one) == len(other) and all(map(_agree, one, other))
     if isinstance(one, float) and isinstance(other, int | float):
         return abs(one - other) <= ESTIMATED * max(1.0, abs(one))
     return bool(one == other)
