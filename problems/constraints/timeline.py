@@ -49,9 +49,8 @@ class Timeline:
         """Return each largest window's number and rows, one pair for each member of a window."""
         begins, sizes = self._largest()
         offsets = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-        return np.repeat(np.arange(len(begins)), sizes), self.rows[
-            np.repeat(begins, sizes) + offsets
-        ]
+        members = self.rows[np.repeat(begins, sizes) + offsets]
+        return np.repeat(np.arange(len(begins)), sizes), members
 
     def _largest(self) -> tuple[Ints, Ints]:
         """Return where each largest window begins, and how many places it has."""
