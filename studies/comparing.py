@@ -74,8 +74,8 @@ class Comparison:
     in_process
         Whether all runs shared this process, since the problem holds a function that no file can.
     paper
-        The first method on the probabilities as they were given, or None where they are not
-        corrected or no labels are known.
+        The method with the best answer, on the probabilities as they were given, or None where
+        they are not corrected or no labels are known.
     """
 
     problem: SelectionProblem
@@ -306,13 +306,24 @@ def compare(
         if has_two_programs(problem, known):
             plain = path.with_name("paper.toml")
             save_problem(paper_program(problem), plain)
+            lead = _leading(problem, runs)
             try:
                 if progress is not None:
-                    progress(f"{runs[0].method} on the probabilities as they were given")
-                paper = _measure(plain, runs[0].method, runs[0].seed, limits)
+                    progress(f"{lead.method} on the probabilities as they were given")
+                paper = _measure(plain, lead.method, lead.seed, limits)
             except KeyboardInterrupt:
                 return Comparison(problem, known, tuple(runs), True, not apart)
     return Comparison(problem, known, tuple(runs), False, not apart, paper)
+
+
+def _leading(problem: SelectionProblem, runs: Sequence[Run]) -> Run:
+    """Return the first run with the best objective, or the first of all without one."""
+    lead, best = runs[0], None
+    for run in runs:
+        objective = None if run.solution is None else run.solution.objective
+        if objective is not None and (best is None or problem.sense.better(objective, best)):
+            lead, best = run, objective
+    return lead
 
 
 def _here(problem: SelectionProblem, method: str, seed: int, limits: Mapping[str, Any]) -> Run:

@@ -78,8 +78,9 @@ def comparison_table(comparison: Comparison, name: str) -> Table:
 def programs_table(comparison: Comparison) -> Table | None:
     """Return predicted and true balance of the paper's program and the corrected one, or None."""
     rows = comparison.programs()
-    if not rows:
+    if comparison.paper is None:
         return None
+    method = comparison.paper.method
     table = Table(box=None, pad_edge=False)
     table.add_column("program")
     for column in ("L1 predicted", "L1 true", "utility"):
@@ -91,7 +92,7 @@ def programs_table(comparison: Comparison) -> Table | None:
             "-" if value is None else text.format(value)
             for value, text in zip(values, texts, strict=True)
         ]
-        table.add_row(f"{row['method'] or comparison.runs[0].method}, {row['program']}", *numbers)
+        table.add_row(f"{row['method'] or method}, {row['program']}", *numbers)
     return table
 
 

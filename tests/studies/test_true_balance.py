@@ -48,6 +48,15 @@ def test_each_program_is_measured_by_its_own_predictions_and_by_labels(pool, com
     assert comparison.to_dict()["programs"] == [paper, own]
 
 
+def test_the_programs_are_compared_by_the_best_answer(pool):
+    """With a baseline named first, the same choice would stand in both rows."""
+    problem, truth = pool
+    found = compare(problem, ["top", "relaxed"], truth=truth, time_limit=5)
+    paper, own = found.programs()
+    assert (paper["method"], own["method"]) == ("relaxed", "relaxed")
+    assert paper["l1_true"] > own["l1_true"] + 0.1
+
+
 def test_without_labels_or_correction_there_is_nothing_to_tell_apart(pool):
     """Every comparison would solve one more problem for nothing."""
     problem, truth = pool
