@@ -74,8 +74,8 @@ class Comparison:
     in_process
         Whether all runs shared this process, since the problem holds a function that no file can.
     paper
-        The method with the best answer on the probabilities as they were given, or None where they
-        are not corrected or no labels are known.
+        The method with the best answer, on the probabilities as they were given, or None where
+        they are not corrected or no labels are known.
     """
 
     problem: SelectionProblem
