@@ -102,6 +102,8 @@ def check(file: File, solution: SolutionFile, as_json: Json = False) -> None:
         console.print(f"bound {report.bound:.6g} came from branch and bound: not re-checkable")
         if report.proven is not None:
             console.print(f"the certificate by itself proves {report.proven:.6g}")
+    if not report.status_rechecked:
+        console.print("optimal, so it is claimed: the certificate by itself does not prove it")
 
 
 @app.command()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from .base import Sense, Status, plain
+from .base import TINY, Sense, Status, absolute_gap, plain
 from .contradictions import is_contradictory
 from .error_estimate import ErrorEstimate
 from .errors import CheckFailed, InfeasibleSelection, Stuck
@@ -25,6 +25,8 @@ TOLERANCE = 1e-9
 """Relative difference that another order of summation may explain."""
 ESTIMATED = 1e-4
 """Difference between estimates that another machine may explain."""
+GAP, ABS_GAP = 1e-4, 1e-6
+"""The tolerances within which `solve` calls an answer optimal, where nobody asks for others."""
 ATTEMPTS = 5
 """Draws that try to refute a claim that nothing satisfies the constraints."""
 
@@ -47,7 +49,8 @@ class CheckReport:
         Whether `proven` supports the whole claim; False for branch and bound.
     status_rechecked
         Whether the status was verified; False for a claim that nothing satisfies the constraints
-        which neither counting nor the certificate's prices prove, nor a selection refutes.
+        which neither counting nor the certificate's prices prove, nor a selection refutes, and for
+        an optimum that the certificate by itself does not prove within the default tolerances.
     """
 
     rows: int
@@ -115,6 +118,8 @@ def check(problem: Problem[Any], solution: Solution) -> CheckReport:
         bound=solution.bound,
         proven=proven,
         bound_rechecked=bool(solution.certificate and solution.certificate.recheckable),
+        status_rechecked=solution.status is not Status.OPTIMAL
+        or _is_optimal(problem.sense, evaluation.objective, proven),
     )
 
 
@@ -129,6 +134,18 @@ def _check_status(problem: Problem[Any], solution: Solution) -> None:
         f"status: {status} is claimed {'with' if answered else 'without'} an objective",
     )
     _require(answered or not _rows(solution), "indices: rows without an objective")
+    _require(
+        status is not Status.OPTIMAL or solution.bound is not None,
+        "status: optimal is claimed without a bound",
+    )
+
+
+def _is_optimal(sense: Sense, objective: float, proven: float | None) -> bool:
+    """Whether a proven bound comes as near to an objective as solvers take for optimal."""
+    if proven is None:
+        return False
+    near = max(ABS_GAP, GAP * max(abs(objective), TINY))
+    return absolute_gap(sense, objective, proven) <= near
 
 
 def _is_infeasible(problem: Problem[Any], solution: Solution) -> bool:

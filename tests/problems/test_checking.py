@@ -18,6 +18,7 @@ from labelcut import (
     Selection,
     check,
     load,
+    solve,
 )
 from labelcut.problems import Certificate, Sense, Status, StoppedBy
 
@@ -65,6 +66,17 @@ def answer(problem=PROBLEM, rows=(1, 3, 4)):
 
 
 HONEST = answer()
+
+
+def test_an_optimum_that_is_only_claimed_is_not_believed():
+    """Anybody could write "optimal" over an answer with a gap, or without any bound."""
+    weak = replace(answer(), status=Status.OPTIMAL)
+    assert weak.gap > 1e-3
+    assert not check(PROBLEM, weak).status_rechecked
+    with pytest.raises(CheckFailed, match="optimal is claimed without a bound"):
+        check(PROBLEM, replace(weak, bound=None, certificate=None))
+    easy = BudgetedSelection([3.0, 2.0, 1.0], 2)
+    assert check(easy, solve(easy, "exact")).status_rechecked
 
 
 def test_an_honest_answer_passes(best):
