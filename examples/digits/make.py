@@ -104,7 +104,7 @@ def cross_predict(images: torch.Tensor, classes: torch.Tensor) -> np.ndarray:
         held_out = place % FOLDS == fold
         model = train(images[~held_out], classes[~held_out])
         loader = DataLoader(TensorDataset(images[held_out]), batch_size=256)
-        probs[held_out.numpy()] = score(model, loader, embeddings=False).probs
+        probs[held_out.numpy()] = score(model, loader, outputs="probs").probs
     return probs
 
 
