@@ -44,7 +44,9 @@ by itself; branch and bound leaves none.
 
 *published* radii are those of the OR-Library (pmed), Pullan's (pr, rounded to integers) and the
 SmartLab Challenge's list (u1060, pcb3038); where there is none, the list has none. What was
-published for pcb3038 is the best known and not said to be optimal."""
+published for pcb3038 is the best known and not said to be optimal.
+
+Other work ran on the second core, so that seconds may be a little long."""
 
 
 @dataclass(frozen=True)
