@@ -165,6 +165,7 @@ def test_no_video_at_all_is_tracked():
 def test_a_torch_network_is_asked_both_ways_in_batches(monkeypatch):
     """The user's network would get images of another scale, or its flow another meaning."""
     torch = pytest.importorskip("torch")
+    pytest.importorskip("cv2")
     monkeypatch.setattr("labelcut.models.optical_flow.BATCH", 2)
     sizes = []
 
