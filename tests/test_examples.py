@@ -131,6 +131,7 @@ def test_digits_corrects_what_it_predicts(digits):
     assert scores[1] < scores[0] - 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["digits", "coreset", "dashcam"])
 def test_examples_keep_their_files_out_of_git(name, request):
     """Running an example in a checkout would leave files to commit."""
@@ -240,6 +241,7 @@ def test_video_is_solved_from_pictures_and_drawn(tmp_path):
     assert exact["fn_precision"] > 0.4
 
 
+@pytest.mark.slow
 def test_segmentation_leads_from_a_network_to_regions_of_all_classes(segmentation):
     """Chosen rows would lead to other regions, break the limit, or be no better balanced."""
     folder, printed = segmentation
@@ -269,6 +271,7 @@ def test_segmentation_takes_camvid_where_it_is(tmp_path):
     assert labelcut.load(folder / "segmentation.selection.json").objective is not None
 
 
+@pytest.mark.slow
 def test_detection_leads_from_boxes_to_images(detection):
     """Embeddings would be of other images, or labeled ones be chosen."""
     folder, printed = detection

@@ -126,7 +126,12 @@ if __name__ == "__main__":
 
 
 @pytest.mark.parametrize(
-    ("where", "workers", "seed"), [("loading", 0, 0), ("loading", 2, 1), ("flushing", 0, 2)]
+    ("where", "workers", "seed"),
+    [
+        ("loading", 0, 0),
+        pytest.param("loading", 2, 1, marks=pytest.mark.slow),
+        ("flushing", 0, 2),
+    ],
 )
 def test_a_killed_run_goes_on_and_ends_with_the_same_files(where, workers, seed, tmp_path):
     """Half-written rows would count as done, or dropout masks depend on where it was stopped."""

@@ -123,6 +123,7 @@ def test_annealing_improves_and_repeats(name):
     assert np.array_equal(*found)
 
 
+@pytest.mark.slow
 def test_thousands_of_selections_do_not_beat_the_bound():
     """The bound would be hoped for, not proven."""
     pool = long_tailed_pool(400, 8, seed=5)
