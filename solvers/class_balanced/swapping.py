@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...problems.constraints import Cost, ExpectedCount, GroupLimit, Spacing
-from ...problems.constraints.base import SLACK
+from ...problems.constraints.base import KEPT_SLACK
 from ...problems.distances import Wasserstein
 from .annealing import PROPOSALS, Schedules, anneal, norm_number, swap_pool, typical_change
 from .sifting import swap_kernels
@@ -187,7 +187,7 @@ def _all_rows(problem: ClassBalanced, turning: Turning) -> tuple[csc_array, Floa
             continue
         rounds = isinstance(rule, Cost | ExpectedCount)
         parts.append(stated.matrix)
-        limits.append(stated.limits - rounds * np.abs(stated.limits) * (SLACK / 2))
+        limits.append(stated.limits - rounds * np.abs(stated.limits) * KEPT_SLACK)
     return sparse.vstack(parts, format="csc"), np.concatenate(limits)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from ...problems.base import StoppedBy
 from .._clock import Clock, OutOfTime
 from ..search import Search, Stop
-from .conic import Limits
+from .conic import PricedLimits
 from .dual import solve_dual
 from .improvement import Annealing, rank
 from .limited import relax_limited
@@ -72,7 +72,7 @@ def relaxed_imbalance(problem: ClassBalanced) -> float:
         return problem.metric.value(solve_dual(problem, Clock()).shortfall)
     search = Search(problem=problem, clock=Clock())
     offer_top(search)
-    relaxed, _ = sift(search, Limits(problem))
+    relaxed, _ = sift(search, PricedLimits(problem))
     return problem.metric.value(relaxed.shortfall)
 
 
@@ -88,6 +88,8 @@ def _plain(search: Search[ClassBalanced], start: Any) -> tuple[Any, Callable[[in
 
 def _limited(search: Search[ClassBalanced], start: Any) -> tuple[Any, Callable[[int], None]]:
     turning = relax_limited(
-        search, Limits(search.problem), None if start is None else start.rows[start.shares > 0.5]
+        search,
+        PricedLimits(search.problem),
+        None if start is None else start.rows[start.shares > 0.5],
     )
     return turning.relaxed, Swapping(search, turning).run

@@ -197,12 +197,10 @@ def make_limits(problem: KCenter) -> Limits | None:
 def _binding(rule: Constraint, problem: KCenter) -> tuple[Any, Floats, Ints]:
     """Return a constraint's rows over the free rows, what they leave, and which rows may bind."""
     linear = rule.linear(problem.dataset)
-    left = linear.limits - linear.matrix[:, problem.included].sum(axis=1)
-    matrix = linear.matrix[:, problem.free].tocsr()
+    left = linear.left(problem.included)
+    matrix, kept = linear.binding(problem.free, left)
     matrix.eliminate_zeros()
-    most = matrix.maximum(0).sum(axis=1)
-    kept = np.flatnonzero(most > left)
-    return matrix[kept], left[kept], kept
+    return matrix, left[kept], kept
 
 
 def limit_entries(problem: KCenter) -> int:
