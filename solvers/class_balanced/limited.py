@@ -87,12 +87,13 @@ def bound_limited(
 
     def round_early(relaxed: Relaxed) -> None:
         with suppress(Stuck, InfeasibleSelection):
-            search.offer(grow_by(search.problem, _order(search.problem, limits, relaxed).tolist()))
+            order = _order(search.problem, limits, relaxed).tolist()
+            search.offer(grow_by(search.problem, order, tick=search.clock.check))
         if early:
             search.stop_if_closed()
 
     try:
-        offer_or_complete(search, search.problem.top_rows())
+        offer_or_complete(search, search.problem.top_rows(search.clock.check_late))
     except Stuck as stuck:
         start = stuck.rows if start is None else np.union1d(start, stuck.rows)
     relaxed, bound = sift(search, limits, start, round_early)

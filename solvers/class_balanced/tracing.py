@@ -79,7 +79,7 @@ def relaxed_imbalance(problem: ClassBalanced) -> float:
 def _plain(search: Search[ClassBalanced], start: Any) -> tuple[Any, Callable[[int], None]]:
     problem = search.problem
     if search.rows is None:
-        search.offer(problem.top_rows())
+        search.offer(problem.top_rows(search.clock.check_late))
     dual = solve_dual(problem, search.clock, start=start)
     ranking = rank(problem, dual, prove(search, dual.multipliers))
     search.offer(np.concatenate([problem.included, ranking.rows[: ranking.more]]))
