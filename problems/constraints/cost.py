@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from ..arrays import as_number, as_vector, freeze
+from ..arrays import as_number, as_vector, freeze, require_moderate
 from ..errors import InfeasibleSelection, InvalidInput
 from .base import KEPT_SLACK, SLACK, Constraint, Guard, LinearRows, sparse_rows
 from .growing import Room
@@ -59,6 +59,7 @@ class Cost(Constraint):
                 f"{dataset.name(int(wrong[0]))} costs {costs[wrong[0]]}; mend it or leave the row "
                 "out of candidates"
             )
+        require_moderate(used, f"{self.title} costs")
         limit = as_number(self.limit, f"{self.title} limit")
         if not (limit >= 0 and isfinite(limit)):
             raise InvalidInput(
