@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ...problems.constraints import Spacing
 from ..registry import EVERY_CONSTRAINT, Method, by_name
 
 if TYPE_CHECKING:
@@ -26,11 +25,9 @@ def _may_be_tree(problem: BudgetedSelection) -> bool:
 
 
 def _exact(problem: BudgetedSelection) -> int:
-    spacings = [rule for rule in problem.constraints if isinstance(rule, Spacing)]
-    # All spacings but the first are written as windows.
-    entries = sum(rule.timeline.window_entries() for rule in spacings[1:])
     numbers = 40 if _may_be_tree(problem) else 120
-    return 8 * numbers * problem.dataset.size + 72 * entries + (150 << 20)
+    # All spacings but the first are written as windows.
+    return 8 * numbers * problem.dataset.size + problem.window_bytes(kept=1) + (150 << 20)
 
 
 _method = partial(Method, memory=_vectors, random=True, constraints=EVERY_CONSTRAINT, curved=True)

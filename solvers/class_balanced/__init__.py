@@ -36,7 +36,7 @@ def _sifting(problem: ClassBalanced) -> int:
     # Measured: 140 to 400 bytes a probability of the relaxation's rows, the more the fewer classes,
     # and each constraint's linear rows over all of the dataset.
     inside = min(len(problem.selectable), 5 * problem.budget + 4_000)
-    rules = 100 * problem.dataset.size * len(problem.constraints)
+    rules = 100 * problem.dataset.size * len(problem.constraints) + problem.window_bytes(kept=1)
     return _vectors(16)(problem) + rules + (3_000 + 140 * problem.n_classes) * inside
 
 

@@ -207,11 +207,7 @@ def limit_entries(problem: KCenter) -> int:
     """Return about how many entries the limits have, for forecasts of memory."""
     if not problem.is_limited:
         return 0
-    count = 0
-    for rule in problem.constraints:
-        if isinstance(rule, Spacing):
-            line = rule.timeline
-            count += int((line.last - np.arange(len(line.rows)) + 1).sum())
-        else:
-            count += len(problem.candidates)
-    return count
+    return sum(
+        rule.timeline.window_entries() if isinstance(rule, Spacing) else len(problem.candidates)
+        for rule in problem.constraints
+    )
