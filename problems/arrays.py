@@ -21,8 +21,8 @@ Mask = npt.NDArray[np.bool_]
 
 CHUNK_VALUES = 1 << 20
 """Values in one chunk: 8 MB in float64."""
-LARGEST = 1e150
-"""What absolute values may sum to: products of two such sums are still numbers."""
+LARGEST = 1e290
+"""What absolute values may sum to, so that what is added to such sums is still a number."""
 
 
 def to_numpy(values: Any, name: str = "array") -> npt.NDArray[Any]:
@@ -78,7 +78,7 @@ def as_vector(values: Any, name: str, size: int | None = None) -> Floats:
 
 
 def require_moderate(values: Floats, name: str) -> None:
-    """Raise `InvalidInput` if finite numbers are so large that sums or squares would overflow."""
+    """Raise `InvalidInput` if finite numbers are so large that sums would overflow."""
     with np.errstate(over="ignore"):
         total = float(np.abs(values).sum())
     if total > LARGEST:

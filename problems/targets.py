@@ -5,8 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import Floats, as_integers, as_number, as_vector, require_moderate
+from .arrays import Floats, as_integers, as_number, as_vector
 from .errors import InvalidInput
+
+
+LARGEST = 1e150
+"""λ whose square is still a number."""
 
 
 def paper_target(counts: Floats, budget: int) -> Floats:
@@ -160,5 +164,8 @@ def as_balance(balance: Any) -> float:
     value = as_number(balance, "balance")
     if not (np.isfinite(value) and value >= 0):
         raise InvalidInput(f"balance: must be a finite number ≥ 0; got {value}; 1.0 is a start")
-    require_moderate(np.array([value]), "balance")
+    if value > LARGEST:
+        raise InvalidInput(
+            f"balance: must be at most {LARGEST:g}, for its square; got {value:g}; scale down"
+        )
     return value + 0.0  # -0.0 and 0.0 are one problem
