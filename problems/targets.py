@@ -8,7 +8,6 @@ import numpy as np
 from .arrays import Floats, as_integers, as_number, as_vector
 from .errors import InvalidInput
 
-
 LARGEST = 1e150
 """λ whose square is still a number."""
 
