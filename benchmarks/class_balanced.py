@@ -6,7 +6,6 @@ python benchmarks/class_balanced.py [--peer-limit 300] [--skip-peers | --keep-pe
 import argparse
 import json
 import math
-import os
 import subprocess
 import sys
 import time
@@ -16,7 +15,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
+from _balanced_pools import Instance, pool_folder, read_problem
+from _balanced_runners import RUNNERS
 from _results import (
     EARLIER,
     REPEATS,
@@ -28,18 +28,11 @@ from _results import (
     written_tables,
 )
 
-import labelcut
-from labelcut.problems.synthetic import long_tailed_pool
 from labelcut.solvers._mip_worker import peak_bytes
-from labelcut.solvers.search import Progress
 
 TITLE, SCRIPT = "Class-balanced selection", "benchmarks/class_balanced.py"
 GRACE = 60.0
 """Seconds over its limit after which a peer is killed."""
-VIDEOS, SPACING, AT_MOST = 800, 3, 6
-"""Videos of a pool with limits, rows that a chosen one excludes on each side, and rows of each."""
-AT_LIMIT = 0.999
-"""A multiplier of this share of λ counts as being at its limit."""
 HEURISTICS = ("relaxed", "greedy", "pseudo-label", "top", "random")
 STRENGTHS = (1, 5, 20, 100)
 
@@ -56,34 +49,6 @@ The annealing loop is compiled by numba at its first use and then kept on disk: 
 limit of {limit} s took {first:.1f} s the first time ever and {later:.1f} s after that. It was
 compiled before anything below was measured."""
 TINY_LIMIT = 2.0
-
-
-@dataclass(frozen=True)
-class Instance:
-    """A problem to measure on.
-
-    Parameters
-    ----------
-    label
-        Its name in the table.
-    pool
-        Rows and classes of a `long_tailed_pool`, or the name of a file of real softmax outputs.
-    budget, balance
-        b and λ.
-    labeled_share
-        Ω is the paper's after this share of the pool's classes was labeled; b/C each for 0.
-    limits
-        ``"video"``: the rows are frames of videos, spaced and at most `AT_MOST` of each;
-        ``"all"``: beside that costs, a least number by night, limits for each city, and labels
-        expected of two classes; empty for none.
-    """
-
-    label: str
-    pool: tuple[int, int] | str
-    budget: int
-    balance: float = 1.0
-    labeled_share: float = 0.0
-    limits: str = ""
 
 
 @dataclass(frozen=True)
@@ -257,7 +222,7 @@ def _first_solve(folder: Path) -> tuple[float, float]:
     instance = Instance("tiny", (2_000, 10), 100)
     settings = {"method": "exact", "time_limit": TINY_LIMIT, "gap_tol": 0.0}
     run = Run(instance, "", "solve", {**settings, "options": {"node_limit": 0}})
-    pool = _pool(instance, folder)
+    pool = pool_folder(instance, folder)
     first = _in_child(run, pool, {"NUMBA_CACHE_DIR": str(folder / "numba")})["seconds"]
     _in_child(run, pool)
     return first, _in_child(run, pool)["seconds"]
@@ -269,7 +234,7 @@ def _table(runs: Sequence[Run], note: str, folder: Path, kept: Mapping[str, str]
     for run in runs:
         if _row_start(run) in kept:
             continue
-        pool = _pool(run.instance, folder)
+        pool = pool_folder(run.instance, folder)
         if pool is None:
             missing.append(run.instance.label)
             continue
@@ -366,34 +331,10 @@ def _in_child(
         return {"seconds": time.perf_counter() - start, "remark": f"exit code {error.returncode}"}
 
 
-def _pool(instance: Instance, folder: Path) -> Path | None:
-    """Return the folder of an instance's arrays, made at its first use; None if there is none."""
-    name = instance.pool
-    place = folder / (name if isinstance(name, str) else f"{name[0]}x{name[1]}")
-    if place.exists():
-        return place
-    if isinstance(name, str):
-        source = Path(os.environ.get("LABELCUT_DATA") or "missing") / "softmax" / f"{name}.npz"
-        if not source.exists():
-            return None
-        place.mkdir()
-        with np.load(source) as arrays:
-            probs, truth = arrays["probs"], arrays["labels"]
-        np.save(place / "probs.npy", probs)
-        utility = labelcut.entropy(probs.astype(np.float64))
-    else:
-        place.mkdir()
-        pool = long_tailed_pool(*name, path=place / "probs.npy")
-        utility, truth = pool.utility, pool.truth
-    np.save(place / "utility.npy", utility)
-    np.save(place / "truth.npy", truth)
-    return place
-
-
 def child(request: Mapping[str, Any]) -> dict[str, Any]:
     """Run one row's method in this process and return its figures."""
     start = time.perf_counter()
-    problem = _problem(Path(request["folder"]), Instance(**request["instance"]))
+    problem = read_problem(Path(request["folder"]), Instance(**request["instance"]))
     assert problem.fingerprint
     read = time.perf_counter()
     found = RUNNERS[request["runner"]](problem, **request["settings"])
@@ -410,144 +351,6 @@ def child(request: Mapping[str, Any]) -> dict[str, Any]:
         **found,
     }
 
-
-def _problem(folder: Path, instance: Instance) -> labelcut.ClassBalanced:
-    probs = np.load(folder / "probs.npy", mmap_mode="r")
-    counts = np.zeros(probs.shape[1])
-    if instance.labeled_share:
-        truth = np.load(folder / "truth.npy")
-        labeled = truth[: int(instance.labeled_share * len(truth))]
-        counts = np.bincount(labeled, minlength=probs.shape[1]).astype(np.float64)
-    utility = np.load(folder / "utility.npy")
-    return labelcut.ClassBalanced(
-        probs,
-        utility,
-        instance.budget,
-        balance=instance.balance,
-        labeled_counts=counts,
-        constraints=_constraints(probs, utility, instance.limits),
-    )
-
-
-def _constraints(probs: Any, utility: Any, limits: str) -> list[Any]:
-    """Return the constraints of an instance; frames of a video are of like utility."""
-    if not limits:
-        return []
-    size, rng = len(utility), np.random.default_rng(1)
-    order = np.argsort(utility + rng.normal(scale=utility.std(), size=size))
-    ends = np.cumsum(rng.dirichlet(np.full(VIDEOS, 3.0)) * size)
-    video, frame = np.empty(size, dtype=np.int64), np.empty(size, dtype=np.int64)
-    video[order] = np.minimum(np.searchsorted(ends, np.arange(size), side="right"), VIDEOS - 1)
-    frame[order] = rng.permutation(size)
-    by_time = np.lexsort((frame, video))
-    first = np.searchsorted(video[by_time], np.arange(VIDEOS))
-    frame[by_time] = np.arange(size) - first[video[by_time]]
-    rules: list[Any] = [
-        labelcut.Spacing(video, frame, SPACING),
-        labelcut.GroupLimit(video, at_most=AT_MOST),
-    ]
-    if limits == "all":
-        night, city = (rng.random(size) < 0.03).astype(int), rng.integers(0, 7, size)
-        included = by_time[first[:10]]
-        costs = 1 + 2 * (rng.random(size) < 0.4) + rng.random(size)
-        rules += [
-            labelcut.Cost(costs, 4_200),
-            labelcut.GroupLimit(night, at_least={1: 300}),
-            labelcut.GroupLimit(city, at_most=420, at_least=200),
-            labelcut.ExpectedCount(probs, [0, 1], at_least=[260, 250]),
-            labelcut.Include(included),
-            labelcut.Forbid(np.setdiff1d(np.arange(size // 2, size // 2 + 100), included)),
-        ]
-    return rules
-
-
-def _solve(
-    problem: labelcut.ClassBalanced, target_gap: float | None = None, **settings: Any
-) -> dict[str, Any]:
-    reached = None
-
-    def watch(progress: Progress) -> None:
-        nonlocal reached
-        objective, bound = progress.objective, progress.bound
-        if reached is not None or objective is None or bound is None or target_gap is None:
-            return
-        if objective - bound <= target_gap * abs(objective):
-            reached = progress.elapsed
-
-    solution = labelcut.solve(problem, **settings, progress=watch)
-    certificate = solution.certificate
-    multipliers = np.array(certificate.values["multipliers"] if certificate else [])
-    return {
-        "rows": solution.indices,
-        "bound": solution.bound,
-        "reached": reached,
-        "at_limit": int((np.abs(multipliers) >= AT_LIMIT * problem.balance).sum()),
-        "worker_peak": solution.info.get("worker_peak_bytes"),
-    }
-
-
-def _cvxpy(problem: labelcut.ClassBalanced, time_limit: float) -> dict[str, Any]:
-    import cvxpy
-
-    model = problem.to_cvxpy()
-    try:
-        model.solve(solver="HIGHS", time_limit=time_limit)
-    except cvxpy.error.SolverError as error:
-        return {"rows": None, "remark": str(error).splitlines()[0]}
-    selected = next(variable for variable in model.variables() if variable.name() == "z")
-    bound = float(model.solver_stats.extra_stats.mip_dual_bound)
-    return {
-        "rows": _rows(problem, selected.value),
-        "bound": bound if np.isfinite(bound) else None,
-        "remark": model.status,
-    }
-
-
-def _highs(problem: labelcut.ClassBalanced, time_limit: float) -> dict[str, Any]:
-    from labelcut.solvers._mip import solve_model
-    from labelcut.solvers.class_balanced.model import linear_model, whole
-
-    part = whole(problem)
-    model = linear_model(problem, part, divisor=1.0)
-    result = solve_model(model, time_limit=time_limit)
-    values = None
-    if result.values is not None:
-        values = np.zeros(problem.dataset.size)
-        values[part.taken], values[part.rows] = 1.0, result.values[: len(part.rows)]
-    return {
-        "rows": _rows(problem, values),
-        "bound": result.bound,
-        "remark": result.status.value,
-        "worker_peak": result.peak_bytes,
-    }
-
-
-def _mundig(problem: labelcut.ClassBalanced, strength: float) -> dict[str, Any]:
-    from importlib.metadata import version
-
-    import lightly_mundig
-
-    size, classes = problem.probs.shape
-    selection = lightly_mundig.Selection()
-    selection.add_weighting_strategy(problem.utility.astype(np.float32), 1.0)
-    selection.add_balancing_strategy(
-        problem.probs.take(np.arange(size)).astype(np.float32),
-        np.full(classes, 1 / classes, dtype=np.float32),
-        float(strength),
-    )
-    rows = np.array(selection.run_selection([], size, problem.budget))
-    return {"rows": rows, "remark": f"version {version('lightly-mundig')}"}
-
-
-def _rows(problem: labelcut.ClassBalanced, values: Any) -> Any:
-    """Return the rows that are set in a solver's values, None unless they fill the budget."""
-    if values is None:
-        return None
-    rows = np.flatnonzero(np.asarray(values)[: problem.dataset.size] > 0.5)
-    return rows if len(rows) == problem.budget else None
-
-
-RUNNERS = {"solve": _solve, "cvxpy": _cvxpy, "highs": _highs, "mundig": _mundig}
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["child"]:

@@ -12,8 +12,8 @@ from .printing import fail, open_console, print_json
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ..problems import TemporalCoherence
-    from ..problems.video_files import VideoFile
+    from ..problems import ErrorEstimate, Selection, TemporalCoherence
+    from ..problems.video_files import Framing, VideoFile
 
 
 def read_video(file: Path, *, needs_frames: bool = False) -> tuple[TemporalCoherence, VideoFile]:
@@ -40,11 +40,10 @@ def solve_video(
     as_json: bool,
 ) -> None:
     """Estimate the detector's mistakes, choose frames, save and draw them."""
-    from ..problems import Status, StoppedBy, write_detections
+    from ..problems import Status, StoppedBy
     from ..problems.atomic import require_writable
     from ..problems.solution_files import solution_to_dict
     from ..solvers import solve as run
-    from ..studies.video import choose_frames, frame_utility
     from ..studies.video_tables import estimate_table, frames_table
 
     out = out or file.with_suffix(".estimate.json")
@@ -60,25 +59,14 @@ def solve_video(
     except KeyboardInterrupt:
         fail("interrupted before there was an answer; nothing is saved", 130)
     estimate.save(out)
-    stem = out.with_suffix("") if out.suffix == ".json" else out
-    stem = stem.with_suffix("") if stem.suffix == ".estimate" else stem
-    layout = content.layout if len(problem.detections.videos) == 1 else "coco"
-    typed = stem.with_name(f"{stem.name}.types{'.json' if layout == 'coco' else '.txt'}")
-    lost = estimate.false_negatives
-    missed = {name: column[lost] for name, column in estimate.candidates.items()}
     console = open_console()
     console.print(estimate_table(problem, estimate))
-    chosen = None
-    saved = [out]
+    chosen, saved = None, [out]
     if estimate.objective is not None:
-        write_detections(typed, problem.detections, estimate.types, layout=layout, missed=missed)
-        saved.append(typed)
+        saved.append(_write_types(problem, estimate, content.layout, out))
     if content.framing is not None and estimate.objective is not None:
-        limits = {k: arguments[k] for k in ("time_limit", "seed") if k in arguments}
-        within = {k: v for k, v in limits.items() if k == "time_limit"}
-        utility = frame_utility(problem, estimate, content.framing.utility, **within)
-        chosen = choose_frames(problem, utility, content.framing, **limits)
-        saved.append(stem.with_name(f"{stem.name}.frames.json"))
+        chosen = _choose(problem, estimate, content.framing, arguments)
+        saved.append(_beside(out, "frames.json"))
         chosen.save(saved[-1])
         console.print(frames_table(chosen, estimate))
     if draw is not None and chosen is not None:
@@ -95,6 +83,42 @@ def solve_video(
         raise typer.Exit(130)
     codes = {Status.INFEASIBLE: 1, Status.UNKNOWN: 3}
     raise typer.Exit(codes.get((chosen or estimate).status, 0))
+
+
+def _beside(out: Path, ending: str) -> Path:
+    """Return the file beside an estimate's: ``x.estimate.json`` and ``x.json`` become x.ending."""
+    stem = out.with_suffix("") if out.suffix == ".json" else out
+    stem = stem.with_suffix("") if stem.suffix == ".estimate" else stem
+    return stem.with_name(f"{stem.name}.{ending}")
+
+
+def _write_types(
+    problem: TemporalCoherence, estimate: ErrorEstimate, layout: str, out: Path
+) -> Path:
+    """Write the detections with their types and return the file; several videos are COCO's."""
+    from ..problems import write_detections
+
+    layout = layout if len(problem.detections.videos) == 1 else "coco"
+    typed = _beside(out, f"types{'.json' if layout == 'coco' else '.txt'}")
+    lost = estimate.false_negatives
+    missed = {name: column[lost] for name, column in estimate.candidates.items()}
+    write_detections(typed, problem.detections, estimate.types, layout=layout, missed=missed)
+    return typed
+
+
+def _choose(
+    problem: TemporalCoherence,
+    estimate: ErrorEstimate,
+    framing: Framing,
+    arguments: dict[str, Any],
+) -> Selection:
+    """Choose the frames to label, with the time limit and the seed of the estimate."""
+    from ..studies.video import choose_frames, frame_utility
+
+    limits = {k: arguments[k] for k in ("time_limit", "seed") if k in arguments}
+    within = {k: v for k, v in limits.items() if k == "time_limit"}
+    utility = frame_utility(problem, estimate, framing.utility, **within)
+    return choose_frames(problem, utility, framing, **limits)
 
 
 def compare_video(

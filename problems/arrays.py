@@ -21,6 +21,8 @@ Mask = npt.NDArray[np.bool_]
 
 CHUNK_VALUES = 1 << 20
 """Values in one chunk: 8 MB in float64."""
+LARGEST = 1e150
+"""What absolute values may sum to: products of two such sums are still numbers."""
 
 
 def to_numpy(values: Any, name: str = "array") -> npt.NDArray[Any]:
@@ -73,6 +75,16 @@ def as_vector(values: Any, name: str, size: int | None = None) -> Floats:
         )
     copy = np.array(vector, dtype=np.float64)
     return freeze(copy)
+
+
+def require_moderate(values: Floats, name: str) -> None:
+    """Raise `InvalidInput` if finite numbers are so large that sums or squares would overflow."""
+    with np.errstate(over="ignore"):
+        total = float(np.abs(values).sum())
+    if total > LARGEST:
+        raise InvalidInput(
+            f"{name}: absolute values must sum to at most {LARGEST:g}; got {total:.4g}; scale down"
+        )
 
 
 def as_rows(values: Any, name: str, size: int) -> Ints:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from math import isnan
@@ -184,6 +184,10 @@ class Problem(ABC, Generic[Answer]):
     @abstractmethod
     def prove(self, certificate: Certificate) -> float | None:
         """Return the bound that a certificate's values prove by themselves, or None."""
+
+    def prepare(self, tick: Callable[[], None]) -> None:
+        """Compute what all methods need and takes long; `tick` may raise for want of time."""
+        del tick
 
     @abstractmethod
     def why_infeasible(self) -> str | None:

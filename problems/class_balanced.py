@@ -21,7 +21,7 @@ from .selection import SelectionProblem
 from .targets import as_balance, as_counts, as_target, scaled_target
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     import cvxpy
 
@@ -215,9 +215,9 @@ class ClassBalanced(SelectionProblem):
         except Stuck:
             return None
 
-    def top_rows(self) -> Ints:
+    def top_rows(self, tick: Callable[[], None] | None = None) -> Ints:
         """Return the included rows and the most useful others; see `most_useful`."""
-        return most_useful(self, self.utility)
+        return most_useful(self, self.utility, tick=tick)
 
     def to_cvxpy(self) -> cvxpy.Problem:
         """Return eq. 4.8 as a plain CVXPY model, to solve or to extend.

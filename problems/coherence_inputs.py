@@ -7,11 +7,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .arrays import Floats, as_integers, as_number, freeze, to_numpy
-from .errors import InvalidInput
+from .error_estimate import (
+    FALSE_NEGATIVE,
+    FALSE_POSITIVE,
+    IGNORED,
+    TRUE_NEGATIVE,
+    TRUE_POSITIVE,
+)
+from .errors import InfeasibleSelection, InvalidInput
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from .arrays import Mask
     from .detections import Detections
 
 
@@ -59,3 +67,40 @@ def as_overlap(value: float, name: str) -> float:
     if not 0 < number < 1:
         raise InvalidInput(f"{name}: must lie between 0 and 1; got {value}; the usual is 0.5")
     return number
+
+
+def as_present(types: Any, candidate_types: Any, used: Mask, n_candidates: int) -> Mask:
+    """Return "an object is here" ``(M + C,)`` from the types of detections and candidates.
+
+    Parameters
+    ----------
+    types, candidate_types
+        TP, FP or ignored for each detection ``(M,)``, TN or FN for each candidate ``(C,)``.
+    used
+        Which detections take part ``(M,)``.
+    n_candidates
+        C.
+
+    Raises
+    ------
+    InfeasibleSelection
+        A type that the node cannot have, or another number of types than of nodes.
+    """
+    own, others = np.asarray(types), np.asarray(candidate_types)
+    sizes = (len(used), n_candidates)
+    if (own.shape, others.shape) != ((sizes[0],), (sizes[1],)):
+        raise InfeasibleSelection(
+            f"types: {own.shape} and {others.shape} came for {sizes[0]} detections and "
+            f"{sizes[1]} candidates"
+        )
+    known = np.where(used, (own == TRUE_POSITIVE) | (own == FALSE_POSITIVE), own == IGNORED)
+    wrong = np.flatnonzero(~known)
+    if len(wrong):
+        row = int(wrong[0])
+        may = "TP or FP" if used[row] else f"{IGNORED!r}, since it takes no part"
+        raise InfeasibleSelection(f"types: detection {row} is {own[row]!s}, it must be {may}")
+    known = (others == TRUE_NEGATIVE) | (others == FALSE_NEGATIVE)
+    if not known.all():
+        at = int(np.flatnonzero(~known)[0])
+        raise InfeasibleSelection(f"types: candidate {at} is {others[at]!s}, it must be TN or FN")
+    return np.concatenate([own == TRUE_POSITIVE, others == FALSE_NEGATIVE])

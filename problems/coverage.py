@@ -9,6 +9,8 @@ import numpy as np
 from .arrays import to_numpy
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .arrays import Floats, Ints, Mask
     from .spaces import Sites, Space
 
@@ -20,7 +22,9 @@ PAIRED_VALUES = 1 << 20
 """Numbers of the points that are measured to one center each at once."""
 
 
-def nearest_centers(space: Space, centers: Ints) -> tuple[Ints, Floats]:
+def nearest_centers(
+    space: Space, centers: Ints, tick: Callable[[], None] | None = None
+) -> tuple[Ints, Floats]:
     """Return each row's nearest center and its distance, exactly.
 
     One matrix product finds the centers that may be nearest within its rounding error; among those
@@ -32,6 +36,8 @@ def nearest_centers(space: Space, centers: Ints) -> tuple[Ints, Floats]:
         N points.
     centers
         Dataset rows ``(m,)``, ascending.
+    tick
+        Called every now and then; it may raise, to end it for want of time.
 
     Returns
     -------
@@ -46,6 +52,8 @@ def nearest_centers(space: Space, centers: Ints) -> tuple[Ints, Floats]:
         return nearest, distances
     sites = space.sites(centers)
     for start, stop in space.blocks(len(centers), COMPARED_VALUES):
+        if tick is not None:
+            tick()
         rough = to_numpy(space.rough(start, stop, sites))
         allowed = rough.min(axis=1) + 2.0 * space.rough_error(start, stop, sites)
         at, which = _pairs_of(rough <= allowed[:, None])
@@ -117,6 +125,23 @@ def coverage_radius(space: Space, centers: Ints, outliers: int, nearest: Ints | 
         at_most[far] = space.between(far, centers).min(axis=1)
         settled[far] = True
     return _largest(nearest_centers(space, centers)[1], outliers)
+
+
+def radius_beside(space: Space, known: Floats, centers: Ints, outliers: int) -> float:
+    """Return `coverage_radius` where the distances to some centers are known ``(N,)``.
+
+    Parameters
+    ----------
+    space
+        N points.
+    known
+        Each row's distance to the nearest of the centers that are not given.
+    centers
+        The others.
+    outliers
+        Ξ.
+    """
+    return _largest(np.minimum(known, nearest_centers(space, centers)[1]), outliers)
 
 
 def _pairs_of(mask: Mask) -> tuple[Ints, Ints]:

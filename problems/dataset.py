@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .arrays import Floats, Ints, Mask, as_rows, freeze, to_numpy
+from .arrays import Floats, Ints, Mask, as_rows, freeze, require_moderate, to_numpy
 from .errors import InvalidInput
 
 
@@ -141,3 +141,4 @@ def require_finite(values: Floats, name: str, dataset: Dataset) -> None:
             f"{name}: {dataset.name(int(wrong[0]))} holds {values[wrong[0]]}; "
             "candidates need finite numbers; score the row again or leave it out of candidates"
         )
+    require_moderate(values[rows], name)

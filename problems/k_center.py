@@ -11,7 +11,7 @@ import numpy as np
 from .arrays import Floats, Ints, Mask, as_integers, as_matrix, as_number, as_vector, freeze
 from .base import Certificate, Evaluation, Sense
 from .class_balanced import ClassBalanced
-from .coverage import coverage_radius, nearest_centers
+from .coverage import coverage_radius, nearest_centers, radius_beside
 from .covering_bound import proves_radius
 from .embeddings import Embeddings
 from .errors import InvalidInput, Stuck
@@ -24,7 +24,7 @@ from .selection import SelectionProblem
 from .spaces import Space
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     import cvxpy
 
@@ -233,6 +233,11 @@ class KCenter(SelectionProblem):
         """Each row's nearest fixed center and its distance ``(N,)``; -1 and inf without any."""
         return nearest_centers(self.space, self.fixed)
 
+    def prepare(self, tick: Callable[[], None]) -> None:
+        """Find `to_fixed`, which every method needs, with looks at the clock."""
+        if "to_fixed" not in vars(self):
+            vars(self)["to_fixed"] = nearest_centers(self.space, self.fixed, tick)
+
     def evaluate(self, answer: Any, nearest: Ints | None = None) -> Evaluation:
         """Return objective and terms of a selection in float64.
 
@@ -249,7 +254,11 @@ class KCenter(SelectionProblem):
         """
         rows = self.rows_of(answer)
         centers = np.union1d(rows, self.labeled)
-        radius = coverage_radius(self.space, centers, self.outliers, nearest)
+        if nearest is None and np.isin(self.fixed, centers).all():
+            others = np.setdiff1d(rows, self.fixed)
+            radius = radius_beside(self.space, self.to_fixed[1], others, self.outliers)
+        else:
+            radius = coverage_radius(self.space, centers, self.outliers, nearest)
         if self.balancing is None:
             return Evaluation(radius, {"radius": radius})
         balanced = self.balancing.evaluate(rows)

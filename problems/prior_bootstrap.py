@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -47,60 +47,118 @@ class HeldOut:
     classes: Ints
 
 
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What is known beside the pool when its prior is estimated.
+
+    Parameters
+    ----------
+    method
+        ``"em"``, ``"confusion"`` or ``"none"``.
+    trained
+        The mix τ ``(C,)`` that the classifier learned from.
+    labeled
+        Held-out rows, or None.
+    calibration
+        Fitted on them.
+    """
+
+    method: str
+    trained: Floats
+    labeled: HeldOut | None
+    calibration: Calibration
+
+
+@dataclass(frozen=True, eq=False)
+class Recalibration:
+    """How the pool is calibrated anew when the held-out rows change.
+
+    Parameters
+    ----------
+    given
+        Predictions before calibration.
+    rows
+        Rows of the pool among them ``(n,)``.
+    fit
+        Fits a calibration to predictions and classes.
+    """
+
+    given: Probabilities
+    rows: Ints
+    fit: Callable[[Any, Any], Calibration]
+
+
+@dataclass(frozen=True)
+class Draws:
+    """How many replicates the bootstrap makes, and their seed."""
+
+    replicates: int
+    seed: int
+
+
 def bootstrap(
-    method: str,
+    evidence: Evidence,
     pool: Matrix,
-    given: Probabilities,
-    used: Ints,
-    trained: Floats,
+    anew: Recalibration | None,
     prior: Floats,
-    labeled: HeldOut | None,
-    fit: Callable[[Any, Any], Calibration] | None,
-    fitted: Calibration,
-    replicates: int,
-    seed: int,
+    draws: Draws,
 ) -> Floats:
     r"""Return priors ``(B, C)`` estimated from rows drawn anew.
 
     Pool rows are drawn from a sample of m of the n: the spread that this gives is scaled by
     :math:`\sqrt{m / n}`. Held-out rows are drawn within their classes, and calibration is fitted
     again on each draw.
+
+    Parameters
+    ----------
+    evidence
+        What the prior was estimated from.
+    pool
+        Calibrated predictions ``(n, C)``.
+    anew
+        How the pool was calibrated; None where it was not.
+    prior
+        The estimate ``(C,)`` that the draws lie around.
+    draws
+        How many, and their seed.
     """
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(draws.seed)
     count = pool.shape[0]
     some, most = np.arange(count), _sampled(pool)
     if count > most:
         some = np.sort(rng.choice(count, most, replace=False))
     shrink = np.sqrt(len(some) / count)
-    raw = None if fit is None else given.take(used[some])
+    raw = None if anew is None else anew.given.take(anew.rows[some])
     base = pool.take(some)
-    redraws = labeled is not None and (fit is not None or method == "confusion")
-    groups = min(GROUPS, replicates) if redraws else 1
-    each = -(-replicates // groups)
-    center = _priors(method, base, trained, labeled, fitted, None, prior[:, None])[:, 0]
+    labeled = evidence.labeled
+    redraws = labeled is not None and (anew is not None or evidence.method == "confusion")
+    groups = min(GROUPS, draws.replicates) if redraws else 1
+    each = -(-draws.replicates // groups)
+    center = _priors(evidence, base, None, prior[:, None])[:, 0]
     drawn = []
     for _ in range(groups):
-        again, here, calibration = labeled, base, fitted
+        again, here = evidence, base
         if redraws and labeled is not None:
-            again = _redrawn(labeled, rng)
-            if fit is not None and raw is not None:
-                calibration = fit(again.probs, again.classes)
-                here = calibration.apply(raw)
+            other = _redrawn(labeled, rng)
+            again = replace(evidence, labeled=other)
+            if anew is not None and raw is not None:
+                fitted = anew.fit(other.probs, other.classes)
+                again, here = replace(again, calibration=fitted), fitted.apply(raw)
         weights = np.empty((len(some), each + 1))
         weights[:, 0] = 1.0
         shares = np.full(len(some), 1 / len(some))
         weights[:, 1:] = rng.multinomial(len(some), shares, size=each).T
-        found = _priors(method, here, trained, again, calibration, weights, prior[:, None])
+        found = _priors(again, here, weights, prior[:, None])
         moved = found[:, :1] - center[:, None] + shrink * (found[:, 1:] - found[:, :1])
         drawn.append(prior[:, None] + moved)
-    return np.concatenate(drawn, axis=1).T[:replicates]
+    return np.concatenate(drawn, axis=1).T[: draws.replicates]
 
 
-def doubt(method: str, pool: Matrix, trained: Floats, prior: Floats, drawn: Floats) -> str | None:
+def doubt(evidence: Evidence, pool: Matrix, prior: Floats, drawn: Floats) -> str | None:
     """Return why a prior is too uncertain to be used, or None."""
-    if method == "none":
+    if evidence.method == "none":
         return "method 'none' estimates no prior: the shares are mean predictions"
-    worst = _worst_deviation(pool, trained, prior)
+    worst = _worst_deviation(pool, evidence.trained, prior)
     if worst > FLAT:
         return (
             "the predictions are too flat to tell the classes' shares: some combination of them "
@@ -123,24 +181,17 @@ def doubt(method: str, pool: Matrix, trained: Floats, prior: Floats, drawn: Floa
     return None
 
 
-def _priors(
-    method: str,
-    rows: Floats,
-    trained: Floats,
-    labeled: HeldOut | None,
-    calibration: Calibration,
-    weights: Floats | None,
-    start: Floats,
-) -> Floats:
+def _priors(evidence: Evidence, rows: Floats, weights: Floats | None, start: Floats) -> Floats:
     """Return one prior a column of weights ``(C, B)``."""
-    if method == "em":
+    if evidence.method == "em":
         pool = Matrix((rows,))
-        return fit_priors(pool, trained, weights, start=start, tolerance=LOOSE).priors
+        return fit_priors(pool, evidence.trained, weights, start=start, tolerance=LOOSE).priors
     weights = np.ones((len(rows), 1)) if weights is None else weights
     means = rows.T @ (weights / weights.sum(axis=0))
-    if method == "none" or labeled is None:
+    labeled = evidence.labeled
+    if evidence.method == "none" or labeled is None:
         return np.asarray(means)
-    held_out = calibration.apply(labeled.probs)
+    held_out = evidence.calibration.apply(labeled.probs)
     found = [confusion_prior(held_out, labeled.classes, mean) for mean in means.T]
     return np.stack(found, axis=1)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,11 +15,8 @@ from .confusion import confusion_prior, mean_predictions
 from .dataset import make_dataset
 from .errors import InvalidInput
 from .mixtures import fit_priors
-from .prior_bootstrap import HeldOut, bootstrap, doubt
+from .prior_bootstrap import Draws, Evidence, HeldOut, Recalibration, bootstrap, doubt
 from .probabilities import Probabilities, as_probabilities
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 METHODS = ("em", "confusion", "none")
 """Ways to estimate the pool's prior."""
@@ -165,25 +162,25 @@ def correct_priors(
     labeled = _as_labeled(held_out, held_out_classes, classes)
     kind = calibration if calibration != AUTO else "none" if labeled is None else "temperature"
     _require_labeled(labeled, method, kind, classes)
-    fit = FITS[kind] if kind != "none" else None
-    fitted = no_calibration(classes)
-    if fit is not None and labeled is not None:
-        fitted = fit(labeled.probs, labeled.classes)
+    anew, fitted = None, no_calibration(classes)
+    if kind != "none" and labeled is not None:
+        anew = Recalibration(given, used, FITS[kind])
+        fitted = anew.fit(labeled.probs, labeled.classes)
     whole, zeros = _calibrated(given, used, fitted)
     trained = _trained_mix(counts, labeled if kind == "vector" else None, classes)
     pool = Matrix((whole,))
-    prior = _rounded(_estimate(method, pool, trained, labeled, fitted))
-    interval, reason, usable = _certainty(
-        method, pool, given, used, trained, prior, labeled, fit, fitted, replicates, level, seed
-    )
-    applied = usable
+    evidence = Evidence(method, trained, labeled, fitted)
+    prior = _rounded(_estimate(evidence, pool))
+    drawn = bootstrap(evidence, pool, anew, prior, Draws(replicates, seed))
+    reason = doubt(evidence, pool, prior, drawn)
+    applied = reason is None
     if applied:
         _reweigh(whole, prior / trained)
     reason = reason or _too_little(counts, labeled, classes)
     return PriorCorrection(
         probs=_spread(whole, used, given.shape[0]),
         prior=freeze(prior),
-        interval=freeze(interval),
+        interval=freeze(_interval(drawn, level)),
         identified=reason is None,
         reason=reason,
         applied=applied,
@@ -193,15 +190,14 @@ def correct_priors(
     )
 
 
-def _estimate(
-    method: str, pool: Matrix, trained: Floats, labeled: HeldOut | None, fitted: Calibration
-) -> Floats:
-    if method == "em":
-        return np.asarray(fit_priors(pool, trained, start=_near(pool, trained)).priors[:, 0])
-    means = mean_predictions(pool)
-    if method == "none" or labeled is None:
+def _estimate(evidence: Evidence, pool: Matrix) -> Floats:
+    if evidence.method == "em":
+        start = _near(pool, evidence.trained)
+        return np.asarray(fit_priors(pool, evidence.trained, start=start).priors[:, 0])
+    means, labeled = mean_predictions(pool), evidence.labeled
+    if evidence.method == "none" or labeled is None:
         return means
-    return confusion_prior(fitted.apply(labeled.probs), labeled.classes, means)
+    return confusion_prior(evidence.calibration.apply(labeled.probs), labeled.classes, means)
 
 
 def _near(pool: Matrix, trained: Floats) -> Floats | None:
@@ -218,29 +214,10 @@ def _rounded(prior: Floats) -> Floats:
     return np.asarray(shares / shares.sum())
 
 
-def _certainty(
-    method: str,
-    pool: Matrix,
-    given: Probabilities,
-    used: Ints,
-    trained: Floats,
-    prior: Floats,
-    labeled: HeldOut | None,
-    fit: Callable[[Any, Any], Calibration] | None,
-    fitted: Calibration,
-    replicates: int,
-    level: float,
-    seed: int,
-) -> tuple[Floats, str | None, bool]:
-    """Return the interval, why the prior is not identified, and whether it may be used."""
-    drawn = bootstrap(
-        method, pool, given, used, trained, prior, labeled, fit, fitted, replicates, seed
-    )
+def _interval(drawn: Floats, level: float) -> Floats:
+    """Return the lower and upper end ``(C, 2)`` of the central share of some priors ``(B, C)``."""
     tail = 100 * (1 - level) / 2
-    ends = np.percentile(drawn, [tail, 100 - tail], axis=0).T
-    interval = np.clip(ends, 0.0, 1.0)
-    reason = doubt(method, pool, trained, prior, drawn)
-    return interval, reason, reason is None
+    return np.asarray(np.clip(np.percentile(drawn, [tail, 100 - tail], axis=0).T, 0.0, 1.0))
 
 
 def _as_probabilities(probs: Any, rows: Any) -> Probabilities:

@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from .arrays import Ints, Mask, as_number, as_rows, freeze, to_numpy
 from .base import Problem, Solution
-from .constraints import Constraint, Forbid, Growth, Include
+from .constraints import Constraint, Forbid, Growth, Include, Spacing
+from .constraints.timeline import ENTRY
 from .contradictions import clash
 from .dataset import Dataset, make_dataset
 from .errors import InfeasibleSelection, InvalidInput
@@ -192,6 +193,11 @@ class SelectionProblem(Problem[Selection]):
         for row in self.included:
             growth.add(int(row))
         return growth
+
+    def window_bytes(self, kept: int = 0) -> int:
+        """Return what the windows of all spacings but the first `kept` take as linear rows."""
+        spacings = [rule for rule in self.constraints if isinstance(rule, Spacing)]
+        return ENTRY * sum(rule.timeline.window_entries() for rule in spacings[kept:])
 
     def random_rows(self, rng: np.random.Generator, tick: Callable[[], None] | None = None) -> Ints:
         """Return the included rows, and others drawn at random; see `grow_at_random`.

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import Floats, as_integers, as_number, as_vector
+from .arrays import Floats, as_integers, as_number, as_vector, require_moderate
 from .errors import InvalidInput
 
 
@@ -160,4 +160,5 @@ def as_balance(balance: Any) -> float:
     value = as_number(balance, "balance")
     if not (np.isfinite(value) and value >= 0):
         raise InvalidInput(f"balance: must be a finite number ≥ 0; got {value}; 1.0 is a start")
+    require_moderate(np.array([value]), "balance")
     return value + 0.0  # -0.0 and 0.0 are one problem

@@ -11,7 +11,7 @@ import numpy as np
 
 from .arrays import Ints, Mask, as_integers, as_number, freeze, to_numpy
 from .base import Certificate, Evaluation, Problem, Sense
-from .coherence_inputs import as_offsets, as_overlap, as_tracked
+from .coherence_inputs import as_offsets, as_overlap, as_present, as_tracked
 from .coherence_weights import CoherenceWeights, as_weights, detection_costs, edge_costs
 from .error_estimate import (
     FALSE_NEGATIVE,
@@ -225,28 +225,7 @@ class TemporalCoherence(Problem[ErrorEstimate]):
         InfeasibleSelection
             A type that the node cannot have, or another number of types than of nodes.
         """
-        own, others = np.asarray(types), np.asarray(candidate_types)
-        sizes = (len(self.detections), self.graph.n_candidates)
-        if (own.shape, others.shape) != ((sizes[0],), (sizes[1],)):
-            raise InfeasibleSelection(
-                f"types: {own.shape} and {others.shape} came for {sizes[0]} detections and "
-                f"{sizes[1]} candidates"
-            )
-        known = np.where(
-            self.used, (own == TRUE_POSITIVE) | (own == FALSE_POSITIVE), own == IGNORED
-        )
-        wrong = np.flatnonzero(~known)
-        if len(wrong):
-            row = int(wrong[0])
-            may = "TP or FP" if self.used[row] else f"{IGNORED!r}, since it takes no part"
-            raise InfeasibleSelection(f"types: detection {row} is {own[row]!s}, it must be {may}")
-        known = (others == TRUE_NEGATIVE) | (others == FALSE_NEGATIVE)
-        if not known.all():
-            at = int(np.flatnonzero(~known)[0])
-            raise InfeasibleSelection(
-                f"types: candidate {at} is {others[at]!s}, it must be TN or FN"
-            )
-        return np.concatenate([own == TRUE_POSITIVE, others == FALSE_NEGATIVE])
+        return as_present(types, candidate_types, self.used, self.graph.n_candidates)
 
     def present(self, answer: ErrorEstimate | Any) -> Mask:
         """Return "an object is here" ``(M + C,)`` of an estimate, or of such a mask itself."""

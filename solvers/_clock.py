@@ -3,6 +3,9 @@
 import math
 import time
 
+GRACE = 0.3
+"""Seconds beyond the limit in which a first answer may still be found."""
+
 
 class OutOfTime(Exception):
     """The time limit has passed; `solve` turns it into the best answer so far."""
@@ -37,4 +40,9 @@ class Clock:
     def check(self) -> None:
         """Raise `OutOfTime` once the limit has passed."""
         if self.elapsed() >= self.limit:
+            raise OutOfTime
+
+    def check_late(self) -> None:
+        """Raise `OutOfTime` once the limit has passed by `GRACE`: for first answers."""
+        if self.elapsed() >= self.limit + GRACE:
             raise OutOfTime

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..problems.constraints import Cost, Growth, Spacing
 from ..problems.contradictions import is_contradictory
-from ..problems.errors import InfeasibleSelection
+from ..problems.errors import InfeasibleSelection, NotEnoughMemory
 from ._curved import bends_of, curves_of, solve_curved
 from ._mip import LinearModel, MipResult, MipStatus
 
@@ -201,7 +201,7 @@ def search(
     worth
         Worth of each row ``(N,)``, or None if any selection will do.
     clock
-        None is returned if it has run out already.
+        None is returned if it has run out already, or the model would not fit into memory.
     counts
         How few and how many rows to choose, where the part has no budget.
     start
@@ -215,7 +215,10 @@ def search(
     least, most = counts or (0.0, np.inf)
     if part.budget is not None:
         least = most = float(part.budget)
-    linear = [rule.linear(part.dataset) for rule in part.rules]
+    try:
+        linear = [rule.linear(part.dataset) for rule in part.rules]
+    except NotEnoughMemory:
+        return None
     blocks = [sparse.csr_array(np.ones((1, len(rows))))]
     blocks += [at.matrix[:, rows] for at in linear if len(at.limits)]
     upper = np.concatenate([[most], *(at.limits for at in linear)])

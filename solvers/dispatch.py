@@ -137,6 +137,7 @@ def methods(problem: Problem[Any]) -> tuple[MethodInfo, ...]:
 
 def _run(method: Method, search: Search[Any]) -> StoppedBy:
     try:
+        search.problem.prepare(search.clock.check_late)
         method.solver()(search)
     except OutOfTime:
         return StoppedBy.TIME

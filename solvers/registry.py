@@ -101,6 +101,11 @@ class MethodInfo:
     refusal: str | None
 
 
+def by_name(*methods: Method) -> dict[str, Method]:
+    """Return a table of methods."""
+    return {method.name: method for method in methods}
+
+
 def table(problem: Problem[Any]) -> Mapping[str, Method]:
     """Return the methods for a problem's kind, by name."""
     package = problem.kind.replace("-", "_")

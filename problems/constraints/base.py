@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 SLACK = 1e-9
 """Share of a limit on sums of real numbers by which rounding may exceed it."""
+KEPT_SLACK = SLACK / 2
+"""What of it is used where sums are kept up as rows come and go, and not to the last bit."""
 NONE: Ints = np.empty(0, dtype=np.int64)
 
 
@@ -40,6 +42,24 @@ class LinearRows:
 
     matrix: csr_array
     limits: Floats
+
+    def left(self, taken: Ints) -> Floats:
+        """Return what some rows leave of each limit if they are taken ``(m,)``."""
+        return np.asarray(self.limits - self.matrix[:, taken].sum(axis=1))
+
+    def binding(self, rows: Ints, left: Floats) -> tuple[csr_array, Ints]:
+        """Return A over some rows, and which of its rows some choice of these would break.
+
+        Parameters
+        ----------
+        rows
+            Columns of A that are to be decided.
+        left
+            What the others leave of each limit ``(m,)``.
+        """
+        matrix = self.matrix[:, rows].tocsr()
+        kept = np.flatnonzero(matrix.maximum(0.0).sum(axis=1) > left)
+        return matrix[kept], kept
 
 
 class Guard:

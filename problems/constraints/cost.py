@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from ..arrays import as_number, as_vector, freeze
+from ..arrays import as_number, as_vector, freeze, require_moderate
 from ..errors import InfeasibleSelection, InvalidInput
-from .base import SLACK, Constraint, Guard, LinearRows, sparse_rows
+from .base import KEPT_SLACK, SLACK, Constraint, Guard, LinearRows, sparse_rows
 from .growing import Room
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ class Cost(Constraint):
                 f"{dataset.name(int(wrong[0]))} costs {costs[wrong[0]]}; mend it or leave the row "
                 "out of candidates"
             )
+        require_moderate(used, f"{self.title} costs")
         limit = as_number(self.limit, f"{self.title} limit")
         if not (limit >= 0 and isfinite(limit)):
             raise InvalidInput(
@@ -118,8 +119,7 @@ class _CostGuard(Guard):
     def __init__(self, cost: Cost, dataset: Dataset) -> None:
         super().__init__(cost.closed(dataset))
         priced = np.where(dataset.is_candidate, cost.costs, 0.0)
-        # Half of the slack, since what is left is not kept to the last bit.
-        self.room = Room(freeze(priced), cost.limit * (1.0 + SLACK / 2))
+        self.room = Room(freeze(priced), cost.limit * (1.0 + KEPT_SLACK))
 
     def add(self, row: int) -> Ints:
         return self.room.take(row)

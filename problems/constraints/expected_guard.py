@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .base import NONE, SLACK, Guard
+from .base import KEPT_SLACK, NONE, SLACK, Guard
 from .growing import Room
 
 if TYPE_CHECKING:
@@ -30,10 +30,10 @@ class ExpectedGuard(Guard):
         self.best = np.cumsum(best, axis=0)
         self.wanted = np.flatnonzero(rule.lower > 0)
         self.rooms: list[Any] = [
-            Room(rule.columns[:, at], limit * (1.0 + SLACK / 2))
+            Room(rule.columns[:, at], limit * (1.0 + KEPT_SLACK))
             if rule.factor == 0
             else CurvedRoom(
-                rule.columns[:, at], rule.variances[:, at], rule.factor, limit * (1.0 + SLACK / 2)
+                rule.columns[:, at], rule.variances[:, at], rule.factor, limit * (1.0 + KEPT_SLACK)
             )
             for at, limit in enumerate(rule.upper)
             if isfinite(limit)
@@ -67,7 +67,7 @@ class ExpectedGuard(Guard):
         return np.array(
             [
                 np.searchsorted(self.best[:, at], short[column] - self.lower[column] * SLACK) + 1
-                if short[column] > self.lower[column] * SLACK / 2
+                if short[column] > self.lower[column] * KEPT_SLACK
                 else 0
                 for at, column in enumerate(self.wanted)
             ],

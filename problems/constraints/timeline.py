@@ -8,10 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..memory import require_memory
+
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from ..arrays import Ints, Mask
+
+
+ENTRY = 72
+"""Bytes that a row of a window takes at the peak, in pairs and then in a sparse matrix."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,8 +52,19 @@ class Timeline:
         return int(sizes.sum())
 
     def windows(self) -> tuple[Ints, Ints]:
-        """Return each largest window's number and rows, one pair for each member of a window."""
+        """Return each largest window's number and rows, one pair for each member of a window.
+
+        Raises
+        ------
+        NotEnoughMemory
+            If they do not fit: wide windows overlap, and each has all of its rows.
+        """
         begins, sizes = self._largest()
+        require_memory(
+            ENTRY * int(sizes.sum()),
+            f"spacing: {len(begins):,} windows of {sizes.mean() if len(sizes) else 0:,.0f} rows",
+            "shorten exclude_within, thin out the candidates, or take method 'greedy' or 'random'",
+        )
         offsets = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
         members = self.rows[np.repeat(begins, sizes) + offsets]
         return np.repeat(np.arange(len(begins)), sizes), members

@@ -9,7 +9,7 @@ import numpy as np
 
 from ...problems.base import Certificate
 from ...problems.errors import Stuck
-from .._clock import Clock, OutOfTime
+from .._clock import GRACE, Clock, OutOfTime
 from ..search import Infeasible
 from .maximizing import Maximum, maximize, summed_up
 
@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from ...problems.budgeted import BudgetedSelection
     from ..search import Search
     from .relaxing import Pursuit
-
-GRACE = 0.3
-"""Seconds beyond the limit in which a first answer may still be found."""
 
 
 def solve_exact(search: Search[BudgetedSelection]) -> None:

@@ -313,13 +313,12 @@ def _crossing(problem: SelectionProblem, at: list[int], rows: Ints, stated: Ints
     for number in at:
         linear = problem.constraints[number].linear(problem.dataset)
         stated[number] = len(linear.limits)
-        matrix = linear.matrix[:, rows].tocsr()
-        left = linear.limits - linear.matrix[:, problem.included].sum(axis=1)
+        left = linear.left(problem.included)
         # Rows that no selection of the places can break need no price.
         # What curves say counts even where their linear rows say nothing.
-        curved = problem.constraints[number].is_curved
-        matters = np.flatnonzero((matrix.maximum(0).sum(axis=1) > left) | curved)
-        parts.append(matrix[matters])
+        least = np.full(len(left), -np.inf if problem.constraints[number].is_curved else np.inf)
+        matrix, matters = linear.binding(rows, np.minimum(left, least))
+        parts.append(matrix)
         limits.append(left[matters])
         rule.append(np.full(len(matters), number))
         row.append(matters)

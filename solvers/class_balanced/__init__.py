@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
-from ..registry import EVERY_CONSTRAINT, Method
+from ..registry import EVERY_CONSTRAINT, Method, by_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +36,7 @@ def _sifting(problem: ClassBalanced) -> int:
     # Measured: 140 to 400 bytes a probability of the relaxation's rows, the more the fewer classes,
     # and each constraint's linear rows over all of the dataset.
     inside = min(len(problem.selectable), 5 * problem.budget + 4_000)
-    rules = 100 * problem.dataset.size * len(problem.constraints)
+    rules = 100 * problem.dataset.size * len(problem.constraints) + problem.window_bytes(kept=1)
     return _vectors(16)(problem) + rules + (3_000 + 140 * problem.n_classes) * inside
 
 
@@ -49,58 +50,51 @@ def _only_norms(problem: ClassBalanced) -> str | None:
     return f"cannot take distance {problem.distance!r}" if problem.ground_cost is not None else None
 
 
-METHODS = {
-    method.name: method
-    for method in (
-        Method(
-            name="exact",
-            about="dual bound, annealed swaps, branch and bound (thesis eq. 4.8)",
-            run="class_balanced.branching:solve_exact",
-            constraints=EVERY_CONSTRAINT,
-            memory=_branching,
-            proves=True,
-            options={"node_limit": 20_000},
-        ),
-        Method(
-            name="relaxed",
-            about="dual bound and the relaxation, rounded",
-            run="class_balanced.relaxation:solve_relaxed",
-            constraints=EVERY_CONSTRAINT,
-            memory=_dual,
-            proves=True,
-        ),
-        Method(
-            name="greedy",
-            about="one row at a time (thesis algorithm 2)",
-            run="class_balanced.greedily:solve_greedy",
-            constraints=EVERY_CONSTRAINT,
-            memory=_vectors(8),
-            refuses=_only_norms,
-        ),
-        Method(
-            name="pseudo-label",
-            about="quotas by predicted class, most useful first",
-            run="class_balanced.baselines:solve_pseudo_label",
-            constraints=EVERY_CONSTRAINT,
-            memory=_vectors(6),
-        ),
-        Method(
-            name="top",
-            about="the most useful rows",
-            run="class_balanced.baselines:solve_top",
-            constraints=EVERY_CONSTRAINT,
-            memory=_vectors(3),
-        ),
-        Method(
-            name="random",
-            about="rows drawn uniformly",
-            run="baselines:solve_random",
-            constraints=EVERY_CONSTRAINT,
-            memory=_vectors(3),
-            random=True,
-        ),
-    )
-}
+_method = partial(Method, constraints=EVERY_CONSTRAINT)
+
+METHODS = by_name(
+    _method(
+        name="exact",
+        about="dual bound, annealed swaps, branch and bound (thesis eq. 4.8)",
+        run="class_balanced.branching:solve_exact",
+        memory=_branching,
+        proves=True,
+        options={"node_limit": 20_000},
+    ),
+    _method(
+        name="relaxed",
+        about="dual bound and the relaxation, rounded",
+        run="class_balanced.relaxation:solve_relaxed",
+        memory=_dual,
+        proves=True,
+    ),
+    _method(
+        name="greedy",
+        about="one row at a time (thesis algorithm 2)",
+        run="class_balanced.greedily:solve_greedy",
+        memory=_vectors(8),
+        refuses=_only_norms,
+    ),
+    _method(
+        name="pseudo-label",
+        about="quotas by predicted class, most useful first",
+        run="class_balanced.baselines:solve_pseudo_label",
+        memory=_vectors(6),
+    ),
+    _method(
+        name="top",
+        about="the most useful rows",
+        run="class_balanced.baselines:solve_top",
+        memory=_vectors(3),
+    ),
+    _method(
+        name="random",
+        about="rows drawn uniformly",
+        run="baselines:solve_random",
+        memory=_vectors(3),
+        random=True,
+    ),
+)
 
 
 def choose_auto(problem: ClassBalanced) -> tuple[str, str]:

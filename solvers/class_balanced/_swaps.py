@@ -4,9 +4,9 @@ import numpy as np
 
 from ...problems.arrays import Floats, Ints, Mask
 from .._compiling import to_compile
-from ._kernels import FASTMATH, HOPELESS, L1, L2, transport
+from ._kernels import FASTMATH, HOPELESS, L1, L2, SQUARED, transport
 
-TRANSPORT = 3
+TRANSPORT = SQUARED + 1
 REACH = 8
 """How far apart in time the rows of a near swap lie, in rows."""
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...problems.growing import TICK
 from ..completing import complete, offer_or_complete
 from .starting import offer_top
 
@@ -55,9 +56,11 @@ def _grow_by_class(
     growth, taken, left = problem.grow(), problem.included.tolist(), problem.to_choose
     search.info["filled"] = 0
     for is_filling in (False, True):
-        for row in useful.tolist():
+        for turn, row in enumerate(useful.tolist()):
             if left == 0:
                 break
+            if turn % TICK == 0:
+                search.clock.check()
             within = is_filling or quotas[classes[row]] > 0
             if within and not growth.closed[row] and growth.allows(row, left):
                 growth.add(row)

@@ -47,7 +47,7 @@ def solve_exact(search: Search[ClassBalanced]) -> None:
     if search.problem.is_limited:
         solve_limited(search)
         return
-    search.offer(search.problem.top_rows())
+    search.offer(search.problem.top_rows(search.clock.check_late))
     dual, ranking = relax(search)
     search.stop_if_closed()
     polish(search, ranking)

@@ -26,7 +26,7 @@ SHORTEST = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
-class Limits:
+class PricedLimits:
     """The constraints of a problem in the form that relaxations and swaps take.
 
     Parameters
@@ -74,10 +74,7 @@ class Limits:
     def left(self) -> tuple[Floats | None, ...]:
         """What the included rows leave of each priced limit."""
         included = self.problem.included
-        return tuple(
-            None if rows is None else rows.limits - rows.matrix[:, included].sum(axis=1)
-            for rows in self.priced
-        )
+        return tuple(None if rows is None else rows.left(included) for rows in self.priced)
 
     def residual(self, worth: Floats, prices: Prices) -> Floats:
         """Return what each row is worth beyond the prices of what it uses ``(N,)``."""
@@ -116,7 +113,7 @@ class Relaxed:
     value: float
 
 
-def relax_rows(limits: Limits, rows: Ints, accuracy: float, seconds: float) -> Relaxed | None:
+def relax_rows(limits: PricedLimits, rows: Ints, accuracy: float, seconds: float) -> Relaxed | None:
     r"""Solve the relaxation of eq. 4.8 under all constraints over some of the free rows.
 
     .. math:: \min_{0 \le z \le 1}\; -u^\top z + \lambda\,\text{dist}(\Omega - P^\top z)
@@ -206,7 +203,7 @@ def relax_rows(limits: Limits, rows: Ints, accuracy: float, seconds: float) -> R
     )
 
 
-def _limit_rows(limits: Limits, rows: Ints) -> tuple[csr_array, Floats, list[Ints]]:
+def _limit_rows(limits: PricedLimits, rows: Ints) -> tuple[csr_array, Floats, list[Ints]]:
     """Return all rows ``G z <= h``, and which rows of each priced constraint come first in them."""
     from scipy import sparse
 
@@ -216,9 +213,8 @@ def _limit_rows(limits: Limits, rows: Ints) -> tuple[csr_array, Floats, list[Int
         if stated is None or left is None:
             places.append(np.empty(0, dtype=np.int64))
             continue
-        used = stated.matrix[:, rows]
-        binding = np.flatnonzero(used.maximum(0.0).sum(axis=1) > left)
-        parts.append(used[binding])
+        used, binding = stated.binding(rows, left)
+        parts.append(used)
         bounds.append(left[binding])
         places.append(binding)
     windows, is_inside = _windows(limits, rows)
@@ -229,7 +225,7 @@ def _limit_rows(limits: Limits, rows: Ints) -> tuple[csr_array, Floats, list[Int
     return sparse.vstack(parts, format="csr"), np.concatenate(bounds), places
 
 
-def _windows(limits: Limits, rows: Ints) -> tuple[csr_array, Any]:
+def _windows(limits: PricedLimits, rows: Ints) -> tuple[csr_array, Any]:
     """Return the first spacing's rows ``z(window) <= 1`` among some rows, and who is in one."""
     from scipy import sparse
 
@@ -248,7 +244,7 @@ def _windows(limits: Limits, rows: Ints) -> tuple[csr_array, Any]:
     return matrix, is_inside
 
 
-def _spread_prices(limits: Limits, places: list[Ints], duals: Floats) -> tuple[Floats, ...]:
+def _spread_prices(limits: PricedLimits, places: list[Ints], duals: Floats) -> tuple[Floats, ...]:
     prices, first = [], 0
     for stated, binding in zip(limits.priced, places, strict=True):
         y = np.zeros(0 if stated is None else len(stated.limits))

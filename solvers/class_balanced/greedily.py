@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -43,14 +44,15 @@ def solve_greedy(search: Search[ClassBalanced]) -> None:
         rows = complete(search, stuck.rows, problem.utility)
     else:
         if steered:
-            search.info["steered_from"] = _steered_from(problem, rows)
+            with suppress(OutOfTime):
+                search.info["steered_from"] = _steered_from(search, rows)
     offer_or_complete(search, rows, ordered=True)
 
 
-def _steered_from(problem: ClassBalanced, rows: Ints) -> int | None:
+def _steered_from(search: Search[ClassBalanced], rows: Ints) -> int | None:
     """Return the first pick that plain top utility would not have made."""
     try:
-        top = problem.top_rows()
+        top = search.problem.top_rows(search.clock.check)
     except Stuck as stuck:
         top = stuck.rows
     differ = np.flatnonzero(rows[: len(top)] != top)

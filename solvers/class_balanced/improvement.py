@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import inf
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...problems.distances import L1, L2, SquaredL2, Wasserstein
-from .._clock import OutOfTime
+from ...problems.distances import L1, L2, Wasserstein
 from .._compiling import compiled
+from .annealing import PROPOSALS, Schedules, anneal, norm_number, swap_pool, typical_change
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,10 +41,6 @@ REHEATING = 4
 """Reheatings are not longer than so many of the first annealings."""
 POLISHED = 120
 """Rows on each side of the threshold that the best swap is looked for among."""
-PROPOSALS = 1_000_000
-"""Proposals of the first annealings."""
-LONGEST = 256
-"""The longest annealings make so many times as many."""
 EACH_SWAP = 20_000
 """Proposals for each possible swap at most: small bands need no long annealing."""
 PIECES = 16
@@ -107,7 +102,7 @@ class Annealing:
         self.search = search
         self.ranking = ranking
         self.rng = search.rng()
-        self.changes = [inf] * len(SCHEDULES)
+        self.schedules = Schedules(len(SCHEDULES), fewest=2)
         self.rounds = self._rounds()
 
     def run(self, count: int) -> None:
@@ -131,19 +126,16 @@ class Annealing:
                 self._anneal(annealer, best, band, hot, cold, length)
             else:
                 plain = self.ranking.rows[: self.ranking.more]
-                self.changes[which] = self._anneal(annealer, plain, *SCHEDULES[which], length)
+                change = self._anneal(annealer, plain, *SCHEDULES[which], length)
+                self.schedules.changes[which] = change
             self.search.stop_if_closed()
 
     def _rounds(self) -> Iterator[tuple[int | None, int]]:
         """Yield which schedule comes next, None for a reheating, and its length."""
-        left, length = list(range(len(SCHEDULES))), 1
-        while True:
+        for which, length in self.schedules:
+            yield which, length
             short = min(length, REHEATING)
-            for which in left:
-                yield which, length
-                yield from [(None, short)] * (length // short)
-            left = sorted(left, key=self.changes.__getitem__)[: max(len(left) // 2, 2)]
-            length = min(2 * length, LONGEST)
+            yield from [(None, short)] * (length // short)
 
     def _anneal(
         self,
@@ -155,27 +147,22 @@ class Annealing:
         length: int,
     ) -> float:
         """Offer what one annealing finds, and return how much better than its start it is."""
-        search, problem = self.search, self.search.problem
-        anneal, distance, proposals = annealer
+        problem = self.search.problem
+        loop, distance, proposals = annealer
         rows, chosen, others = _near(start, self.ranking, band)
         if not (len(chosen) and len(others)):
             return 0.0
-        probs, costs = problem.probs.take(rows), -problem.utility[rows]
-        scale = typical_change(probs, costs, problem.balance, self.rng)
         kept = np.setdiff1d(np.union1d(start, problem.included), rows[chosen], assume_unique=True)
-        unmet = problem.target - problem.probs.total(kept)
+        pool = swap_pool(problem, rows, kept, chosen)
+        scale = typical_change(pool, problem.balance, self.rng)
         steps = min(length * proposals, EACH_SWAP * len(chosen) * len(others))
-        change = 0.0
-        for warm, cool in cooling(hot * scale, cold * scale):
-            if search.clock.remaining() <= 0:
-                search.offer(np.concatenate([kept, rows[chosen]]))
-                raise OutOfTime
-            shortfall = unmet - probs[chosen].sum(axis=0)
+
+        def piece(shortfall: Floats, hot: float, cold: float) -> float:
             seed = int(self.rng.integers(1 << 31))
-            more = (problem.balance, distance, warm, cool, max(steps // PIECES, 1), seed)
-            change += anneal(probs, costs, shortfall, chosen, others, *more)[0]
-        search.offer(np.concatenate([kept, rows[chosen]]))
-        return change
+            how = (problem.balance, distance, hot, cold, max(steps // PIECES, 1), seed)
+            return float(loop(pool.probs, pool.costs, shortfall, chosen, others, *how)[0])
+
+        return anneal(self.search, pool, np.geomspace(hot * scale, cold * scale, PIECES + 1), piece)
 
 
 def polish(search: Search[ClassBalanced], ranking: Ranking) -> None:
@@ -238,18 +225,4 @@ def _annealer(problem: ClassBalanced, clock: Clock) -> tuple[Any, Any, int]:
     if isinstance(problem.metric, Wasserstein):
         ground_cost = np.array(problem.metric.ground_cost)
         return kernels.anneal_transport, ground_cost, PROPOSALS // problem.n_classes**2
-    kinds = {L1: kernels.L1, L2: kernels.L2, SquaredL2: kernels.SQUARED}
-    return kernels.anneal, kinds[type(problem.metric)], PROPOSALS
-
-
-def typical_change(probs: Floats, costs: Floats, balance: float, rng: np.random.Generator) -> float:
-    """Return the median size of what a random swap changes."""
-    i, j = rng.integers(len(probs), size=(2, 500))
-    moved = np.abs(probs[i] - probs[j]).sum(axis=1)
-    return float(np.median(np.abs(costs[i] - costs[j]) + balance * moved)) or 1e-12
-
-
-def cooling(hot: float, cold: float, pieces: int = PIECES) -> Iterator[tuple[float, float]]:
-    """Yield the ends of each piece of a geometric cooling."""
-    ends = np.geomspace(hot, cold, pieces + 1)
-    yield from zip(ends[:-1].tolist(), ends[1:].tolist(), strict=True)
+    return kernels.anneal, norm_number(problem.metric, kernels), PROPOSALS

@@ -10,7 +10,7 @@ import numpy as np
 from ...problems.errors import InfeasibleSelection, Stuck
 from ...problems.growing import grow_by
 from ..completing import offer_or_complete
-from .conic import Limits
+from .conic import PricedLimits
 from .model import Part
 from .sifting import sift, turn
 from .starting import offer_grown
@@ -35,7 +35,7 @@ ENUMERABLE = 200
 
 
 def relax_limited(
-    search: Search[ClassBalanced], limits: Limits, start: Ints | None = None
+    search: Search[ClassBalanced], limits: PricedLimits, start: Ints | None = None
 ) -> Turning:
     """Do what `bound_limited` does, and return what turning each row around costs the bound.
 
@@ -51,7 +51,7 @@ def relax_limited(
 
 def bound_limited(
     search: Search[ClassBalanced],
-    limits: Limits,
+    limits: PricedLimits,
     start: Ints | None = None,
     *,
     early: bool = True,
@@ -87,12 +87,13 @@ def bound_limited(
 
     def round_early(relaxed: Relaxed) -> None:
         with suppress(Stuck, InfeasibleSelection):
-            search.offer(grow_by(search.problem, _order(search.problem, limits, relaxed).tolist()))
+            order = _order(search.problem, limits, relaxed).tolist()
+            search.offer(grow_by(search.problem, order, tick=search.clock.check))
         if early:
             search.stop_if_closed()
 
     try:
-        offer_or_complete(search, search.problem.top_rows())
+        offer_or_complete(search, search.problem.top_rows(search.clock.check_late))
     except Stuck as stuck:
         start = stuck.rows if start is None else np.union1d(start, stuck.rows)
     relaxed, bound = sift(search, limits, start, round_early)
@@ -102,7 +103,7 @@ def bound_limited(
     return relaxed, bound
 
 
-def _order(problem: ClassBalanced, limits: Limits, relaxed: Relaxed) -> Ints:
+def _order(problem: ClassBalanced, limits: PricedLimits, relaxed: Relaxed) -> Ints:
     """Return the free rows by their shares in the relaxation, then by what they are worth."""
     shares = np.zeros(problem.dataset.size)
     shares[relaxed.rows] = np.round(relaxed.shares, 3)
@@ -120,7 +121,7 @@ def solve_limited(search: Search[ClassBalanced]) -> None:
     4. Where few rows are undecided by what turning them around costs, HiGHS branches on those.
     5. Annealing goes on until the clock runs out.
     """
-    limits = Limits(search.problem)
+    limits = PricedLimits(search.problem)
     relaxed, bound = bound_limited(search, limits)
     search.stop_if_closed()
     turning = turn(search, limits, relaxed, bound)

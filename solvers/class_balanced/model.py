@@ -156,10 +156,9 @@ def constraint_rows(problem: ClassBalanced, part: Part) -> LinearRows | None:
             linear = constraint.linear(problem.dataset)
         if not len(linear.limits):
             continue
-        matrix = linear.matrix[:, part.rows].tocsr()
-        left = linear.limits - linear.matrix[:, part.taken].sum(axis=1)
-        binding = np.flatnonzero(matrix.maximum(0.0).sum(axis=1) > left)
-        matrix, left = matrix[binding], left[binding]
+        left = linear.left(part.taken)
+        matrix, binding = linear.binding(part.rows, left)
+        left = left[binding]
         scale = np.abs(left) * DROPPED
         np.maximum.at(scale, matrix.tocoo().row, np.abs(matrix.data))
         scale[scale == 0.0] = 1.0

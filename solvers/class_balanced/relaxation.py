@@ -8,7 +8,7 @@ import numpy as np
 
 from ...problems.base import Certificate
 from ...problems.distances import L1
-from .conic import Limits
+from .conic import PricedLimits
 from .dual import solve_dual
 from .greedily import grow
 from .improvement import Ranking, rank
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def solve_relaxed(search: Search[ClassBalanced]) -> None:
     """Maximize the Lagrangian bound and round the relaxation that belongs to it."""
     if search.problem.is_limited:
-        bound_limited(search, Limits(search.problem))
+        bound_limited(search, PricedLimits(search.problem))
     else:
         relax(search)
 

@@ -12,7 +12,7 @@ from ...problems.base import Certificate
 from ...problems.pricing import Prices
 from .._compiling import compiled
 from ..completing import complete
-from .conic import Limits, Relaxed, relax_rows
+from .conic import PricedLimits, Relaxed, relax_rows
 from .dual import solve_dual
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Turning:
         By how much the bound rises if a row is to be turned around ``(n,)``, at least 0.
     """
 
-    limits: Limits
+    limits: PricedLimits
     relaxed: Relaxed
     bound: float
     rows: Ints
@@ -78,7 +78,7 @@ def prove_priced(
 
 def sift(
     search: Search[ClassBalanced],
-    limits: Limits,
+    limits: PricedLimits,
     start: Ints | None = None,
     on_pass: Callable[[Relaxed], None] = lambda relaxed: None,
 ) -> tuple[Relaxed, float]:
@@ -174,12 +174,12 @@ def _first_rows(search: Search[ClassBalanced], start: Ints | None) -> Ints:
     return np.setdiff1d(rows, problem.included, assume_unique=True)
 
 
-def _residual(problem: ClassBalanced, limits: Limits, relaxed: Relaxed) -> Floats:
+def _residual(problem: ClassBalanced, limits: PricedLimits, relaxed: Relaxed) -> Floats:
     worth = problem.utility + problem.probs.dot(relaxed.multipliers)
     return limits.residual(worth, relaxed.prices)
 
 
-def _missing(problem: ClassBalanced, limits: Limits, relaxed: Relaxed) -> Ints:
+def _missing(problem: ClassBalanced, limits: PricedLimits, relaxed: Relaxed) -> Ints:
     """Return the rows that would help, the most helpful first."""
     residual = _residual(problem, limits, relaxed)
     helps = limits.is_free & (residual > 0)
@@ -188,7 +188,7 @@ def _missing(problem: ClassBalanced, limits: Limits, relaxed: Relaxed) -> Ints:
     return new[np.argsort(-residual[new], kind="stable")]
 
 
-def _kept(rows: Ints, limits: Limits, relaxed: Relaxed, few: int) -> Ints:
+def _kept(rows: Ints, limits: PricedLimits, relaxed: Relaxed, few: int) -> Ints:
     """Return the rows that matter, and of the others those that come nearest to it."""
     residual = _residual(limits.problem, limits, relaxed)[rows]
     matters = (relaxed.shares > 1e-2) | (residual > 0)
@@ -196,7 +196,9 @@ def _kept(rows: Ints, limits: Limits, relaxed: Relaxed, few: int) -> Ints:
     return np.concatenate([rows[matters], others[:few]])
 
 
-def turn(search: Search[ClassBalanced], limits: Limits, relaxed: Relaxed, bound: float) -> Turning:
+def turn(
+    search: Search[ClassBalanced], limits: PricedLimits, relaxed: Relaxed, bound: float
+) -> Turning:
     """Return what turning each row around costs the bound of a relaxation.
 
     Raises

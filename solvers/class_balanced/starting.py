@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def offer_top(search: Search[ClassBalanced], *, ordered: bool = False) -> None:
     """Offer the most useful rows that the constraints let in one after another."""
     try:
-        rows = search.problem.top_rows()
+        rows = search.problem.top_rows(search.clock.check_late)
     except Stuck as stuck:
         rows = complete(search, stuck.rows, search.problem.utility)
     offer_or_complete(search, rows, ordered=ordered)
@@ -29,7 +29,7 @@ def offer_grown(search: Search[ClassBalanced], order: Ints, worth: Floats) -> No
     Where they get stuck, `worth` ``(N,)`` decides between the rows that complete them.
     """
     try:
-        rows = grow_by(search.problem, order.tolist())
+        rows = grow_by(search.problem, order.tolist(), tick=search.clock.check)
     except Stuck as stuck:
         rows = complete(search, stuck.rows, worth)
     offer_or_complete(search, rows)

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import inf
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ...problems.constraints import Cost, ExpectedCount, GroupLimit, Spacing
-from ...problems.constraints.base import SLACK
-from ...problems.distances import L1, L2, SquaredL2, Wasserstein
-from .._clock import OutOfTime
-from .improvement import cooling, typical_change
+from ...problems.constraints.base import KEPT_SLACK
+from ...problems.distances import Wasserstein
+from .annealing import PROPOSALS, Schedules, anneal, norm_number, swap_pool, typical_change
 from .sifting import swap_kernels
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from scipy.sparse import csc_array
 
     from ...problems.arrays import Floats, Ints, Mask
@@ -35,10 +31,6 @@ SCHEDULES = (
 )
 """Annealings to choose from: rows of each kind that swaps are made among, then first and last
 temperature as shares of what a random swap changes."""
-PROPOSALS = 1_000_000
-"""Proposals of the first annealings; an expensive distance makes fewer."""
-LONGEST = 256
-"""The longest annealings make so many times as many."""
 EACH_SWAP = 2_000
 """Proposals for each possible swap at most."""
 PIECE = 1_000_000
@@ -64,8 +56,8 @@ class Swapping:
         self.search = search
         self.turning = turning
         self.rng = search.rng()
-        self.changes = [inf] * len(SCHEDULES)
-        self.rounds = self._rounds()
+        self.schedules = Schedules(len(SCHEDULES), fewest=3)
+        self.rounds = iter(self.schedules)
         self.order = np.empty(search.problem.dataset.size, dtype=np.int64)
         self.order[_in_order(search.problem)] = np.arange(search.problem.dataset.size)
         self.rows, self.limits = _all_rows(search.problem, turning)
@@ -83,57 +75,34 @@ class Swapping:
         kernels = swap_kernels(self.search.clock)
         for _ in range(count):
             which, length = next(self.rounds)
-            self.changes[which] = self._anneal(kernels, *SCHEDULES[which], length)
+            change = self._anneal(kernels, *SCHEDULES[which], length)
+            self.schedules.changes[which] = change
             self.search.stop_if_closed()
-
-    def _rounds(self) -> Iterator[tuple[int, int]]:
-        """Yield which schedule comes next and its length."""
-        left, length = list(range(len(SCHEDULES))), 1
-        while True:
-            for which in left:
-                yield which, length
-            left = sorted(left, key=self.changes.__getitem__)[: max(len(left) // 2, 3)]
-            length = min(2 * length, LONGEST)
 
     def _anneal(self, kernels: Any, band: int, hot: float, cold: float, length: int) -> float:
         """Offer what one annealing finds, and return how much better than its start it is."""
-        search, problem = self.search, self.search.problem
-        pool = self._pool(band)
-        if not (pool.chosen.any() and not pool.chosen.all()):
+        problem = self.search.problem
+        bound = self._binding(band)
+        rows, chosen = bound.rows, bound.chosen
+        if not (chosen.any() and not chosen.all()):
             return 0.0
-        probs, costs = problem.probs.take(pool.rows), -problem.utility[pool.rows]
-        scale = typical_change(probs, costs, problem.balance, self.rng)
-        unmet = problem.target - problem.probs.total(pool.kept)
-        pairs = int(pool.chosen.sum()) * int((~pool.chosen).sum())
+        pool = swap_pool(problem, rows, bound.kept, chosen)
+        scale = typical_change(pool, problem.balance, self.rng)
+        pairs = int(chosen.sum()) * int((~chosen).sum())
         distance, ground_cost, share = _kind(problem, kernels)
         steps = min(length * PROPOSALS // share, EACH_SWAP * pairs)
         pieces = max(FEWEST_PIECES, -(-steps // PIECE))
-        change, chosen = 0.0, pool.chosen
-        for warm, cool in cooling(hot * scale, cold * scale, pieces):
-            if search.clock.remaining() <= 0:
-                search.offer(np.concatenate([pool.kept, pool.rows[chosen]]))
-                raise OutOfTime
-            shortfall = unmet - probs[chosen].sum(axis=0)
-            change += kernels.swap(
-                probs,
-                costs,
-                shortfall,
-                chosen,
-                *pool.near,
-                *pool.used,
-                pool.room - pool.matrix @ chosen.astype(float),
-                problem.balance,
-                distance,
-                ground_cost,
-                warm,
-                cool,
-                max(steps // pieces, 1),
-                int(self.rng.integers(1 << 31)),
-            )
-        search.offer(np.concatenate([pool.kept, pool.rows[chosen]]))
-        return change
 
-    def _pool(self, band: int) -> _Pool:
+        def piece(shortfall: Floats, hot: float, cold: float) -> float:
+            room = bound.room - bound.matrix @ chosen.astype(float)
+            limits = (*bound.near, *bound.used, room)
+            seed = int(self.rng.integers(1 << 31))
+            how = (problem.balance, distance, ground_cost, hot, cold, max(steps // pieces, 1), seed)
+            return float(kernels.swap(pool.probs, pool.costs, shortfall, chosen, *limits, *how))
+
+        return anneal(self.search, pool, np.geomspace(hot * scale, cold * scale, pieces + 1), piece)
+
+    def _binding(self, band: int) -> _Binding:
         """Return the rows to swap among, and what the rows outside leave them.
 
         They are the rows of smallest cost among four kinds each: chosen or not, as in the
@@ -161,7 +130,7 @@ class Swapping:
         touched = np.flatnonzero(np.diff(matrix.tocsr().indptr))
         matrix = matrix[touched].tocsc()
         room = self.limits[touched] - self.rows[touched] @ kept.astype(float)
-        return _Pool(
+        return _Binding(
             rows,
             np.flatnonzero(kept),
             is_chosen[rows],
@@ -172,7 +141,7 @@ class Swapping:
 
 
 @dataclass(frozen=True, eq=False)
-class _Pool:
+class _Binding:
     """Rows to swap among, which of them are chosen, and what binds them."""
 
     rows: Ints
@@ -218,7 +187,7 @@ def _all_rows(problem: ClassBalanced, turning: Turning) -> tuple[csc_array, Floa
             continue
         rounds = isinstance(rule, Cost | ExpectedCount)
         parts.append(stated.matrix)
-        limits.append(stated.limits - rounds * np.abs(stated.limits) * (SLACK / 2))
+        limits.append(stated.limits - rounds * np.abs(stated.limits) * KEPT_SLACK)
     return sparse.vstack(parts, format="csc"), np.concatenate(limits)
 
 
@@ -259,5 +228,4 @@ def _kind(problem: ClassBalanced, kernels: Any) -> tuple[int, Floats, int]:
     if isinstance(problem.metric, Wasserstein):
         cost = np.array(problem.metric.ground_cost)
         return kernels.TRANSPORT, cost, max(problem.n_classes**2 // 4, 1)
-    kinds = {L1: kernels.L1, L2: kernels.L2, SquaredL2: 2}
-    return kinds[type(problem.metric)], np.zeros((0, 0)), 1
+    return norm_number(problem.metric, kernels), np.zeros((0, 0)), 1

@@ -10,7 +10,7 @@ import numpy as np
 from ...problems.base import StoppedBy
 from .._clock import Clock, OutOfTime
 from ..search import Search, Stop
-from .conic import Limits
+from .conic import PricedLimits
 from .dual import solve_dual
 from .improvement import Annealing, rank
 from .limited import relax_limited
@@ -72,14 +72,14 @@ def relaxed_imbalance(problem: ClassBalanced) -> float:
         return problem.metric.value(solve_dual(problem, Clock()).shortfall)
     search = Search(problem=problem, clock=Clock())
     offer_top(search)
-    relaxed, _ = sift(search, Limits(problem))
+    relaxed, _ = sift(search, PricedLimits(problem))
     return problem.metric.value(relaxed.shortfall)
 
 
 def _plain(search: Search[ClassBalanced], start: Any) -> tuple[Any, Callable[[int], None]]:
     problem = search.problem
     if search.rows is None:
-        search.offer(problem.top_rows())
+        search.offer(problem.top_rows(search.clock.check_late))
     dual = solve_dual(problem, search.clock, start=start)
     ranking = rank(problem, dual, prove(search, dual.multipliers))
     search.offer(np.concatenate([problem.included, ranking.rows[: ranking.more]]))
@@ -88,6 +88,8 @@ def _plain(search: Search[ClassBalanced], start: Any) -> tuple[Any, Callable[[in
 
 def _limited(search: Search[ClassBalanced], start: Any) -> tuple[Any, Callable[[int], None]]:
     turning = relax_limited(
-        search, Limits(search.problem), None if start is None else start.rows[start.shares > 0.5]
+        search,
+        PricedLimits(search.problem),
+        None if start is None else start.rows[start.shares > 0.5],
     )
     return turning.relaxed, Swapping(search, turning).run

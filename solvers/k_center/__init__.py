@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
-from ..registry import EVERY_CONSTRAINT, Method
+from ..registry import EVERY_CONSTRAINT, Method, by_name
 from .limits import limit_entries
 
 if TYPE_CHECKING:
@@ -50,62 +51,52 @@ def _only_radius(problem: KCenter) -> str | None:
     return "cannot take balance > 0" if problem.balance > 0 else None
 
 
-METHODS = {
-    method.name: method
-    for method in (
-        Method(
-            name="exact",
-            about="covers of a sample of rows, refuted by duality and branch and bound",
-            run="k_center.exact:solve_exact",
-            constraints=EVERY_CONSTRAINT,
-            memory=_sampled,
-            proves=True,
-        ),
-        Method(
-            name="improve",
-            about="swaps of centers that shrink the radius",
-            run="k_center.exact:solve_improve",
-            constraints=EVERY_CONSTRAINT,
-            memory=_sampled,
-            proves=True,
-            refuses=_only_radius,
-        ),
-        Method(
-            name="greedy",
-            about="farthest-first, at most twice the optimum; with balance thesis algorithm 2",
-            run="k_center.greedily:solve_greedy",
-            constraints=EVERY_CONSTRAINT,
-            memory=_pooled,
-            proves=True,
-            refuses=_only_norms,
-        ),
-        Method(
-            name="greedy-l2",
-            about="algorithm 2 steered by the ℓ2 distance, which tells classes apart at once",
-            run="k_center.greedily:solve_straight",
-            constraints=EVERY_CONSTRAINT,
-            memory=_pooled,
-            proves=True,
-            refuses=_only_l1,
-        ),
-        Method(
-            name="k-means++",
-            about="rows drawn in proportion to squared distance (D² sampling, BADGE)",
-            run="k_center.sampling:solve_k_means_pp",
-            constraints=EVERY_CONSTRAINT,
-            memory=_pooled,
-            random=True,
-        ),
-        Method(
-            name="random",
-            about="rows drawn uniformly",
-            run="baselines:solve_random",
-            constraints=EVERY_CONSTRAINT,
-            memory=_vectors,
-            random=True,
-        ),
-    )
-}
+_method = partial(Method, memory=_pooled, constraints=EVERY_CONSTRAINT)
+
+METHODS = by_name(
+    _method(
+        name="exact",
+        about="covers of a sample of rows, refuted by duality and branch and bound",
+        run="k_center.exact:solve_exact",
+        memory=_sampled,
+        proves=True,
+    ),
+    _method(
+        name="improve",
+        about="swaps of centers that shrink the radius",
+        run="k_center.exact:solve_improve",
+        memory=_sampled,
+        proves=True,
+        refuses=_only_radius,
+    ),
+    _method(
+        name="greedy",
+        about="farthest-first, at most twice the optimum; with balance thesis algorithm 2",
+        run="k_center.greedily:solve_greedy",
+        proves=True,
+        refuses=_only_norms,
+    ),
+    _method(
+        name="greedy-l2",
+        about="algorithm 2 steered by the ℓ2 distance, which tells classes apart at once",
+        run="k_center.greedily:solve_straight",
+        proves=True,
+        refuses=_only_l1,
+    ),
+    _method(
+        name="k-means++",
+        about="rows drawn in proportion to squared distance (D² sampling, BADGE)",
+        run="k_center.sampling:solve_k_means_pp",
+        random=True,
+    ),
+    _method(
+        name="random",
+        about="rows drawn uniformly",
+        run="baselines:solve_random",
+        memory=_vectors,
+        random=True,
+    ),
+)
 
 
 def choose_auto(problem: KCenter) -> tuple[str, str]:

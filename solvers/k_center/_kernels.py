@@ -4,6 +4,8 @@ import numpy as np
 
 from ...problems.arrays import Ints, Mask
 from .._compiling import to_compile
+from ._covered import begun, close_column, open_column, weigh_more
+from .covering import Incidence
 
 
 def _transposed(starts: Ints, members: Ints, count: int) -> tuple[Ints, Ints]:
@@ -66,17 +68,7 @@ def _superfluous(starts: Ints, members: Ints, count: int, larger: bool) -> Mask:
     return gone
 
 
-def _search_cover(
-    row_starts: Ints,
-    columns_of: Ints,
-    column_starts: Ints,
-    rows_of: Ints,
-    copies: Ints,
-    chosen: Ints,
-    may_miss: int,
-    touches: int,
-    seed: int,
-) -> int:
+def _search_cover(cover: Incidence, chosen: Ints, may_miss: int, touches: int, seed: int) -> int:
     """Look for columns that leave at most `may_miss` rows uncovered, by swaps and weights on rows.
 
     Tabu search on weighted rows (Zhang et al. 2020) with as many columns as `chosen` holds: pick an
@@ -87,59 +79,38 @@ def _search_cover(
 
     Parameters
     ----------
-    row_starts, columns_of, column_starts, rows_of
-        The covering matrix by rows and by columns, compressed.
-    copies
-        How many dataset rows each row stands for.
+    cover
+        The covering matrix.
     chosen
         Columns to start from, distinct.
     touches
         Matrix entries to look at, about, before it gives up.
     """
     np.random.seed(seed)
-    m, n, count = len(row_starts) - 1, len(column_starts) - 1, len(chosen)
-    weight = np.ones(m, dtype=np.int64)
-    covered = np.zeros(m, dtype=np.int64)
-    # With one chosen column on a row, the sum of its columns is that column.
-    by = np.zeros(m, dtype=np.int64)
-    # What a column would cover anew, or if chosen what nobody else covers, by weight.
-    gain = np.zeros(n, dtype=np.int64)
-    place = np.full(n, -1, dtype=np.int64)
+    count, column_starts = len(chosen), cover.column_starts
+    state = begun(cover, chosen, np.ones(len(cover.copies), np.int64))
+    place = np.full(len(column_starts) - 1, -1, dtype=np.int64)
     shared = np.zeros(count, dtype=np.int64)
-    open_rows, where = np.empty(m, dtype=np.int64), np.empty(m, dtype=np.int64)
     solution = chosen.copy()
     for k in range(count):
         place[solution[k]] = k
-        for at in range(column_starts[solution[k]], column_starts[solution[k] + 1]):
-            covered[rows_of[at]] += 1
-            by[rows_of[at]] += solution[k]
-    left, missed = 0, 0
-    for i in range(m):
-        if covered[i] == 0:
-            where[i] = left
-            open_rows[left] = i
-            left += 1
-            missed += copies[i]
-            for at in range(row_starts[i], row_starts[i + 1]):
-                gain[columns_of[at]] += 1
-        elif covered[i] == 1:
-            gain[by[i]] += 1
-    best, touched = missed, 0
+    best, touched = state.counts[1], 0
     opened, closed = -1, -1
     while best > may_miss and touched < touches:
-        i = open_rows[np.random.randint(left)]
+        i = state.open_rows[np.random.randint(state.counts[0])]
         least, ties, entering, leaving = 0, 0, -1, -1
-        for at in range(row_starts[i], row_starts[i + 1]):
-            c = columns_of[at]
+        for at in range(cover.row_starts[i], cover.row_starts[i + 1]):
+            c = cover.columns_of[at]
             if c == closed:
                 continue
             touched += column_starts[c + 1] - column_starts[c] + count
             # A column's only rows are no longer lost with it where c covers them as well.
             for to in range(column_starts[c], column_starts[c + 1]):
-                if covered[rows_of[to]] == 1:
-                    shared[place[by[rows_of[to]]]] += weight[rows_of[to]]
+                row = cover.rows_of[to]
+                if state.times[row] == 1:
+                    shared[place[state.by[row]]] += state.weight[row]
             for k in range(count):
-                change = gain[solution[k]] - shared[k] - gain[c]
+                change = state.gain[solution[k]] - shared[k] - state.gain[c]
                 shared[k] = 0
                 if solution[k] == opened and count > 1:
                     continue
@@ -157,51 +128,16 @@ def _search_cover(
         opened, closed = entering, solution[leaving]
         solution[leaving] = opened
         place[opened], place[closed] = leaving, -1
-        gain[opened] = 0
         touched += column_starts[opened + 1] - column_starts[opened]
-        for at in range(column_starts[opened], column_starts[opened + 1]):
-            i = rows_of[at]
-            covered[i] += 1
-            by[i] += opened
-            if covered[i] == 1:
-                left -= 1
-                open_rows[where[i]] = open_rows[left]
-                where[open_rows[left]] = where[i]
-                missed -= copies[i]
-                for to in range(row_starts[i], row_starts[i + 1]):
-                    if columns_of[to] != opened:
-                        gain[columns_of[to]] -= weight[i]
-                gain[opened] += weight[i]
-            elif covered[i] == 2:
-                gain[by[i] - opened] -= weight[i]
-        gain[closed] = 0
+        open_column(cover, state, opened)
         touched += column_starts[closed + 1] - column_starts[closed]
-        for at in range(column_starts[closed], column_starts[closed + 1]):
-            i = rows_of[at]
-            covered[i] -= 1
-            by[i] -= closed
-            if covered[i] == 0:
-                where[i] = left
-                open_rows[left] = i
-                left += 1
-                missed += copies[i]
-                for to in range(row_starts[i], row_starts[i + 1]):
-                    if columns_of[to] != closed:
-                        gain[columns_of[to]] += weight[i]
-                gain[closed] += weight[i]
-            elif covered[i] == 1:
-                gain[by[i]] += weight[i]
+        close_column(cover, state, closed)
         if least >= 0:
-            for at in range(left):
-                i = open_rows[at]
-                weight[i] += 1
-                touched += row_starts[i + 1] - row_starts[i]
-                for to in range(row_starts[i], row_starts[i + 1]):
-                    gain[columns_of[to]] += 1
-        if missed < best:
-            best = missed
+            touched += weigh_more(cover, state)
+        if state.counts[1] < best:
+            best = state.counts[1]
             chosen[:] = solution
-    return best
+    return int(best)
 
 
 transposed = to_compile(_transposed)
@@ -224,5 +160,5 @@ def compile_for(limited: bool = False) -> None:
     starts, members = np.array([0, 1, 2]), np.array([0, 1])
     transposed(starts, members, 2)
     superfluous(starts, members, 2, True)
-    chosen, copies = np.array([0]), np.ones(2, dtype=np.int64)
-    search_cover(starts, members, starts, members, copies, chosen, 0, 1, 0)
+    cover = Incidence(starts, members, starts, members, np.ones(2, dtype=np.int64))
+    search_cover(cover, np.array([0]), 0, 1, 0)

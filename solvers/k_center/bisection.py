@@ -225,11 +225,7 @@ class Bisection:
             elif effort.afresh and turn == effort.searches // 2:
                 chosen = greedy_cover(cover, count)
             missed = search_cover(
-                cover.row_starts,
-                cover.columns_of,
-                cover.column_starts,
-                cover.rows_of,
-                cover.copies,
+                cover.incidence,
                 chosen,
                 may_miss,
                 min(touches, most + 1_000),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -13,6 +13,24 @@ if TYPE_CHECKING:
 
 ROUNDS = 5
 """Reductions by turns at most; the last rounds hardly find anything."""
+
+
+class Incidence(NamedTuple):
+    """A covering matrix as compiled loops take it; see `Cover`.
+
+    Parameters
+    ----------
+    row_starts, columns_of, column_starts, rows_of
+        The matrix by rows and by columns, compressed.
+    copies
+        How many dataset rows each row stands for ``(m,)``.
+    """
+
+    row_starts: Ints
+    columns_of: Ints
+    column_starts: Ints
+    rows_of: Ints
+    copies: Ints
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +71,12 @@ class Cover:
     def copies(self) -> Ints:
         """How many sampled rows each row stands for ``(m,)``."""
         return np.bincount(self.stands[self.stands >= 0], minlength=len(self.rows))
+
+    @property
+    def incidence(self) -> Incidence:
+        """The matrix as compiled loops take it."""
+        parts = self.row_starts, self.columns_of, self.column_starts, self.rows_of
+        return Incidence(*parts, self.copies)
 
     @cached_property
     def matrix(self) -> Any:

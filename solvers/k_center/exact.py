@@ -104,8 +104,8 @@ def start(search: Search[KCenter]) -> None:
             solve_random(cast("Search[Any]", search))
     except OutOfTime:
         if search.best is None:
-            with suppress(Stuck):
-                search.offer(problem.random_rows(search.rng()))
+            with suppress(Stuck, OutOfTime):
+                search.offer(problem.random_rows(search.rng(), search.clock.check_late))
         raise
     search.info.pop("curve", None)  # it is of greedy's picks, not of what follows
     search.stop_if_closed()

@@ -128,7 +128,7 @@ class Limits:
         seconds
             What is left of the clock.
         """
-        from ._within_kernels import search_within
+        from ._within_kernels import LimitRows, search_within
 
         columns = self.by_column
         may_miss, count = self.problem.outliers, max(len(chosen), 1)
@@ -138,23 +138,16 @@ class Limits:
             1 + len(columns.data) // max(len(cover.columns), 1)
         )
         touches = min(touches, MOVES * (len(cover.rows) + width) * a_move)
-        missed = search_within(
-            cover.row_starts,
-            cover.columns_of,
-            cover.column_starts,
-            cover.rows_of,
-            cover.copies,
-            chosen,
-            may_miss,
+        rows = LimitRows(
             self.matrix.indptr.astype(np.int64),
             self.matrix.indices.astype(np.int64),
             columns.indptr.astype(np.int64),
             columns.indices.astype(np.int64),
             columns.data,
             self.limits,
-            min(touches, int(min(seconds, 1e6) * A_SECOND) + 1_000),
-            seed,
         )
+        most = min(touches, int(min(seconds, 1e6) * A_SECOND) + 1_000)
+        missed = search_within(cover.incidence, rows, chosen, may_miss, most, seed)
         return missed <= may_miss and self.holds(self.problem.free[chosen])
 
     def prices(self, rows: Ints, duals: Floats, budget: float) -> Prices:
@@ -204,23 +197,17 @@ def make_limits(problem: KCenter) -> Limits | None:
 def _binding(rule: Constraint, problem: KCenter) -> tuple[Any, Floats, Ints]:
     """Return a constraint's rows over the free rows, what they leave, and which rows may bind."""
     linear = rule.linear(problem.dataset)
-    left = linear.limits - linear.matrix[:, problem.included].sum(axis=1)
-    matrix = linear.matrix[:, problem.free].tocsr()
+    left = linear.left(problem.included)
+    matrix, kept = linear.binding(problem.free, left)
     matrix.eliminate_zeros()
-    most = matrix.maximum(0).sum(axis=1)
-    kept = np.flatnonzero(most > left)
-    return matrix[kept], left[kept], kept
+    return matrix, left[kept], kept
 
 
 def limit_entries(problem: KCenter) -> int:
     """Return about how many entries the limits have, for forecasts of memory."""
     if not problem.is_limited:
         return 0
-    count = 0
-    for rule in problem.constraints:
-        if isinstance(rule, Spacing):
-            line = rule.timeline
-            count += int((line.last - np.arange(len(line.rows)) + 1).sum())
-        else:
-            count += len(problem.candidates)
-    return count
+    return sum(
+        rule.timeline.window_entries() if isinstance(rule, Spacing) else len(problem.candidates)
+        for rule in problem.constraints
+    )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .._lp import solve_lp
 from .._mip import LinearModel, MipStatus, MipUpdate, solve_model
 from .covering import narrowed
 
@@ -53,7 +54,9 @@ def relaxed_cover(cover: Cover, outliers: int, seconds: float) -> Relaxation | N
     whatever the solver did they are feasible; without outliers each connected part is rounded up.
     """
     m, n = cover.shape
-    solved = _solve_lp(cover, outliers, seconds)
+    # An optimum inside a face proves as much as a corner of it.
+    inside = {"solver": "ipm", "run_crossover": "off"} if len(cover.columns_of) > LARGE else {}
+    solved = solve_lp(_model(cover, outliers, most=np.inf), seconds, inside)
     if solved is None:
         return None
     values, duals = solved
@@ -122,50 +125,27 @@ def may_hold(cover: Cover, weights: Floats, budget: int, outliers: int) -> Mask:
     return np.asarray(total + 1.0 - sums / heaviest <= budget + ROUNDING)
 
 
-def _solve_lp(cover: Cover, outliers: int, seconds: float) -> tuple[Floats, Floats] | None:
-    import highspy
+def _model(cover: Cover, outliers: int, most: float) -> LinearModel:
+    """Return the covering model: columns, then outliers, each at most so much."""
+    from scipy.sparse import csr_array, eye_array, hstack, vstack
 
     m, n = cover.shape
-    solver = highspy.Highs()
-    solver.silent()
-    solver.setOptionValue("time_limit", max(seconds, 1e-3))
-    solver.setOptionValue("threads", 1)
-    inside = len(cover.columns_of) > LARGE
-    if inside:
-        # An optimum inside a face proves as much as a corner of it.
-        solver.setOptionValue("solver", "ipm")
-        solver.setOptionValue("run_crossover", "off")
-    model = highspy.HighsLp()
-    extra = m if outliers else 0
-    model.num_col_, model.num_row_ = n + extra, m + (1 if outliers else 0)
-    model.col_cost_ = np.concatenate([np.ones(n), np.zeros(extra)])
-    model.col_lower_ = np.zeros(n + extra)
-    model.col_upper_ = np.full(n + extra, highspy.kHighsInf)
-    model.row_lower_ = np.ones(m) if not outliers else np.append(np.ones(m), -highspy.kHighsInf)
-    upper = np.full(m, highspy.kHighsInf)
-    model.row_upper_ = upper if not outliers else np.append(upper, float(outliers))
-    starts, index, value = cover.row_starts, cover.columns_of, np.ones(len(cover.columns_of))
+    matrix, extra = cover.matrix, 0
+    row_lower, row_upper = np.ones(m), np.full(m, np.inf)
     if outliers:
-        index = np.insert(index, starts[1:], n + np.arange(m))
-        value = np.ones(len(index))
-        starts = starts + np.arange(m + 1)
-        index = np.concatenate([index, n + np.arange(m)])
-        value = np.concatenate([value, cover.copies.astype(np.float64)])
-        starts = np.append(starts, len(index))
-    model.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
-    model.a_matrix_.start_ = starts.astype(np.int32)
-    model.a_matrix_.index_ = index.astype(np.int32)
-    model.a_matrix_.value_ = value
-    solver.passModel(model)
-    solver.run()
-    if inside and solver.getModelStatus() == highspy.HighsModelStatus.kUnknown:
-        # Interior points came close and no closer.
-        solver.setOptionValue("solver", "simplex")
-        solver.run()
-    if solver.getModelStatus() != highspy.HighsModelStatus.kOptimal:
-        return None
-    solution = solver.getSolution()
-    return np.array(solution.col_value), np.array(solution.row_dual)
+        extra = m
+        last = csr_array(np.concatenate([np.zeros(n), cover.copies.astype(np.float64)])[None])
+        matrix = vstack([hstack([matrix, eye_array(m)]), last], format="csr")
+        row_lower, row_upper = np.append(row_lower, -np.inf), np.append(row_upper, float(outliers))
+    return LinearModel(
+        cost=np.concatenate([np.ones(n), np.zeros(extra)]),
+        matrix=matrix,
+        row_lower=row_lower,
+        row_upper=row_upper,
+        lower=np.zeros(n + extra),
+        upper=np.full(n + extra, most),
+        integer=np.ones(n + extra, dtype=bool),
+    )
 
 
 def search_by_mip(
@@ -180,25 +160,7 @@ def search_by_mip(
     ndarray or None
         Columns that do, if it has found some.
     """
-    from scipy.sparse import csr_array, eye_array, hstack, vstack
-
-    m, n = cover.shape
-    extra = m if outliers else 0
-    matrix = cover.matrix
-    row_lower, row_upper = np.ones(m), np.full(m, np.inf)
-    if outliers:
-        last = csr_array(np.concatenate([np.zeros(n), cover.copies.astype(np.float64)])[None])
-        matrix = vstack([hstack([matrix, eye_array(m)]), last], format="csr")
-        row_lower, row_upper = np.append(row_lower, -np.inf), np.append(row_upper, float(outliers))
-    model = LinearModel(
-        cost=np.concatenate([np.ones(n), np.zeros(extra)]),
-        matrix=matrix,
-        row_lower=row_lower,
-        row_upper=row_upper,
-        lower=np.zeros(n + extra),
-        upper=np.ones(n + extra),
-        integer=np.ones(n + extra, dtype=bool),
-    )
+    model, n = _model(cover, outliers, most=1.0), cover.shape[1]
 
     def decided(update: MipUpdate) -> bool:
         found = update.objective is not None and update.objective < budget + 0.5

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...problems.priced_cover import exceeds
+from .._lp import solve_lp
 from .._mip import LinearModel, MipStatus, solve_model
 
 if TYPE_CHECKING:
@@ -75,7 +76,9 @@ def relaxed_within(cover: Cover, limits: Limits, seconds: float) -> PricedRelaxa
         upper=np.concatenate([np.ones(n), np.full(m, np.inf)]),
         integer=np.zeros(n + m, dtype=bool),
     )
-    solved = _solve_lp(model, seconds)
+    # Presolve compares columns with each other: without it the simplex method is some seventy times
+    # faster here, and keeps the clock.
+    solved = solve_lp(model, seconds, {"presolve": "off"})
     if solved is None:
         return None
     values, duals = solved
@@ -92,44 +95,6 @@ def relaxed_within(cover: Cover, limits: Limits, seconds: float) -> PricedRelaxa
         values[:n],
         float(model.cost @ values),
     )
-
-
-def _solve_lp(model: LinearModel, seconds: float) -> tuple[Floats, Floats] | None:
-    """Return values and row duals of an LP.
-
-    Without presolve the simplex method keeps the clock, and is some seventy times faster here:
-    presolve compares columns with each other.
-    """
-    import highspy
-
-    solver = highspy.Highs()
-    solver.silent()
-    solver.setOptionValue("time_limit", max(seconds, 1e-3))
-    solver.setOptionValue("threads", 1)
-    solver.setOptionValue("presolve", "off")
-    matrix, (rows, columns) = model.matrix, model.matrix.shape
-    solver.passModel(
-        columns,
-        rows,
-        matrix.nnz,
-        int(highspy.MatrixFormat.kColwise),
-        int(highspy.ObjSense.kMinimize),
-        0.0,
-        model.cost,
-        model.lower,
-        model.upper,
-        model.row_lower,
-        model.row_upper,
-        matrix.indptr[:-1].astype(np.int32),
-        matrix.indices.astype(np.int32),
-        matrix.data,
-        np.zeros(columns, dtype=np.int32),
-    )
-    solver.run()
-    if solver.getModelStatus() != highspy.HighsModelStatus.kOptimal:
-        return None
-    solution = solver.getSolution()
-    return np.array(solution.col_value), np.array(solution.row_dual)
 
 
 def search_within_limits(

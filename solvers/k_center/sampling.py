@@ -54,8 +54,9 @@ def solve_k_means_pp(search: Search[KCenter]) -> None:
             for start, stop in space.blocks(1):
                 _approach(problem, start, stop, site, squares, nearest)
     except OutOfTime:
-        with suppress(Stuck):
-            _offer(search, grow_by(problem, [*picks, *problem.free.tolist()]), nearest)
+        with suppress(Stuck, OutOfTime):
+            order = [*picks, *problem.free.tolist()]
+            _offer(search, grow_by(problem, order, tick=search.clock.check_late), nearest)
         raise
     rows = np.concatenate([problem.included, np.array(picks, dtype=np.int64)])
     if len(picks) < problem.to_choose or growth.needs():

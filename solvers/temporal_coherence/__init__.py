@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..registry import Method
+from ..registry import Method, by_name
 
 if TYPE_CHECKING:
     from ...problems.temporal_coherence import TemporalCoherence
@@ -19,34 +19,31 @@ def _cuts(problem: TemporalCoherence) -> int:
     return _nodes(problem) + 120 * problem.n_nodes + 160 * len(problem.edge_cost) + (256 << 20)
 
 
-METHODS = {
-    method.name: method
-    for method in (
-        Method(
-            name="exact",
-            about="both extreme minimum cuts, and the flow that proves them",
-            run="temporal_coherence.exact:solve_exact",
-            memory=_cuts,
-            proves=True,
-            options={"certificate": True, "extremes": True},
-        ),
-        Method(
-            name="threshold",
-            about="detections that score less are false; nothing is missed",
-            run="temporal_coherence.baselines:solve_threshold",
-            memory=_nodes,
-            options={"below": 0.5},
-        ),
-        Method(
-            name="random",
-            about="each detection false by chance; nothing is missed",
-            run="temporal_coherence.baselines:solve_random",
-            memory=_nodes,
-            random=True,
-            options={"share": 0.2},
-        ),
-    )
-}
+METHODS = by_name(
+    Method(
+        name="exact",
+        about="both extreme minimum cuts, and the flow that proves them",
+        run="temporal_coherence.exact:solve_exact",
+        memory=_cuts,
+        proves=True,
+        options={"certificate": True, "extremes": True},
+    ),
+    Method(
+        name="threshold",
+        about="detections that score less are false; nothing is missed",
+        run="temporal_coherence.baselines:solve_threshold",
+        memory=_nodes,
+        options={"below": 0.5},
+    ),
+    Method(
+        name="random",
+        about="each detection false by chance; nothing is missed",
+        run="temporal_coherence.baselines:solve_random",
+        memory=_nodes,
+        random=True,
+        options={"share": 0.2},
+    ),
+)
 
 
 def choose_auto(problem: TemporalCoherence) -> tuple[str, str]:

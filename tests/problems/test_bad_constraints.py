@@ -30,6 +30,10 @@ BAD = {
     ),
     "cost not a number": (Cost([1, 1, NAN, 1], 2), "Cost costs: must be finite .* row 2 costs nan"),
     "infinite cost": (Cost([1, 1, INF, 1], 2), "row 2 costs inf; mend it or leave the row out of"),
+    "costs beyond all sums": (
+        Cost([1e308, 1e308, 1, 1], 2),
+        r"Cost costs: absolute values must sum to at most 1e\+150; got inf; scale down",
+    ),
     "few costs": (Cost([1, 1], 2), "Cost costs: must have 4 values; got 2; pass one value for e"),
     "costs in words": (Cost(list("abcd"), 2), "Cost costs: must be real numbers; got <U1; conver"),
     "no costs": (Cost(None, 2), "Cost costs: must be real numbers; got object"),

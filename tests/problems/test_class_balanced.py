@@ -149,6 +149,11 @@ def test_rounding_in_row_sums_is_forgiven(total):
         ({"candidates": []}, "budget: 2 rows asked for, 0 can be chosen"),
         ({"balance": -1}, r"balance: must be a finite number ≥ 0; got -1\.0; 1\.0 is a start"),
         ({"balance": np.inf}, "balance: must be a finite number ≥ 0; got inf"),
+        ({"balance": 1e200}, r"balance: absolute values must sum to at most 1e\+150; got 1e\+200"),
+        (
+            {"utility": [1e308, 1e308, 0, 0]},
+            r"utility: absolute values must sum to at most 1e\+150",
+        ),
         ({"balance": np.nan}, "balance: must be a finite number ≥ 0; got nan"),
         ({"balance": "high"}, "balance: must be one number; got 'high'"),
         ({"distance": "l3"}, "distance: must be one of l1.*; got 'l3'"),

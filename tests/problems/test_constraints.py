@@ -12,6 +12,7 @@ from labelcut import (
     Include,
     InfeasibleSelection,
     InvalidInput,
+    NotEnoughMemory,
     Spacing,
 )
 
@@ -140,3 +141,18 @@ def test_positions_may_be_half_precision():
     seconds = np.array([0.0, 1.0, 2.0], dtype=np.float16)
     problem = BudgetedSelection([3, 2, 1], 2, constraints=[Spacing(None, seconds, 1)])
     problem.check([0, 2])
+
+
+def test_windows_that_do_not_fit_into_memory_are_refused_with_the_figure(monkeypatch):
+    """Wide windows would take rows times their length, until the system kills the process."""
+    rule = Spacing(None, np.arange(1_000), 499)
+    problem = BudgetedSelection(np.ones(1_000), budget=1, constraints=[rule])
+    entries = 501 * 500
+    assert problem.window_bytes() == 72 * entries
+    assert problem.window_bytes(kept=1) == 0
+    monkeypatch.setattr("labelcut.problems.memory.free_bytes", lambda: 72 * entries - 1)
+    refused = r"501 windows of 500 rows: needs about 0\.0 GB, .* shorten exclude_within"
+    with pytest.raises(NotEnoughMemory, match=refused):
+        problem.constraints[0].linear(problem.dataset)
+    monkeypatch.setattr("labelcut.problems.memory.free_bytes", lambda: 72 * entries)
+    assert problem.constraints[0].linear(problem.dataset).matrix.nnz == entries

@@ -31,7 +31,7 @@ from labelcut.problems.pricing import Prices
 from labelcut.solvers import export_model
 from labelcut.solvers._clock import Clock
 from labelcut.solvers.class_balanced import sifting
-from labelcut.solvers.class_balanced.conic import Limits
+from labelcut.solvers.class_balanced.conic import PricedLimits
 from labelcut.solvers.class_balanced.limited import relax_limited
 from labelcut.solvers.class_balanced.model import Part, constraint_rows
 from labelcut.solvers.class_balanced.sifting import turn
@@ -301,7 +301,7 @@ def test_turning_a_row_around_costs_what_is_said(seed):
     rules = [Spacing(clip, frame, 2), GroupLimit(rng.integers(0, 2, 11), at_most=2)]
     problem = ClassBalanced(rng.dirichlet(np.ones(3), 11), rng.random(11), 3, constraints=rules)
     search = Search(problem=problem, clock=Clock(), gap_tol=0)
-    turning = relax_limited(search, Limits(problem))
+    turning = relax_limited(search, PricedLimits(problem))
     relaxed = turning.relaxed
     worth = problem.utility + problem.probs.dot(relaxed.multipliers)
     # Other prices than the best ones, where more rows would be taken, and no ties.
@@ -338,7 +338,7 @@ def test_swaps_keep_every_constraint_and_change_what_they_say(distance):
     """Swaps would wander off into selections that break a limit, or count wrongly."""
     problem = mixed(300, 3, 40, seed=1, **distance_arguments(distance))
     search = Search(problem=problem, clock=Clock(), gap_tol=0)
-    turning = relax_limited(search, Limits(problem))
+    turning = relax_limited(search, PricedLimits(problem))
     before = search.best.objective
     Swapping(search, turning).run(4)
     problem.check(search.rows)
@@ -351,7 +351,7 @@ def test_swaps_find_the_optimum_where_rounding_does_not():
     for seed in range(4):
         problem = mixed(300, 3, 40, seed=seed)
         search = Search(problem=problem, clock=Clock(), gap_tol=0)
-        turning = relax_limited(search, Limits(problem))
+        turning = relax_limited(search, PricedLimits(problem))
         before = search.best.objective
         Swapping(search, turning).run(3)
         improved += search.best.objective < before - 1e-9

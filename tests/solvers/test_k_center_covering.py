@@ -114,17 +114,7 @@ def test_with_every_column_kept_the_same_selections_cover(instance):
 
 def searched(cover, chosen, outliers, steps=2_000, seed=0):
     """Run the local search; return what it claims to miss and what its columns do miss."""
-    missed = search_cover(
-        cover.row_starts,
-        cover.columns_of,
-        cover.column_starts,
-        cover.rows_of,
-        cover.copies,
-        chosen,
-        outliers,
-        steps,
-        seed,
-    )
+    missed = search_cover(cover.incidence, chosen, outliers, steps, seed)
     covered = cover.matrix[:, chosen].sum(axis=1) > 0
     return missed, int(cover.copies[~covered].sum())
 

@@ -6,10 +6,12 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from labelcut import ClassBalanced, NotEnoughMemory, check, methods, solve
+from labelcut import ClassBalanced, GroupLimit, KCenter, NotEnoughMemory, check, methods, solve
 from labelcut.problems.base import Status, StoppedBy
-from labelcut.solvers._clock import Clock, OutOfTime
+from labelcut.solvers._clock import GRACE, Clock, OutOfTime
+from labelcut.solvers.baselines import solve_random
 from labelcut.solvers.class_balanced import branching, tree
+from labelcut.solvers.class_balanced.baselines import solve_pseudo_label, solve_top
 from labelcut.solvers.class_balanced.relaxation import relax
 from labelcut.solvers.search import Search
 
@@ -111,3 +113,29 @@ def test_a_longer_search_is_never_worse():
     )
     assert long.objective <= short.objective
     assert long.bound >= short.bound - 1e-9
+
+
+@pytest.mark.parametrize("run", [solve_top, solve_pseudo_label, solve_random])
+def test_baselines_that_grow_under_constraints_look_at_the_clock(run):
+    """A million rows that limits turn away one by one would be gone through after the limit."""
+    rng = np.random.default_rng(0)
+    probs = rng.dirichlet(np.ones(3), size=400)
+    limits = [GroupLimit(rng.integers(0, 50, 400), at_most=1)]
+    problem = ClassBalanced(probs, rng.random(400), 20, constraints=limits)
+    search = Search(problem=problem, clock=Clock(-GRACE))
+    with pytest.raises(OutOfTime):
+        run(search)
+    assert search.best is None
+
+
+def test_distances_to_labeled_rows_are_measured_by_the_clock():
+    """Thousands of labeled rows would hold a run up beyond its limit before it began."""
+    rng = np.random.default_rng(0)
+    points = rng.normal(size=(3_000, 4))
+    problem = KCenter(points, 5, labeled=np.arange(1_000))
+    clock = Clock(0.0)
+    with pytest.raises(OutOfTime):
+        problem.prepare(clock.check)
+    problem.prepare(Clock().check)
+    every = np.sqrt(np.square(points[:, None] - points[None, :1_000]).sum(axis=2))
+    np.testing.assert_allclose(problem.to_fixed[1], every.min(axis=1), atol=1e-12)
