@@ -16,6 +16,7 @@ from .dataset import make_dataset
 from .errors import InvalidInput
 from .mixtures import fit_priors
 from .prior_bootstrap import Draws, Evidence, HeldOut, Recalibration, bootstrap, doubt
+from .prior_intervals import share_intervals
 from .probabilities import Probabilities, as_probabilities
 
 METHODS = ("em", "confusion", "none")
@@ -38,8 +39,8 @@ class PriorCorrection:
     prior
         Estimated share of each class in the pool ``(C,)``.
     interval
-        Lower and upper end ``(C, 2)`` for each share, by the bootstrap; too short for classes of
-        which the pool holds a handful of rows.
+        Lower and upper end ``(C, 2)`` for each share (`share_intervals`), as if held-out rows and
+        pool differed in their class mix alone.
     identified
         Whether the data tell the prior.
     reason
@@ -171,8 +172,9 @@ def correct_priors(
     pool = Matrix((whole,))
     evidence = Evidence(method, trained, labeled, fitted)
     prior = _rounded(_estimate(evidence, pool))
-    drawn = bootstrap(evidence, pool, anew, prior, Draws(replicates, seed))
-    reason = doubt(evidence, pool, prior, drawn)
+    spread = bootstrap(evidence, pool, anew, prior, Draws(replicates, seed))
+    reason = doubt(evidence, pool, prior, spread.together())
+    interval = share_intervals(evidence, pool, prior, spread, level)
     applied = reason is None
     if applied:
         _reweigh(whole, prior / trained)
@@ -180,7 +182,7 @@ def correct_priors(
     return PriorCorrection(
         probs=_spread(whole, used, given.shape[0]),
         prior=freeze(prior),
-        interval=freeze(_interval(drawn, level)),
+        interval=freeze(interval),
         identified=reason is None,
         reason=reason,
         applied=applied,
@@ -212,12 +214,6 @@ def _rounded(prior: Floats) -> Floats:
     """Round shares to millionths, none to 0, so that every machine corrects alike."""
     shares = np.maximum(np.round(prior, 6), 1e-6)
     return np.asarray(shares / shares.sum())
-
-
-def _interval(drawn: Floats, level: float) -> Floats:
-    """Return the lower and upper end ``(C, 2)`` of the central share of some priors ``(B, C)``."""
-    tail = 100 * (1 - level) / 2
-    return np.asarray(np.clip(np.percentile(drawn, [tail, 100 - tail], axis=0).T, 0.0, 1.0))
 
 
 def _as_probabilities(probs: Any, rows: Any) -> Probabilities:
