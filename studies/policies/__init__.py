@@ -1,0 +1,1 @@
+"""The loops that join a policy, a selection problem and a solver."""
