@@ -1,1 +1,1 @@
-"""The loops that join a policy, a selection problem and a solver."""
+"""Learned acquisition: what policies are trained on, and the loops that train and apply them."""
