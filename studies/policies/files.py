@@ -115,7 +115,7 @@ def _read(path: Path, content: Mapping[str, Any]) -> PolicyFile:
     stated = toml_table(content, "policy")
     require_types(stated, {"kind": (str,)}, "[policy]")
     name = stated.get("kind")
-    if name not in KINDS:
+    if not (isinstance(name, str) and name in KINDS):
         raise InvalidInput(f"[policy] kind: must be one of {', '.join(KINDS)}; got {name!r}")
     kind = policy_kind(name)
     tables = {
