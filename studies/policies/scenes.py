@@ -151,9 +151,9 @@ def _street(
             base = int(rng.integers(horizon + 4, height))
             scale = 0.3 + (base - horizon) / (height - horizon)
             tall, wide = ((9, 16) if kind == 4 else (14, 4)) * np.array(scale)
-            x = int(rng.integers(0, width))
-            top, right = max(base - int(tall), 0), min(x + max(int(wide), 2), width)
-            labels[top:base, x:right] = kind
+            left = int(rng.integers(0, width))
+            top, right = max(base - int(tall), 0), min(left + max(int(wide), 2), width)
+            labels[top:base, left:right] = kind
     colours = np.clip(_COLOURS + rng.normal(0, 25, _COLOURS.shape), 0, 255)
     pixels = colours[labels] * rng.uniform(0.6, 1.1) + rng.normal(0, 22, (height, width, 3))
     return np.clip(pixels, 0, 255).astype(np.uint8), labels
