@@ -86,6 +86,13 @@ class PolicyFile:
             return None
         return read_array(self.data[name], self.path.parent, name, text=text)
 
+    def table(self) -> dict[str, Any]:
+        """Return the columns of ``[data] table``, which lead from a row to what it is."""
+        columns = toml_table(self.data, "table", needed=False)
+        return {
+            name: read_array(source, self.path.parent, name) for name, source in columns.items()
+        }
+
 
 def policy_kind(kind: str) -> PolicyKind:
     """Return what a kind of policy file may hold and what is done with it."""

@@ -109,4 +109,5 @@ class Doors:
         self._left -= 1
         picked = self.sorts[rows]
         self._open = bool((picked == self.DOOR).any())
-        return np.array([0.2, 0.0, 1.0])[picked]
+        paid: NDArray[Any] = np.array([0.2, 0.0, 1.0])[picked]
+        return paid
