@@ -164,9 +164,9 @@ class Agent:
     def state_dict(self) -> dict[str, Any]:
         """Return all there is to go on with, between two episodes."""
         return {
-            "local": self.local.state_dict(),
-            "target": self.target.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "local": deepcopy(self.local.state_dict()),
+            "target": deepcopy(self.target.state_dict()),
+            "optimizer": deepcopy(self.optimizer.state_dict()),
             "memory": self.memory.state_dict(),
             "updates": self.updates,
         }
@@ -175,7 +175,8 @@ class Agent:
         """Take over what `state_dict` returned."""
         self.local.load_state_dict(state["local"])
         self.target.load_state_dict(state["target"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        # The optimizer would go on with the tensors themselves, which may be another agent's.
+        self.optimizer.load_state_dict(deepcopy(state["optimizer"]))
         self.memory.load_state_dict(state["memory"])
         self.updates = state["updates"]
 

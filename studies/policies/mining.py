@@ -190,10 +190,10 @@ def batch(
     rules: list[Constraint] = [limit.of(rows) for limit in limits]
     if forced is not None and len(forced):
         solution = solve(BudgetedSelection(values, count, constraints=[*rules, Include(forced)]))
-        if solution.indices is not None:
+        if solution.objective is not None:
             return solution.indices
     solution = solve(BudgetedSelection(values, count, constraints=rules))
-    if solution.indices is None:
+    if solution.objective is None:
         why = solution.reason if solution.status == Status.INFEASIBLE else "the clock stopped it"
         raise InvalidInput(
             f"batch: {count} of {len(rows):,} candidates are asked for; {why}; draw more "
