@@ -43,7 +43,7 @@ def save_checkpoint(path: Path, state: Mapping[str, Any], options: Mapping[str, 
         torch.save(content, temporary)
 
 
-def load_checkpoint(path: Path, options: Mapping[str, Any]) -> dict[str, Any] | None:
+def load_checkpoint(path: Path, options: Mapping[str, Any] | None = None) -> dict[str, Any] | None:
     """Read a checkpoint, or return None where there is none. Nothing is unpickled.
 
     Parameters
@@ -51,7 +51,7 @@ def load_checkpoint(path: Path, options: Mapping[str, Any]) -> dict[str, Any] | 
     path
         What `save_checkpoint` wrote.
     options
-        Those of the run that goes on.
+        Those of the run that goes on; None takes a checkpoint of any.
 
     Returns
     -------
@@ -76,7 +76,7 @@ def load_checkpoint(path: Path, options: Mapping[str, Any]) -> dict[str, Any] | 
         ) from None
     if version != _FORMAT:
         raise ValueError(f"{path}: is a checkpoint of format {version}, not {_FORMAT}; delete it")
-    now = json.loads(json.dumps(options))
+    now = told if options is None else json.loads(json.dumps(options))
     for name in sorted({*told, *now}):
         if told.get(name) != now.get(name):
             raise ValueError(

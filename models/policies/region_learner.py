@@ -145,7 +145,8 @@ class RegionLearner:
     ) -> None:
         found = "cuda" if torch.cuda.is_available() else "cpu"
         self.device = torch.device(device or found)
-        self.model = model.to(self.device, memory_format=torch.channels_last)
+        self.model = model.to(self.device)
+        self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.images = torch.from_numpy(images).to(self.device)
         self.labels = torch.from_numpy(labels).to(self.device)
         self.grid, self.training = grid, training

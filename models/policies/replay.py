@@ -114,7 +114,8 @@ class Replay:
     def probabilities(self) -> "NDArray[np.float64]":
         """Return P(i) of every experience ``(N,)``."""
         scaled = self._scaled()
-        return scaled / scaled.sum()
+        found: NDArray[np.float64] = scaled / scaled.sum()
+        return found
 
     def draw(self, count: int, correction: float = 1.0) -> Drawn:
         """Draw experiences with replacement.

@@ -104,6 +104,11 @@ def load_policy(folder: str | Path) -> Policy:
     from safetensors.torch import load_file
 
     folder = Path(folder)
+    for name in (RECORD, WEIGHTS):
+        if not (folder / name).is_file():
+            raise ValueError(
+                f"{folder}: must be the folder of a policy; it has no {name}; train one there"
+            )
     try:
         record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
         weights = load_file(folder / WEIGHTS)
@@ -115,11 +120,6 @@ def load_policy(folder: str | Path) -> Policy:
             weights,
         )
         told = record["fingerprint"]
-    except FileNotFoundError as error:
-        raise ValueError(
-            f"{folder}: must be the folder of a policy; it has no {Path(error.filename).name}; "
-            "train one there"
-        ) from None
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise ValueError(
             f"{folder}: must be the folder of a policy; it cannot be read ({error}); train anew"

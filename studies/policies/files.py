@@ -86,6 +86,13 @@ class PolicyFile:
             return None
         return read_array(self.data[name], self.path.parent, name, text=text)
 
+    def table(self) -> dict[str, Any]:
+        """Return the columns of ``[data] table``, which lead from a row to what it is."""
+        columns = toml_table(self.data, "table", needed=False)
+        return {
+            name: read_array(source, self.path.parent, name) for name, source in columns.items()
+        }
+
 
 def policy_kind(kind: str) -> PolicyKind:
     """Return what a kind of policy file may hold and what is done with it."""
@@ -115,7 +122,7 @@ def _read(path: Path, content: Mapping[str, Any]) -> PolicyFile:
     stated = toml_table(content, "policy")
     require_types(stated, {"kind": (str,)}, "[policy]")
     name = stated.get("kind")
-    if name not in KINDS:
+    if not (isinstance(name, str) and name in KINDS):
         raise InvalidInput(f"[policy] kind: must be one of {', '.join(KINDS)}; got {name!r}")
     kind = policy_kind(name)
     tables = {

@@ -1,113 +1,113 @@
-"""A world where it is known which regions pay: what a policy learns there can be judged."""
+"""Tasks whose best play is known, on which a policy must show that it learns."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .pools import draw_pools
+from .mining import PoolTask
+from .misical import Patches
 
 if TYPE_CHECKING:
-    from ...models.policies.ralis_features import RegionMaps
-    from ...problems.arrays import Floats, Ints
-    from .region_game import Batches
+    from numpy.typing import NDArray
+
+    from .mining import Rows
 
 
-@dataclass(frozen=True)
-class Planted:
-    """What a planted world is like.
+def rare_patches(size: int, labeled: int, *, seed: int, share: float = 0.03) -> Patches:
+    """Draw patches of which few hold the class, and features that tell of it in part.
 
-    Attributes
-    ----------
-    regions, classes, cells
-        Number of regions, of classes, and the g of the grid of entropies.
-    rare
-        Share of regions that hold the rare class, the last one. Each pays 1 when it is labeled.
-    noise
-        How far predicted class shares are from the true ones, from 0 to 1.
-    delay
-        Steps until a region pays.
-    """
-
-    regions: int = 2000
-    classes: int = 5
-    cells: int = 1
-    rare: float = 0.1
-    noise: float = 0.3
-    delay: int = 0
-
-
-class PlantedGame:
-    """Regions of which only those with the rare class pay; predictions of them are noisy.
-
-    Nothing is trained: predictions stay as they are.
+    Classes 0 and 1 of 6 are predicted in 90 % of the patches that hold the class, and in 1 % and
+    5 % of the others: 74 % and 36 % of the patches with one of them hold it, 98 % of those with
+    both. The other classes and the spread of BALD say nothing; its mean says little.
 
     Parameters
     ----------
-    world
-        What it is like.
+    size, labeled
+        Patches, and how many of them are labeled.
     seed
-        Of the regions.
+        Of all that is random.
+    share
+        Of the patches hold the class.
+
+    Examples
+    --------
+    >>> patches = rare_patches(1000, 100, seed=0)
+    >>> patches.features.shape, patches.classes
+    ((1000, 9), 6)
+    """
+    rng = np.random.default_rng([seed, *b"rare"])
+    holds = rng.random(size) < share
+    chance = np.where(holds[:, None], [0.9, 0.9, 0.3, 0.3, 0.3, 0.3], [0.01, 0.05, *[0.3] * 4])
+    presence = rng.random((size, 6)) < chance
+    bald = np.sort(rng.gamma(2.0, 0.05, (size, 3)) * np.where(holds, 1.2, 1.0)[:, None], axis=1)
+    features = np.concatenate([bald[:, [2, 0, 1]], presence], axis=1).astype(np.float32)
+    rows = np.sort(rng.choice(size, labeled, replace=False))
+    return Patches(features, holds.astype(np.int64), rows)
+
+
+class Delayed(PoolTask):
+    """A pool whose rewards come some events late: those of an event are paid, as their mean.
+
+    Parameters
+    ----------
+    rewards, rows, draw
+        As of `PoolTask`.
+    delay
+        Events.
     """
 
-    def __init__(self, world: Planted, seed: int = 0) -> None:
+    def __init__(
+        self, rewards: NDArray[Any], rows: Rows, draw: int = 2000, *, delay: int = 2
+    ) -> None:
+        super().__init__(rewards, rows, draw)
+        self._due = [0.0] * delay
+
+    def pick(self, rows: Rows) -> NDArray[Any]:
+        """Take rows out, and pay what an earlier event has earned."""
+        self._due.append(float(super().pick(rows).mean()))
+        return np.full(len(rows), self._due.pop(0))
+
+
+class Doors:
+    """Candidates of three sorts: some pay little, some nothing, and those open what pays most.
+
+    Plain ones pay 0.2 and doors 0. In the event after a door was picked there are rich ones, which
+    pay 1. Picking a door and a rich one in turns brings 0.5 an event; who looks at the next reward
+    alone never opens a door. `features` tell the sorts apart, with noise beside.
+
+    Parameters
+    ----------
+    events
+        Length of an episode.
+    seed
+        Of the noise.
+    """
+
+    PLAIN, DOOR, RICH = 0, 1, 2
+    BEST = 0.5
+
+    def __init__(self, events: int, *, seed: int = 0) -> None:
         rng = np.random.default_rng(seed)
-        self.world = world
-        self.regions: Ints = np.arange(world.regions)
-        self.pays = rng.random(world.regions) < world.rare
-        self._truth = self._shares(rng, self.pays)
-        mixed = rng.dirichlet(np.ones(world.classes), world.regions)
-        self._predicted = (1 - world.noise) * self._truth + world.noise * mixed
-        self._entropies = rng.random((world.regions, world.cells**2, 3))
-        self._entropies.sort(axis=2)
-        self._waiting: list[int] = []
+        self.sorts = np.repeat([self.PLAIN, self.DOOR, self.RICH], 30)
+        noise = rng.random((len(self.sorts), 3)).astype(np.float32)
+        self.features = np.concatenate([noise, np.eye(3, dtype=np.float32)[self.sorts]], axis=1)
+        self._left = events
+        self._open = False
 
-    def restart(self) -> None:
-        """Begin anew."""
-        self._waiting = []
+    def offers(self, rng: np.random.Generator) -> Rows:
+        """Draw ten of each sort that can be had."""
+        if not self._left:
+            return np.zeros(0, dtype=np.int64)
+        sorts = [self.PLAIN, self.DOOR, *([self.RICH] if self._open else [])]
+        drawn = [rng.choice(np.flatnonzero(self.sorts == s), 10, replace=False) for s in sorts]
+        return np.sort(np.concatenate(drawn))
 
-    def state(self) -> RegionMaps:
-        """Return the first regions, as they are."""
-        return self.look(self.regions[:4])
-
-    def look(self, regions: Ints, passes: int = 0) -> RegionMaps:
-        """Return noisy class shares, and entropies that say nothing."""
-        from ...models.policies.ralis_features import RegionMaps
-
-        cells = self._entropies[regions].transpose(0, 2, 1).reshape(len(regions), -1)
-        means = self._entropies[regions, :, 1].mean(axis=1)
-        return RegionMaps(self._predicted[regions], cells, means, means if passes else None)
-
-    def truth(self, regions: Ints) -> Floats:
-        """Return the true class shares."""
-        return self._truth[regions]
-
-    def label(self, regions: Ints) -> None:
-        """Label regions."""
-        self._waiting.append(int(self.pays[regions].sum()))
-
-    def score(self) -> float:
-        """Return how many of the regions that were labeled long enough ago have paid."""
-        return float(sum(self._waiting[: len(self._waiting) - self.world.delay]))
-
-    def oracle(self, batches: Batches, seed: int) -> float:
-        """Return what somebody gains who knows which regions pay, one from each pool."""
-        rng = np.random.default_rng(seed)
-        left, gain = self.regions, 0
-        for _ in range(batches.steps):
-            pools = draw_pools(left, batches.pools, batches.size, rng)
-            taken: list[int] = []
-            # Pools with the fewest regions that pay choose first.
-            for pool in sorted(pools, key=lambda pool: int(self.pays[pool].sum())):
-                own = [region for region in pool if region not in taken]
-                taken.append(int(max(own, key=lambda region: self.pays[region])))
-            gain += int(self.pays[taken].sum())
-            left = np.setdiff1d(left, taken)
-        return float(gain)
-
-    def _shares(self, rng: np.random.Generator, rare: Floats) -> Floats:
-        shares = rng.dirichlet(np.ones(self.world.classes - 1), self.world.regions)
-        part = np.where(rare, rng.uniform(0.2, 0.5, self.world.regions), 0.0)[:, None]
-        return np.concatenate([(1 - part) * shares, part], axis=1)
+    def pick(self, rows: Rows) -> NDArray[Any]:
+        """Pay for one pick, and open what it opens."""
+        self._left -= 1
+        picked = self.sorts[rows]
+        self._open = bool((picked == self.DOOR).any())
+        paid: NDArray[Any] = np.array([0.2, 0.0, 1.0])[picked]
+        return paid

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,11 +17,13 @@ from .region_game import Batches, Play, RegionGame
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
 
     from ...models.policies.ralis import RalisAgent, RalisSettings
     from ...models.policies.ralis_features import RalisFeatures
     from ...models.policies.saving import Policy
     from ...problems.arrays import Floats
+    from .region_game import Features
 
 CHECKPOINT, STOPPED = "training.pt", "stopped.pt"
 _UNPAID = 3
@@ -159,7 +160,7 @@ class RalisTraining:
         rng = np.random.default_rng([self.seed, number])
         play = Play(self.game, self.batches, rng)
         losses, gain, before, epsilon = [], 0.0, self.game.score(), 0.0
-        waiting: tuple[Floats, Floats, float] | None = None
+        waiting: tuple[Features, Features, float] | None = None
         while not play.over:
             view = play.view()
             state, actions = view.features(self.game, self.features)

@@ -1,21 +1,25 @@
 """The game that RALIS learns from: regions are labeled, a network learns from them, and it pays.
 
 Whatever answers these questions can be played: a segmentation network that is really trained
-(`segmentation_game`), or a world where it is known what pays (`planted`).
+(`segmentation_game`), or a world where it is known what pays (`planted_regions`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from .pools import PoolChoice, draw_pools, require_pools
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from ...models.policies.ralis_features import RalisFeatures, RegionMaps
-    from ...problems.arrays import Floats, Ints
+    from ...problems.arrays import Ints
+
+    Features = NDArray[np.float32]
 
 
 class RegionGame(Protocol):
@@ -38,7 +42,7 @@ class RegionGame(Protocol):
         """Say how regions are predicted now; with BALD of so many passes, or without."""
         ...
 
-    def truth(self, regions: Ints) -> Floats:
+    def truth(self, regions: Ints) -> NDArray[Any]:
         """Return the share of each true class in labeled regions ``(R, C)``."""
         ...
 
@@ -102,7 +106,7 @@ class View:
     maps: RegionMaps
     labeled: Ints
 
-    def features(self, game: RegionGame, features: RalisFeatures) -> tuple[Floats, Floats]:
+    def features(self, game: RegionGame, features: RalisFeatures) -> tuple[Features, Features]:
         """Return the features of the state ``(S, F)`` and of asking for each candidate."""
         truth = game.truth(self.labeled)
         # The pools stand for all that is not labeled (section 3.1).

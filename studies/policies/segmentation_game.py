@@ -13,6 +13,7 @@ from .scenes import VOID, Scenes
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from ...models.policies.ralis_features import RegionMaps
@@ -174,7 +175,7 @@ class SegmentationGame:
         """Say how regions are predicted."""
         return self.learner.maps(regions, self.cells, passes)
 
-    def truth(self, regions: Ints) -> Floats:
+    def truth(self, regions: Ints) -> NDArray[np.float32]:
         """Return the share of each true class; zeros where all is void."""
         return self._truth[regions]
 
@@ -240,7 +241,7 @@ def regions_of(images: Ints, each: int) -> Ints:
     return numbers
 
 
-def _true_shares(learner: RegionLearner, classes: int) -> Floats:
+def _true_shares(learner: RegionLearner, classes: int) -> NDArray[np.float32]:
     from ...models.histograms import class_histogram
 
     grid = learner.grid
