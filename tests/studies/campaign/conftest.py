@@ -1,0 +1,1 @@
+"""Small pools and quick learners for campaigns."""
