@@ -10,7 +10,7 @@ makes the intervals, which think of an endless pool, somewhat too wide.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import ceil, sqrt
+from math import ceil, hypot, sqrt
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
@@ -47,16 +47,12 @@ class StoppingHint:
         Whether the upper limit of `gain` lies below what a cycle has to bring.
     gain
         Accuracy that the last cycle brought.
-    rows_needed
-        Audit rows at which a cycle that brings nothing would be recognized as such, other things
-        equal; less than there are already where that has been seen.
     reason
         The same in a sentence.
     """
 
     stop: bool
     gain: Interval
-    rows_needed: int
     reason: str
 
 
@@ -105,18 +101,22 @@ def accuracy_interval(
 def gain_interval(gained: int, lost: int, seen: int, *, confidence: float = 0.95) -> Interval:
     r"""Return how much better one model is than another on the same rows, and its interval.
 
-    .. math:: \frac{g - l}{n} \;\text{estimated, limits}\;
-        \frac{g - l \pm z \sqrt{g + l + 1 - (g - l)^2 / (n + 2)}}{n + 2}
+    .. math:: \hat g - \hat l, \qquad
+        \hat g - \hat l - \sqrt{(\hat g - L_g)^2 + (U_l - \hat l)^2} \;\text{to}\;
+        \hat g - \hat l + \sqrt{(U_g - \hat g)^2 + (\hat l - L_l)^2}
 
-    with g rows that only the new model has right and l that only the old one had. Half a row more
-    in each of the four fields keeps the coverage near what it says (Agresti and Min 2005).
+    with :math:`\hat g` the share of rows that only the new model has right, :math:`\hat l` that
+    of rows that only the old one had, and L, U their exact limits (Zou and Donner 2008, whose
+    square root combines the limits of two shares). On a grid of true shares, 30 to 1,000 rows and
+    confidence 0.95 neither limit errs in more than 2.5 % of cases; limits from the normal
+    distribution err in up to 13 %.
 
     Parameters
     ----------
     gained, lost
-        g and l.
+        Rows that only the new model and only the old one has right.
     seen
-        n, rows that both were asked about.
+        Rows that both were asked about.
     confidence
         Between 0 and 1.
 
@@ -126,10 +126,14 @@ def gain_interval(gained: int, lost: int, seen: int, *, confidence: float = 0.95
     0.0
     """
     _require_counts(gained + lost, seen, confidence)
-    difference, rows = gained - lost, seen + 2
-    half = _quantile(confidence) * sqrt(gained + lost + 1 - difference**2 / rows)
-    low, high = (difference - half) / rows, (difference + half) / rows
-    return Interval(difference / seen, max(low, -1.0), min(high, 1.0))
+    up, down = (
+        accuracy_interval(count, seen, confidence=confidence, method="exact")
+        for count in (gained, lost)
+    )
+    gain = up.estimate - down.estimate
+    below = hypot(up.estimate - up.low, down.high - down.estimate)
+    above = hypot(up.high - up.estimate, down.estimate - down.low)
+    return Interval(gain, gain - below, gain + above)
 
 
 def stopping_hint(
@@ -145,7 +149,7 @@ def stopping_hint(
     The rule: stop when the upper limit of `gain_interval`, of the last model against the one before
     it on the audit rows that both were asked about, lies below `least_gain`. Learning curves
     flatten, so the next cycle is taken to bring no more than the last one. Where the last cycle
-    brought `least_gain` or more, the hint is wrong in (1 - confidence) / 2 of all cases at most.
+    truly brought `least_gain` or more, it says stop in (1 - confidence) / 2 of cases at most.
 
     Parameters
     ----------
@@ -172,8 +176,6 @@ def stopping_hint(
         )
     gain = gain_interval(gained, lost, seen, confidence=confidence)
     stop = gain.high < least_gain
-    changed = (gained + lost + 1) / (seen + 2)
-    needed = ceil(_quantile(confidence) ** 2 * changed / least_gain**2)
     told = (
         f"on {seen:,} audit rows the last cycle brought {100 * gain.estimate:+.1f} points "
         f"({confidence:.0%} interval {100 * gain.low:+.1f} to {100 * gain.high:+.1f})"
@@ -184,8 +186,9 @@ def stopping_hint(
     elif gain.estimate >= least_gain:
         reason = f"Go on: {told}; {least} may well be reached again."
     else:
+        needed = _rows_needed((gained + lost) / seen, seen, least_gain, confidence)
         reason = f"Not known: {told}; about {needed:,} audit rows would tell it from {least}."
-    return StoppingHint(stop, gain, needed, reason)
+    return StoppingHint(stop, gain, reason)
 
 
 def audit_metrics(right: Any, before: Any = None) -> dict[str, float]:
@@ -240,6 +243,16 @@ def audit_hint(metrics: Mapping[str, float], least_gain: float = LEAST_GAIN) -> 
         return None
     counts = (round(metrics[f"audit_{name}"]) for name in ("gained", "lost", "seen"))
     return stopping_hint(*counts, least_gain=least_gain)
+
+
+def _rows_needed(changing: float, seen: int, least_gain: float, confidence: float) -> int:
+    """Return how many rows recognize a cycle that changes as many answers and brings nothing."""
+    rows = seen
+    while True:
+        half = ceil(changing * rows / 2)
+        if gain_interval(half, half, rows, confidence=confidence).high < least_gain:
+            return round(rows, -1 if rows < 1_000 else -2)
+        rows = ceil(1.05 * rows)
 
 
 def _exact(right: int, seen: int, tail: float) -> tuple[float, float]:
