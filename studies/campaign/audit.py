@@ -249,10 +249,11 @@ def _rows_needed(changing: float, seen: int, least_gain: float, confidence: floa
     """Return how many rows recognize a cycle that changes as many answers and brings nothing."""
     rows = seen
     while True:
-        half = ceil(changing * rows / 2)
-        if gain_interval(half, half, rows, confidence=confidence).high < least_gain:
-            return round(rows, -1 if rows < 1_000 else -2)
         rows = ceil(1.05 * rows)
+        half = min(ceil(changing * rows / 2), rows // 2)
+        if gain_interval(half, half, rows, confidence=confidence).high < least_gain:
+            step = 10 if rows < 1_000 else 100
+            return ceil(rows / step) * step
 
 
 def _exact(right: int, seen: int, tail: float) -> tuple[float, float]:
