@@ -172,9 +172,7 @@ class _Reader:
     def read(self) -> Campaign:
         content = self.content
         require_format(content)
-        require_known(
-            content, ("labelcut", "campaign", "data", "learner", "strategy"), "top level"
-        )
+        require_known(content, ("labelcut", "campaign", "data", "learner", "strategy"), "top level")
         stated = toml_table(content, "campaign")
         require_types(stated, CAMPAIGN, "[campaign]")
         entrants = self._strategies()
@@ -272,7 +270,7 @@ class _Reader:
     def _weights(self, asked: Mapping[str, Any]) -> Path | None:
         if "weights" not in asked:
             return None
-        path = self.path.parent / asked["weights"]
+        path: Path = self.path.parent / asked["weights"]
         if not path.is_file():
             raise InvalidInput(f"[learner] weights: {path} is no file; check the path")
         return path
