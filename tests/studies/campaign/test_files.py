@@ -6,14 +6,14 @@ import pytest
 from labelcut.problems.errors import InvalidInput
 from labelcut.studies.campaign.files import read_campaign
 
-POOL = '''
+POOL = """
 import numpy as np
 from labelcut.studies.campaign import Pool
 def make_pool():
     return Pool(np.ones((30, 2)), truth=np.arange(30) % 2, classes=2)
 def make_nothing():
     return 5
-'''
+"""
 
 
 def change(path, old, new):

@@ -152,7 +152,10 @@ def test_a_second_process_is_kept_out_and_a_dead_one_is_not(read):
     ) as process:
         assert process.stdout.readline() == "held\n"
         store = Store(campaign.folder)
-        with pytest.raises(InvalidInput, match="another process is working"), store.opened(campaign):
+        with (
+            pytest.raises(InvalidInput, match="another process is working"),
+            store.opened(campaign),
+        ):
             pass
         assert load_results(campaign.folder).records == ()
         process.kill()
