@@ -12,6 +12,7 @@ from ...models import entropy
 from ...problems import BudgetedSelection, Forbid
 from ...problems.errors import InvalidInput
 from ._stating import answer, rows_of
+from .metrics import accuracy, mean_class_accuracy
 
 if TYPE_CHECKING:
     from torch import nn
@@ -128,7 +129,8 @@ def measured(round: Round, model: nn.Module) -> dict[str, float]:
         return dict(learner.measure(model, pool))
     if pool.test_inputs is None or pool.test_truth is None:
         return {}
-    right = round.predict(model, pool.test_inputs)[0].argmax(axis=1) == pool.test_truth
-    classes = np.unique(pool.test_truth)
-    means = [right[pool.test_truth == label].mean() for label in classes]
-    return {"accuracy": float(right.mean()), "mean_class_accuracy": float(np.mean(means))}
+    guessed = round.predict(model, pool.test_inputs)[0].argmax(axis=1)
+    return {
+        "accuracy": accuracy(pool.test_truth, guessed),
+        "mean_class_accuracy": mean_class_accuracy(pool.test_truth, guessed),
+    }

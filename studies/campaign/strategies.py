@@ -53,9 +53,11 @@ def _strategy(
     *,
     needs: Iterable[str] = (),
     options: Iterable[str] = (),
+    functions: Iterable[str] = (),
     prepare: Callable[[Round], None] | None = None,
 ) -> Strategy:
-    return Strategy(name, choose, frozenset(needs), summary, prepare, COMMON | set(options))
+    known = COMMON | set(options) | set(functions)
+    return Strategy(name, choose, frozenset(needs), summary, prepare, known, frozenset(functions))
 
 
 def _balanced(
@@ -109,25 +111,25 @@ _ALL = (
         "temporal-coherence-fp",
         temporal_coherence,
         "frames with most estimated false positives",
-        options=["coherence"],
+        functions=["coherence"],
     ),
     _strategy(
         "temporal-coherence-fn",
         partial(temporal_coherence, what="fn"),
         "frames with most estimated misses",
-        options=["coherence"],
+        functions=["coherence"],
     ),
     _strategy(
         "oracle-fp",
         true_mistakes,
         "frames with most true false positives",
-        options=["errors"],
+        functions=["errors"],
     ),
     _strategy(
         "oracle-fn",
         partial(true_mistakes, what="fn"),
         "frames with most true misses",
-        options=["errors"],
+        functions=["errors"],
     ),
     _strategy("misclassified", misclassified, "rows the model gets wrong", needs=["truth"]),
     _strategy(
