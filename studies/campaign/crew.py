@@ -51,9 +51,11 @@ class Crew:
     _events: Queue[tuple[Worker, dict[str, Any]]] = field(default_factory=Queue)
 
     def __enter__(self) -> Crew:
+        """Begin."""
         return self
 
     def __exit__(self, *_: object) -> None:
+        """End every process."""
         for worker in self.workers:
             self._end(worker)
 

@@ -1,4 +1,4 @@
-"""What a campaign draws by chance: the initial set and the audit slices, the same for all strategies."""
+"""What a campaign draws by chance, alike for all strategies: initial set and audit slices."""
 
 from __future__ import annotations
 

@@ -270,7 +270,7 @@ class _Reader:
     def _weights(self, asked: Mapping[str, Any]) -> Path | None:
         if "weights" not in asked:
             return None
-        path = self.path.parent / asked["weights"]
+        path: Path = self.path.parent / asked["weights"]
         if not path.is_file():
             raise InvalidInput(f"[learner] weights: {path} is no file; check the path")
         return path

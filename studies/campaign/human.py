@@ -117,9 +117,7 @@ def take_labels(
         return _next(campaign, store, stage)
 
 
-def _next(
-    campaign: Campaign, store: Store, stage: Callable[[int, str], None]
-) -> Batch | None:
+def _next(campaign: Campaign, store: Store, stage: Callable[[int, str], None]) -> Batch | None:
     entrant, seed = campaign.strategies[0], campaign.plan.seeds[0]
     waiting = _waiting(campaign, store)
     if waiting is None:
@@ -195,7 +193,9 @@ def _read_answers(campaign: Campaign, path: Path, asked: Ints) -> dict[int, int]
         with path.open(newline="", encoding="utf-8-sig") as file:
             lines = list(csv.DictReader(file))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InvalidInput(f"{name}: cannot be read ({error}); pass the CSV file filled in") from None
+        raise InvalidInput(
+            f"{name}: cannot be read ({error}); pass the CSV file filled in"
+        ) from None
     columns = set(lines[0]) if lines else set()
     key = next((column for column in ("row", "id") if column in columns), None)
     if key is None or "label" not in columns:
@@ -209,7 +209,7 @@ def _read_answers(campaign: Campaign, path: Path, asked: Ints) -> dict[int, int]
     wanted = set(asked.tolist())
     for at, line in enumerate(lines, start=2):
         row = row_of.get((line[key] or "").strip())
-        if row not in wanted:
+        if row is None or row not in wanted:
             raise InvalidInput(
                 f"{name} line {at}: {key} {line[key]!r} was not asked for; answer the "
                 f"{len(asked)} rows of {CSV} and no others"

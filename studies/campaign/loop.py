@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import random
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,7 @@ from ...problems.errors import InvalidInput
 from ...problems.selection import Selection
 from ...problems.solution_files import solution_to_dict
 from .audit import audit_metrics
-from .choices import choice_metrics, class_histogram
+from .choices import choice_metrics
 from .drawing import draw_audit, draw_initial
 from .learner import Stopwatch
 from .metrics import accuracy, mean_class_accuracy
@@ -27,7 +26,7 @@ from .seeds import derive_seed
 from .store import Finished
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from torch import nn
 
@@ -232,17 +231,16 @@ class Run:
     def _chosen(self, round: Round, own: Ints) -> dict[str, float]:
         """Return what numbers tell about the rows labeled and chosen."""
         truth = self.campaign.pool.truth
-        if truth is None:
+        if truth is None or self.campaign.with_person:
             truth = np.full(self.campaign.pool.size, -1, dtype=np.int64)
             truth[round.labeled] = round.labels
         if not (truth >= 0).any():
             return {}
-        probs, embeddings = round.probs, round.embeddings
         return choice_metrics(
             chosen=own,
             truth=truth,
-            probs=probs,
-            embeddings=embeddings,
+            probs=round.probs,
+            embeddings=round.embeddings,
             labeled=round.labeled,
             classes=round.pool.classes,
         )

@@ -135,7 +135,5 @@ def _at_least(value: int, least: int, name: str) -> int:
 
 def _one_of(value: str, allowed: tuple[str, ...], name: str) -> str:
     if value not in allowed:
-        raise InvalidInput(
-            f"[campaign] {name}: must be one of {', '.join(allowed)}; got {value!r}"
-        )
+        raise InvalidInput(f"[campaign] {name}: must be one of {', '.join(allowed)}; got {value!r}")
     return value

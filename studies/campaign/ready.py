@@ -86,8 +86,8 @@ def ready_learner(pool: Pool, training: Training) -> Learner:
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             model = _network(shape[1:], pool.classes, training)
-        model[0].mean.copy_(torch.as_tensor(mean))  # type: ignore[operator, union-attr]
-        model[0].scale.copy_(torch.as_tensor(scale))  # type: ignore[operator, union-attr]
+        model[0].mean.copy_(torch.as_tensor(mean))  # type: ignore[operator]
+        model[0].scale.copy_(torch.as_tensor(scale))  # type: ignore[operator]
         return model.to(training.device)
 
     def train(
@@ -165,7 +165,8 @@ def _train(
     shuffle = torch.Generator().manual_seed(seed)
     model.train()
     for _ in range(training.epochs):
-        for rows in torch.randperm(len(y), generator=shuffle).to(device).split(training.batch):
+        order = torch.randperm(len(y), generator=shuffle).to(device)
+        for rows in torch.split(order, training.batch):
             loss = torch.nn.functional.cross_entropy(model(x[rows]), y[rows], reduction="none")
             optimizer.zero_grad()
             (loss * w[rows]).mean().backward()  # type: ignore[no-untyped-call]

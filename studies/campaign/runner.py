@@ -122,8 +122,7 @@ def jobs_left(campaign: Campaign, results: Results) -> tuple[list[Job], int]:
     for seed in campaign.plan.seeds:
         for entrant in campaign.strategies:
             lacks = sum(
-                (entrant.name, seed, cycle) not in have
-                for cycle in range(campaign.plan.cycles + 1)
+                (entrant.name, seed, cycle) not in have for cycle in range(campaign.plan.cycles + 1)
             )
             left += lacks
             if lacks:

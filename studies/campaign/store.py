@@ -146,7 +146,9 @@ class Store:
                 (strategy, seed, cycle, json.dumps(dict(labels))),
             )
 
-    def save_models(self, run: tuple[str, int], cycle: int, models: Mapping[str, nn.Module]) -> None:
+    def save_models(
+        self, run: tuple[str, int], cycle: int, models: Mapping[str, nn.Module]
+    ) -> None:
         """Write the weights of models; they are whole before the cycle's row tells of them."""
         from safetensors.torch import save
 
@@ -156,7 +158,9 @@ class Store:
             with atomic_file(self._weights_path(run, cycle, name)) as temporary:
                 temporary.write_bytes(save(weights))
 
-    def load_model(self, run: tuple[str, int], cycle: int, name: str, model: nn.Module) -> nn.Module:
+    def load_model(
+        self, run: tuple[str, int], cycle: int, name: str, model: nn.Module
+    ) -> nn.Module:
         """Read weights into a model that has been made alike."""
         from ...models.named import load_weights
 
@@ -243,4 +247,3 @@ def run_name(record: Record) -> str:
 
 def _weights(model: nn.Module) -> dict[str, Any]:
     return {key: value for key, value in model.state_dict().items() if hasattr(value, "detach")}
-

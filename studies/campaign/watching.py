@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .records import Results
-from .runner import Standing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from rich.console import Console
     from rich.table import Table
@@ -21,6 +19,7 @@ if TYPE_CHECKING:
     from .crew import Worker
     from .files import Campaign
     from .records import Record
+    from .runner import Standing
 
 
 def campaign_table(
@@ -29,7 +28,7 @@ def campaign_table(
     workers: Sequence[Worker] = (),
     failures: Mapping[str, str] | None = None,
 ) -> Table:
-    """Return a row for each strategy: cycles finished, the metric at the last cycle, what goes on."""
+    """Return a row for each strategy: cycles, the leading metric, what goes on."""
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -124,7 +123,7 @@ class _Lines:
 
 
 def _latest(mine: Sequence[Record], metric: str | None, last: int) -> tuple[str, str, str]:
-    """Return rows labeled and the metric at a strategy's latest cycle, and at the last one of all."""
+    """Return a strategy's labeled rows and metric at its latest cycle, again if it is the last."""
     if not mine or metric is None:
         return "", "", ""
     cycle = max(record.cycle for record in mine)
