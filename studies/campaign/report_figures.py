@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .significance import PenaltyMatrix
     from .summary import Curves
 
-WIDTH = 6.4
+WIDTH = 5.8
 """Inches; a phone shows that at a size whose letters can be read."""
 SHOWN_NUMBERS = 12
 """Up to so many strategies the penalty matrix holds its numbers."""
@@ -103,10 +103,11 @@ def class_histograms(histograms: Floats, names: Sequence[str], cycles: Sequence[
             axis.axhline(last.mean(), color="black", linestyle=":", linewidth=1)
         axis.set_title(name, fontsize=10)
         axis.locator_params(axis="x", integer=True, nbins=10)
+        axis.set_xlim(edges[0], edges[-1])
     for axis in axes[max(len(names) - 2, 0) : len(names)]:
         axis.set_xlabel("class")
     figure.supylabel("labeled rows; dotted: as many of each", fontsize=10)
-    _legend(figure, axes[0])
+    _legend(figure, axes[0], upside_down=True)
     return figure
 
 
@@ -118,6 +119,8 @@ def metric_panels(curves: Sequence[Curves], titles: Sequence[str]) -> Figure:
             axis.plot(one.labeled, mean, **_style(at, at == one.baseline), label=one.names[at])
         axis.set_title(title, fontsize=10)
         axis.set_xlabel("labeled rows")
+        if one.scale == 100:  # A share: what looks like a change should be one.
+            axis.set_ylim(0, max(1.05 * float(np.nanmax(one.means)), 0.05))
     _legend(figure, axes[0])
     return figure
 
@@ -141,8 +144,9 @@ def chosen_map(
     for axis, (name, rounds) in zip(axes, chosen.items(), strict=False):
         axis.plot(*places.T, ".", color="0.85", markersize=2, rasterized=True)
         for color, cycle, rows in zip(colors, cycles, rounds, strict=False):
-            label = f"chosen in cycle {cycle}"
-            axis.plot(*places[rows].T, "o", color=color, markersize=3, label=label)
+            if len(rows):
+                label = f"chosen in cycle {cycle}"
+                axis.plot(*places[rows].T, "o", color=color, markersize=2.5, label=label)
         axis.set_title(name, fontsize=10)
         axis.set(xticks=[], yticks=[])
         axis.set_aspect("equal", adjustable="datalim")
@@ -150,9 +154,7 @@ def chosen_map(
     return figure
 
 
-def portion_curves(
-    portions: Any, accuracies: Mapping[str, Floats], *, title: str = "before labeling"
-) -> Figure:
+def portion_curves(portions: Sequence[float], accuracies: Mapping[str, Floats]) -> Figure:
     """Draw a model's accuracy on the highest-scored portions of each strategy (thesis fig. 3.5).
 
     Parameters
@@ -161,27 +163,26 @@ def portion_curves(
         Shares of the unlabeled rows.
     accuracies
         By strategy, from `accuracy_by_portion`.
-    title
-        Above the picture.
     """
-    figure, axes = _figure(1, 1, 4.2)
+    figure, axes = _figure(1, 1, 3.8)
     axis = axes[0, 0]
     for at, (name, values) in enumerate(accuracies.items()):
         axis.plot(100 * np.asarray(portions), 100 * values, **_style(at, False), label=name)
-    axis.set(xlabel="highest-scored, % of unlabeled rows", ylabel="accuracy, %", title=title)
+    axis.set(xlabel="highest-scored, % of unlabeled rows", ylabel="accuracy before labeling, %")
+    axis.grid(alpha=0.3)
     _legend(figure, axis)
     return figure
 
 
-def dispersion_bars(edges: Floats, counts: Ints, accuracy: Floats) -> Figure:
+def dispersion_bars(edges: Floats, counts: Floats, accuracy: Floats) -> Figure:
     """Draw how many rows lie in each bin of a score, and the accuracy there (thesis fig. 3.3).
 
     Parameters
     ----------
     edges, counts, accuracy
-        From `accuracy_by_bin`.
+        As in `accuracy_by_bin`.
     """
-    figure, axes = _figure(1, 1, 3.8)
+    figure, axes = _figure(1, 1, 3.0)
     axis = axes[0, 0]
     axis.stairs(counts, edges, fill=True, color="C0", alpha=0.6)
     axis.set(xlabel="label dispersion", ylabel="rows")
@@ -204,7 +205,7 @@ def _draw_bands(axis: Axes, curves: Curves, values: Floats) -> None:
             (mean - spread)[band],
             (mean + spread)[band],
             color=style["color"],
-            alpha=0.12,
+            alpha=0.1,
             linewidth=0,
         )
     axis.grid(alpha=0.3)
@@ -244,10 +245,12 @@ def _figure(rows: int, columns: int, height: float, **shared: Any) -> tuple[Figu
     return figure, figure.subplots(rows, columns, squeeze=False, **shared)
 
 
-def _legend(figure: Figure, axis: Axes) -> None:
+def _legend(figure: Figure, axis: Axes, *, upside_down: bool = False) -> None:
     handles, labels = axis.get_legend_handles_labels()
+    if upside_down:
+        handles, labels = handles[::-1], labels[::-1]
     longest = max(map(len, labels), default=1)
-    columns = max(min(int(66 / (longest + 6)), len(labels)), 1)
+    columns = max(min(int(60 / (longest + 6)), len(labels)), 1)
     figure.legend(
         handles, labels, loc="outside lower center", ncols=columns, frameon=False, fontsize=9
     )

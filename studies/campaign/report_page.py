@@ -25,7 +25,6 @@ th, td { padding: .25rem .6rem; border-bottom: 1px solid var(--line); text-align
   white-space: nowrap; vertical-align: top; }
 th:first-child, td:first-child { text-align: left; position: sticky; left: 0;
   background: var(--back); }
-td.text { text-align: left; white-space: normal; min-width: 16rem; }
 tr.best td { background: var(--mark); font-weight: 600; }
 figure { margin: 1rem 0; } figcaption, .note { color: var(--quiet); font-size: .88rem; }
 img { width: 100%; height: auto; background: #fff; border-radius: 6px; }
@@ -44,14 +43,11 @@ class Grid:
         Texts, one for each column.
     best
         Rows to stress.
-    texts
-        Columns that hold sentences.
     """
 
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
     best: Sequence[int] = ()
-    texts: Sequence[int] = ()
 
 
 @dataclass(frozen=True)
@@ -120,10 +116,7 @@ def _table(grid: Grid) -> str:
     rows = []
     for at, row in enumerate(grid.rows):
         mark = ' class="best"' if at in grid.best else ""
-        cells = "".join(
-            f"<td{' class=text' if column in grid.texts else ''}>{escape(text)}</td>"
-            for column, text in enumerate(row)
-        )
+        cells = "".join(f"<td>{escape(text)}</td>" for text in row)
         rows.append(f"<tr{mark}>{cells}</tr>")
     body = "\n".join(rows)
     return (

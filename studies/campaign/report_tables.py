@@ -14,16 +14,18 @@ from .significance import mean_and_std
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ...problems.arrays import Floats
+    from .audit import Interval
     from .records import Record, Results
     from .significance import PenaltyMatrix
     from .summary import Curves, Standing
 
 CHOICES = {
-    "l1_true": "L1 score of all labeled",
-    "l1_batch": "L1 score of the chosen",
-    "share_misclassified": "misclassified among the chosen",
-    "redundancy": "near-duplicates among the chosen",
-    "logdet": "log-determinant of the chosen",
+    "l1_true": "L1 score, all labeled",
+    "l1_batch": "L1 score, chosen",
+    "share_misclassified": "misclassified, chosen",
+    "redundancy": "near-duplicates, chosen",
+    "logdet": "log-determinant, chosen",
 }
 """Metrics that say what was chosen, and what the report calls them."""
 STAGES = ("train", "score", "choose")
@@ -32,61 +34,62 @@ STAGES = ("train", "score", "choose")
 def standings_grid(
     curves: Curves, rows: Sequence[Standing], penalties: PenaltyMatrix | None
 ) -> Grid:
-    """Return how each strategy did, best at the end first."""
-    order = sorted(range(len(rows)), key=lambda at: -_or_least(rows[at].end))
-    middle, end = (f"{curves.shares[at]:.3g}" for at in (len(curves.shares) // 2, -1))
-    columns = ["strategy", "seeds", f"end ({end})", f"middle ({middle})", "AUC@B"]
-    if curves.baseline is not None:
-        name = curves.names[curves.baseline]
-        columns += [f"less {name}", "p", "labels to its end", "saved"]
-    if penalties is not None:
-        columns.append("Φ")
+    """Return how each strategy did, best at the end first; † marks what beats all others."""
+    middle, end = (f"{curves.shares[at]:.1%}" for at in (len(curves.shares) // 2, -1))
+    columns = ["strategy", "seeds", f"at {end}", f"at {middle}", "AUC@B"]
     texts = []
-    for at in order:
-        row = rows[at]
-        scale = curves.scale
+    for at in _best_first(rows):
+        row, scale = rows[at], curves.scale
         cells = [
-            row.name + ("†" if row.beats_all else ""),
+            row.name + ("†" if len(rows) > 1 and row.beats == len(rows) - 1 else ""),
             str(row.seeds),
             _spread(scale * row.end, scale * row.end_std),
             _number(scale * row.middle, 2),
             _spread(scale * row.auc, scale * row.auc_std),
         ]
-        if curves.baseline is not None:
-            cells += [
-                _number(scale * row.gain, 2, signed=True),
-                _p(row.p),
-                _number(row.labels, 0) if isfinite(row.labels) else "not reached",
-                "-" if not isfinite(row.saved) else f"{row.saved:.0%}",
-            ]
-        if penalties is not None:
-            cells.append(f"{penalties.phi[at]:.3f}")
-        texts.append(cells)
+        texts.append(cells if penalties is None else [*cells, f"{penalties.phi[at]:.3f}"])
+    columns += [] if penalties is None else ["Φ"]
     return Grid(columns, texts, best=[0] if len(rows) > 1 else [])
 
 
+def against_grid(curves: Curves, rows: Sequence[Standing]) -> Grid | None:
+    """Return what each strategy is worth against the baseline, or None without others."""
+    if curves.baseline is None or len(rows) < 2:
+        return None
+    name = curves.names[curves.baseline]
+    texts = [
+        [
+            rows[at].name,
+            _number(curves.scale * rows[at].gain, 2, signed=True),
+            _p(rows[at].p),
+            _number(rows[at].labels, 0) if isfinite(rows[at].labels) else "not reached",
+            f"{rows[at].saved:.0%}" if isfinite(rows[at].saved) else "-",
+        ]
+        for at in _best_first(rows)
+        if at != curves.baseline
+    ]
+    return Grid(["strategy", f"less {name}", "p", f"labels to {name}'s end", "saved"], texts)
+
+
 def choices_grid(results: Results) -> Grid | None:
-    """Return what strategies chose, means over seeds and cycles; None where nothing is known."""
+    """Return what strategies chose, means over seeds and cycles; None where nothing is known.
+
+    Of the balance of all that is labeled only the end counts.
+    """
     known = [name for name in CHOICES if np.isfinite(results.table(name)).any()]
     if not known:
         return None
-    # Of what is labeled the end counts; of what was chosen every cycle does.
-    values = {
-        name: mean_and_std(results.table(name)[:, :, -1:], axis=(1, 2))[0]
-        if name == "l1_true"
-        else mean_and_std(results.table(name), axis=(1, 2))[0]
-        for name in known
-    }
-    rows = [
-        [name, *(_number(float(values[metric][at]), 3) for metric in known)]
-        for at, name in enumerate(results.strategies)
-    ]
-    heads = [CHOICES[name] + (", at the end" if name == "l1_true" else "") for name in known]
-    return Grid(["strategy", *heads], rows)
+    means = []
+    for name in known:
+        table = results.table(name)
+        table = table[:, :, -1:] if name == "l1_true" else table
+        means.append(mean_and_std(table, axis=(1, 2))[0])
+    heads = [CHOICES[name] + (", end" if name == "l1_true" else "") for name in known]
+    return Grid(["strategy", *heads], _mean_rows(results, means))
 
 
 def audit_grid(results: Results, least_gain: float) -> Grid | None:
-    """Return each strategy's accuracy by its audit slices, and whether to go on; None without.
+    """Return accuracy by the audit slices with 95 % limits, and whether to go on; None without.
 
     Runs of several seeds are taken together: right answers and rows add up, so that the estimate
     is the mean over seeds weighted by rows.
@@ -99,11 +102,8 @@ def audit_grid(results: Results, least_gain: float) -> Grid | None:
             rows.append(_audit_row(name, last, least_gain))
     if not rows:
         return None
-    return Grid(
-        ["strategy", "runs", "audit rows", "accuracy, %", "95 % interval", "another cycle?"],
-        rows,
-        texts=[5],
-    )
+    columns = ["strategy", "runs", "audit rows", "accuracy, %", "last cycle, points", "another?"]
+    return Grid(columns, rows)
 
 
 def seconds_grid(results: Results) -> Grid | None:
@@ -112,11 +112,14 @@ def seconds_grid(results: Results) -> Grid | None:
     if not known:
         return None
     means = [mean_and_std(results.table(f"seconds_{stage}"), axis=(1, 2))[0] for stage in known]
-    rows = [
+    return Grid(["strategy", *known], _mean_rows(results, means))
+
+
+def _mean_rows(results: Results, means: Sequence[Floats]) -> list[list[str]]:
+    return [
         [name, *(_number(float(mean[at]), 3) for mean in means)]
         for at, name in enumerate(results.strategies)
     ]
-    return Grid(["strategy", *known], rows)
 
 
 def _audit_row(name: str, last: Sequence[Record], least_gain: float) -> list[str]:
@@ -127,14 +130,22 @@ def _audit_row(name: str, last: Sequence[Record], least_gain: float) -> list[str
     shares = [(r.metrics["audit_accuracy"], r.metrics["audit_seen"]) for r in last]
     right = sum(round(share * seen) for share, seen in shares)
     found = accuracy_interval(right, counts["seen"])
-    told = "no cycle before to compare with"
+    gain, verdict = "-", "-"
     if all("audit_gained" in record.metrics for record in last):
-        told = stopping_hint(
+        hint = stopping_hint(
             counts["gained"], counts["lost"], counts["seen"], least_gain=least_gain
-        ).reason
-    interval = f"{100 * found.low:.1f} to {100 * found.high:.1f}"
-    share = f"{100 * found.estimate:.1f}"
-    return [name, str(len(last)), f"{counts['seen']:,}", share, interval, told]
+        )
+        gain, verdict = _within(hint.gain, signed=True), hint.verdict
+    return [name, str(len(last)), f"{counts['seen']:,}", _within(found), gain, verdict]
+
+
+def _within(interval: Interval, *, signed: bool = False) -> str:
+    """Return an estimate of a share with its limits, in percent."""
+    middle, low, high = (
+        _number(100 * value, 1, signed=signed)
+        for value in (interval.estimate, interval.low, interval.high)
+    )
+    return f"{middle} ({low} to {high})"
 
 
 def _spread(mean: float, std: float) -> str:
@@ -156,5 +167,7 @@ def _p(value: float) -> str:
     return ("<0.001" if value < 0.001 else f"{value:.3f}") + star
 
 
-def _or_least(value: float) -> float:
-    return value if isfinite(value) else float("-inf")
+def _best_first(rows: Sequence[Standing]) -> list[int]:
+    return sorted(
+        range(len(rows)), key=lambda at: -rows[at].end if isfinite(rows[at].end) else 1e300
+    )

@@ -72,9 +72,8 @@ class Standing:
     gain, p
         Mean at the end less the baseline's; p of Welch's test, corrected by Holm for the number of
         strategies that are compared with the baseline.
-    beats_all
-        Whether it ends above every other strategy, each with a corrected p below the level; it
-        counts all pairs.
+    beats
+        How many others it ends above, with a p below the level that is corrected for all pairs.
     labels
         Labels it takes to reach the baseline's value at the end.
     saved
@@ -90,7 +89,7 @@ class Standing:
     auc_std: float
     gain: float
     p: float
-    beats_all: bool
+    beats: int
     labels: float
     saved: float
 
@@ -146,7 +145,7 @@ def standings(curves: Curves, alpha: float = ALPHA) -> list[Standing]:
     end, end_std = mean_and_std(last)
     areas = _areas(curves)
     auc, auc_std = mean_and_std(areas)
-    beats = _beats_all(last, alpha)
+    beats = _beaten(last, alpha)
     gain, p = _against(last, curves.baseline)
     labels = _labels(curves)
     own = labels[curves.baseline] if curves.baseline is not None else np.nan
@@ -161,7 +160,7 @@ def standings(curves: Curves, alpha: float = ALPHA) -> list[Standing]:
             auc_std=float(auc_std[at]),
             gain=float(gain[at]),
             p=float(p[at]),
-            beats_all=bool(beats[at]),
+            beats=beats[at],
             labels=float(labels[at]),
             saved=float(1 - labels[at] / own),
         )
@@ -197,16 +196,15 @@ def _against(last: Floats, baseline: int | None) -> tuple[Floats, Floats]:
     return gain, holm(p)
 
 
-def _beats_all(last: Floats, alpha: float) -> list[bool]:
+def _beaten(last: Floats, alpha: float) -> list[int]:
+    """Return how many others each strategy is above, by Welch's test corrected for all pairs."""
     size = len(last)
     one, other = np.triu_indices(size, k=1)
-    if not len(one):
-        return [False] * size
     p = np.ones((size, size))
     p[one, other] = p[other, one] = holm(welch_p(last[one], last[other]))
     means = mean_and_std(last)[0]
     better = (means[:, None] > means[None, :]) & (p < alpha)
-    return [bool(better[at].sum() == size - 1) for at in range(size)]
+    return [int(count) for count in better.sum(axis=1)]
 
 
 def _labels(curves: Curves) -> Floats:
