@@ -113,7 +113,7 @@ def _lead(results: Results, curves: Curves, rows: list[Standing]) -> list[str]:
     if len(ended) > 1:
         best = max(ended, key=lambda row: row.end)
         lead.append(
-            f"{best.name} ends highest, beyond chance above {best.beats} of the other "
+            f"{best.name} ends highest; beyond chance it is above {best.beats} of the other "
             f"{len(ended) - 1}."
         )
     return lead

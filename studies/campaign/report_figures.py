@@ -154,20 +154,23 @@ def chosen_map(
     return figure
 
 
-def portion_curves(portions: Sequence[float], accuracies: Mapping[str, Floats]) -> Figure:
+def portion_curves(portions: Sequence[float], names: Sequence[str], values: Floats) -> Figure:
     """Draw a model's accuracy on the highest-scored portions of each strategy (thesis fig. 3.5).
 
     Parameters
     ----------
     portions
-        Shares of the unlabeled rows.
-    accuracies
-        By strategy, from `accuracy_by_portion`.
+        Shares of the unlabeled rows ``(P,)``.
+    names
+        Of the S strategies.
+    values
+        From `accuracy_by_portion`, ``(S, P)``; rows of NaN are not drawn.
     """
     figure, axes = _figure(1, 1, 3.8)
     axis = axes[0, 0]
-    for at, (name, values) in enumerate(accuracies.items()):
-        axis.plot(100 * np.asarray(portions), 100 * values, **_style(at, False), label=name)
+    for at, (name, mean) in enumerate(zip(names, 100 * values, strict=True)):
+        if np.isfinite(mean).all():
+            axis.plot(100 * np.asarray(portions), mean, **_style(at, False), label=name)
     axis.set(xlabel="highest-scored, % of unlabeled rows", ylabel="accuracy before labeling, %")
     axis.grid(alpha=0.3)
     _legend(figure, axis)

@@ -19,10 +19,11 @@ STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; color: var(--text); background: var(--back);
   max-width: 46rem; margin: 0 auto; padding: 1rem; }
 h1 { font-size: 1.6rem; line-height: 1.2; } h2 { font-size: 1.2rem; margin-top: 2.2rem; }
-.wide { overflow-x: auto; }
+.wide { overflow-x: auto; margin: 1rem 0; }
 table { border-collapse: collapse; font-size: .88rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .25rem .6rem; border-bottom: 1px solid var(--line); text-align: right;
-  white-space: nowrap; vertical-align: top; }
+  white-space: nowrap; vertical-align: bottom; }
+th { white-space: normal; min-width: 3rem; }
 th:first-child, td:first-child { text-align: left; position: sticky; left: 0;
   background: var(--back); }
 tr.best td { background: var(--mark); font-weight: 600; }

@@ -159,13 +159,9 @@ def knowledge_section(results: Results) -> Iterator[Section]:
     portions = [part for part in PORTIONS if portion_name(part) in results.metrics]
     if portions:
         means = np.array([_at_first(results, portion_name(part)) for part in portions]).T
-        told = {
-            name: mean
-            for name, mean in zip(results.strategies, means, strict=True)
-            if np.isfinite(mean).all()
-        }
         caption = "Accuracy on the rows a strategy scores highest: low is informative."
-        pictures.append(_picture("portions", figures.portion_curves(portions, told), caption))
+        drawn = figures.portion_curves(portions, results.strategies, means)
+        pictures.append(_picture("portions", drawn, caption))
     if "dispersion_rows_0" in results.metrics:
         rows, right = (
             np.array(
