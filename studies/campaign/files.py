@@ -304,9 +304,13 @@ class _Reader:
             strategy = _named(table.get("use", name), where)
         if strategy.options is not None:
             require_types(options, dict.fromkeys(strategy.options, (object,)), f"{where} options")
+        called = {
+            key: self._function(options[key], f"{where} {key}")
+            for key in sorted(strategy.functions & set(options))
+        }
         mine, self.code = [file for file in self.code if file not in before], before
         stated = [strategy.name, table.get("choose"), options, _hash_files(mine)]
-        return Entrant(name, strategy, options, _hash(stated))
+        return Entrant(name, strategy, {**options, **called}, _hash(stated))
 
     def _function(self, name: str, argument: str) -> Callable[..., Any]:
         try:

@@ -47,6 +47,8 @@ class Strategy:
         strategies that train models of their own.
     options
         Names of the options it takes; None: any.
+    functions
+        Those of them that name functions, ``"module:function"``: it gets the functions.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Strategy:
     summary: str = ""
     prepare: Callable[[Round], None] | None = None
     options: frozenset[str] | None = None
+    functions: frozenset[str] = frozenset()
 
 
 @dataclass(eq=False)
