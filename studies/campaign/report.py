@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...problems.atomic import atomic_file
+from ...problems.atomic import atomic_file, require_writable
 from ...problems.errors import InvalidInput
 from .report_page import page
 from .report_sections import (
@@ -77,6 +77,7 @@ def write_report(
         raise InvalidInput(
             f"projection: must be one of {', '.join(PROJECTIONS)}; got {options.projection!r}"
         )
+    require_writable(path)
     curves = curves_of(results, options.metric, options.baseline)
     rows = standings(curves, options.alpha)
     sections = [
