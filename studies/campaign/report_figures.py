@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 WIDTH = 5.8
 """Inches; a phone shows that at a size whose letters can be read."""
+MANY_POINTS = 1_000
+"""Above so many chosen rows the map draws them smaller."""
 SHOWN_NUMBERS = 12
 """Up to so many strategies the penalty matrix holds its numbers."""
 
@@ -59,10 +61,11 @@ def learning_curves(curves: Curves, full: Mapping[str, float] | None = None) -> 
 
 
 def penalty_map(penalties: PenaltyMatrix, names: Sequence[str]) -> Figure:
-    """Draw which strategy (row) beats which (column), and Φ below: lower is better."""
-    size = len(names)
-    cells = np.vstack([penalties.wins, penalties.phi])
-    figure, axes = _figure(1, 1, min(0.42 * size + 2.2, 11))
+    """Draw which strategy (row) beats which (column), and Φ below, the lowest and best first."""
+    size, order = len(names), np.argsort(penalties.phi, kind="stable")
+    names = [names[at] for at in order]
+    cells = np.vstack([penalties.wins[np.ix_(order, order)], penalties.phi[order]])
+    figure, axes = _figure(1, 1, min(0.42 * size + 2.2, 9))
     axis = axes[0, 0]
     peak = max(float(penalties.wins.max()), 1.0)
     image = axis.imshow(cells, cmap="Blues", vmin=0, vmax=peak, aspect="auto")
@@ -141,12 +144,14 @@ def chosen_map(
     """
     figure, axes = _panels(len(chosen), 2.9)
     colors = _shades(len(cycles))
+    most = max(sum(map(len, rounds)) for rounds in chosen.values())
+    size = 2.5 if most <= MANY_POINTS else 1.0
     for axis, (name, rounds) in zip(axes, chosen.items(), strict=False):
         axis.plot(*places.T, ".", color="0.85", markersize=2, rasterized=True)
         for color, cycle, rows in zip(colors, cycles, rounds, strict=False):
             if len(rows):
                 label = f"chosen in cycle {cycle}"
-                axis.plot(*places[rows].T, "o", color=color, markersize=2.5, label=label)
+                axis.plot(*places[rows].T, "o", color=color, markersize=size, label=label)
         axis.set_title(name, fontsize=10)
         axis.set(xticks=[], yticks=[])
         axis.set_aspect("equal", adjustable="datalim")
