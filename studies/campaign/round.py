@@ -177,12 +177,13 @@ class Round:
 
         from ...models.stochastic import mc_dropout
 
+        device = next((weight.device for weight in self.model.parameters()), "cpu")
         for at in range(count):
             with self.watch.on("score"), torch.random.fork_rng(), mc_dropout(self.model):
                 torch.manual_seed(derive_seed(self.seed, "pass", at))
                 with torch.inference_mode():
                     parts = [
-                        self.model(x).softmax(1)
+                        self.model(x.to(device)).float().softmax(1).cpu()
                         for x in batches(self.pool.inputs, self.learner.batch)
                     ]
             yield torch.cat(parts).numpy()
