@@ -40,9 +40,9 @@ BALANCED = ("entropy-cb", "bald-cb", "k-center-cb", "pseudo-label-cb")
 INTRO = """\
 Labelling campaigns with the ready learner (two convolutions and a hidden layer, from scratch in
 every cycle), each seed with a pool, a test set and an initial set of its own that all strategies
-share; mean ± standard deviation over seeds. Tests are two-sided paired t-tests over seeds, corrected
-by Holm's method for all rows of a table; the interaction is an F-test within blocks of pool and seed
-(split-plot analysis of variance, `interaction_test`)."""
+share; mean ± standard deviation over seeds. Tests are two-sided paired t-tests over seeds,
+corrected by Holm's method for all rows of a table; the interaction is an F-test within blocks of
+pool and seed (split-plot analysis of variance, `interaction_test`)."""
 ORDER = (
     "Digits with half of the classes thinned to a tenth",
     "Redundant video: runs of X + 1 consecutive frames",
@@ -193,9 +193,7 @@ def camvid(kind: str, seed: int) -> Pool:
     held = rng.permutation(frame.max() + 1)[: (frame.max() + 1) // 4]
     test = rng.permutation(np.flatnonzero(np.isin(frame, held)))[:1500]
     rest = rng.permutation(np.flatnonzero(~np.isin(frame, held)))
-    whole = Pool(
-        images[rest], truth[rest], images[test], truth[test], classes=int(truth.max()) + 1
-    )
+    whole = Pool(images[rest], truth[rest], images[test], truth[test], classes=int(truth.max()) + 1)
     if kind == "aug":
         return augmented(whole, ROWS, 5, seed=seed)
     return take(whole, np.arange(ROWS))
@@ -267,7 +265,7 @@ def redundancy_table(settings: dict[Any, Setting], found: dict[Any, Results], wh
         repeats[key] = np.nanmean(results.table("redundancy")[order][:, chosen], axis=(1, 2))
     values = np.stack(areas)
     lines = [
-        f"| {what} | {' | '.join(REDUNDANCY)} | k-center − entropy | p |",
+        f"| {what} | {' | '.join(REDUNDANCY)} | k-center less entropy | p |",
         f"|---|{'---:|' * (len(REDUNDANCY) + 2)}",
     ]
     at = {name: k for k, name in enumerate(REDUNDANCY)}
@@ -284,15 +282,17 @@ def redundancy_table(settings: dict[Any, Setting], found: dict[Any, Results], wh
         f"partial η² {test.share:.2f}; of entropy and k-center alone: F{batch.degrees} = "
         f"{batch.f:.2f}, p = {batch.p:.2g}.",
         "",
-        "Near-duplicates among the chosen: "
-        + "; ".join(
-            f"{key}: " + ", ".join(f"{name} {share:.2f}" for name, share in zip(REDUNDANCY, some, strict=True))
-            for key, some in repeats.items()
-        )
-        + ".",
+        f"Near-duplicates among the chosen: {'; '.join(_shares(repeats))}.",
     ]
     head = f"{len(seeds)} seeds, {ROWS} rows, 10-10 budgets; AUC@50 of accuracy in percent."
     return "\n".join([head, "", *lines])
+
+
+def _shares(repeats: dict[Any, Any]) -> Iterator[str]:
+    """Yield what each strategy repeats on each pool."""
+    for key, shares in repeats.items():
+        pairs = zip(REDUNDANCY, shares, strict=True)
+        yield f"{key}: " + ", ".join(f"{name} {share:.2f}" for name, share in pairs)
 
 
 def tables(only: str | None, seeds: int, folder: Path, until: datetime | None) -> Iterator[Any]:
