@@ -43,15 +43,16 @@ class StoppingHint:
 
     Parameters
     ----------
-    stop
-        Whether the upper limit of `gain` lies below what a cycle has to bring.
+    verdict
+        ``"stop"`` where the upper limit of `gain` lies below what a cycle has to bring, ``"go on"``
+        where its estimate does not, else ``"not known"``.
     gain
         Accuracy that the last cycle brought.
     reason
-        The same in a sentence.
+        The same in a sentence, and how many audit rows would tell where it is not known.
     """
 
-    stop: bool
+    verdict: str
     gain: Interval
     reason: str
 
@@ -167,28 +168,27 @@ def stopping_hint(
 
     Examples
     --------
-    >>> stopping_hint(3, 3, 1000).stop, stopping_hint(3, 3, 100).stop
-    (True, False)
+    >>> [stopping_hint(3, 3, rows).verdict for rows in (1000, 100)]
+    ['stop', 'not known']
     """
     if not 0 < least_gain < 1:
         raise InvalidInput(
             f"least_gain: must lie between 0 and 1; got {least_gain:g}; 0.01 is one point"
         )
     gain = gain_interval(gained, lost, seen, confidence=confidence)
-    stop = gain.high < least_gain
     told = (
         f"on {seen:,} audit rows the last cycle brought {100 * gain.estimate:+.1f} points "
         f"({confidence:.0%} interval {100 * gain.low:+.1f} to {100 * gain.high:+.1f})"
     )
     least = f"the {100 * least_gain:g} that a cycle has to bring"
-    if stop:
-        reason = f"Stop: {told}, less than {least}."
-    elif gain.estimate >= least_gain:
+    if gain.high < least_gain:
+        return StoppingHint("stop", gain, f"Stop: {told}, less than {least}.")
+    if gain.estimate >= least_gain:
         reason = f"Go on: {told}; {least} may well be reached again."
-    else:
-        needed = _rows_needed((gained + lost) / seen, seen, least_gain, confidence)
-        reason = f"Not known: {told}; about {needed:,} audit rows would tell it from {least}."
-    return StoppingHint(stop, gain, reason)
+        return StoppingHint("go on", gain, reason)
+    needed = _rows_needed((gained + lost) / seen, seen, least_gain, confidence)
+    reason = f"Not known: {told}; about {needed:,} audit rows would tell it from {least}."
+    return StoppingHint("not known", gain, reason)
 
 
 def audit_metrics(right: Any, before: Any = None) -> dict[str, float]:

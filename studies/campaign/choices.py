@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,15 +16,9 @@ if TYPE_CHECKING:
 
     from ...problems.arrays import Mask
 
-PORTIONS = (0.05, 0.1, 0.2, 0.4, 1.0)
-
-
-class BinnedAccuracy(NamedTuple):
-    """Rows and the model's accuracy on them by bins of a score: ``edges`` has one value more."""
-
-    edges: Floats
-    counts: Ints
-    accuracy: Floats
+PORTIONS = (0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0)
+"""Of the unlabeled rows, highest score first."""
+DISPERSION_BINS = np.linspace(0.0, 1.0, 11)
 
 
 def choice_metrics(
@@ -151,7 +145,7 @@ def accuracy_by_portion(right: Any, scores: Any, portions: Sequence[float] = POR
     return np.asarray(np.cumsum(ranked)[sizes - 1] / sizes)
 
 
-def accuracy_by_bin(right: Any, values: Any, bins: int = 10) -> BinnedAccuracy:
+def accuracy_by_bin(right: Any, values: Any, edges: Any) -> tuple[Ints, Floats]:
     """Return how many rows lie in each bin of a score, and the model's accuracy on them.
 
     Parameters
@@ -160,13 +154,13 @@ def accuracy_by_bin(right: Any, values: Any, bins: int = 10) -> BinnedAccuracy:
         Whether the model has each row right before it is labeled ``(n,)``.
     values
         Such as the label dispersion ``(n,)``.
-    bins
-        Bins of equal width from the least value to the greatest.
+    edges
+        Of the bins, ascending ``(B + 1,)``; the last bin holds its upper edge too.
 
     Returns
     -------
-    BinnedAccuracy
-        Accuracy is NaN in empty bins.
+    tuple
+        Rows ``(B,)`` and accuracy ``(B,)``, NaN in empty bins.
 
     References
     ----------
@@ -174,15 +168,53 @@ def accuracy_by_bin(right: Any, values: Any, bins: int = 10) -> BinnedAccuracy:
 
     Examples
     --------
-    >>> accuracy_by_bin([True, True, False], [0.0, 0.1, 1.0], bins=2).accuracy
-    array([1., 0.])
+    >>> accuracy_by_bin([True, True, False], [0.0, 0.1, 1.0], [0.0, 0.5, 1.0])
+    (array([2, 1]), array([1., 0.]))
     """
     flags, scores = _answers(right, values)
-    edges = np.histogram_bin_edges(scores, bins)
-    counts = np.histogram(scores, edges)[0]
-    hits = np.histogram(scores[flags], edges)[0]
+    limits = as_vector(edges, "edges")
+    counts = np.histogram(scores, limits)[0]
+    hits = np.histogram(scores[flags], limits)[0]
     with np.errstate(invalid="ignore"):
-        return BinnedAccuracy(edges, counts, hits / counts)
+        return counts, hits / counts
+
+
+def portion_metrics(right: Any, scores: Any) -> dict[str, float]:
+    """Return `accuracy_by_portion` as metrics of a record, ``accuracy_top_5`` and so on.
+
+    A strategy that asks by a score adds them to its round's `metrics`; the report draws them.
+
+    Parameters
+    ----------
+    right, scores
+        As in `accuracy_by_portion`, of the candidates.
+    """
+    found = accuracy_by_portion(right, scores)
+    return {portion_name(part): float(value) for part, value in zip(PORTIONS, found, strict=True)}
+
+
+def portion_name(portion: float) -> str:
+    """Return what records call the accuracy on a portion."""
+    return f"accuracy_top_{100 * portion:g}"
+
+
+def dispersion_metrics(right: Any, dispersion: Any) -> dict[str, float]:
+    """Return `accuracy_by_bin` as metrics of a record, over ten bins of label dispersion, 0 to 1.
+
+    Parameters
+    ----------
+    right, dispersion
+        As in `accuracy_by_bin`, of the candidates.
+
+    Returns
+    -------
+    dict
+        ``dispersion_rows_0`` to ``_9``, and ``dispersion_accuracy_0`` and so on of bins with rows.
+    """
+    counts, found = accuracy_by_bin(right, dispersion, DISPERSION_BINS)
+    told = {f"dispersion_rows_{at}": float(count) for at, count in enumerate(counts)}
+    some = np.flatnonzero(counts)
+    return told | {f"dispersion_accuracy_{at}": float(found[at]) for at in some}
 
 
 def _class_metrics(

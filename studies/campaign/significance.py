@@ -36,7 +36,7 @@ class PenaltyMatrix:
     phi: Floats
 
 
-def mean_and_std(values: Any, axis: int = -1) -> tuple[Floats, Floats]:
+def mean_and_std(values: Any, axis: int | tuple[int, ...] = -1) -> tuple[Floats, Floats]:
     """Return mean and sample standard deviation (n - 1), NaN left out.
 
     The mean of nothing is NaN, and so is the deviation of fewer than two values.
