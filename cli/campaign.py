@@ -157,9 +157,10 @@ def _results(read: Campaign) -> Results:
 def _write(read: Campaign, results: Results, out: Path | None) -> Path:
     from ..studies.campaign.report import write_report
 
-    return write_report(
+    path: Path = write_report(
         results, out or read.folder / "report.html", title=read.title, pool=read.pool
     )
+    return path
 
 
 def _show(console: Console, read: Campaign, results: Results, failures: Mapping[str, str]) -> None:

@@ -303,7 +303,7 @@ class _Reader:
         else:
             strategy = _named(table.get("use", name), where)
         if strategy.options is not None:
-            require_types(options, dict.fromkeys(strategy.options, (object,)), f"{where} options")
+            require_known(options, strategy.options, f"{where} options")
         called = {
             key: self._function(options[key], f"{where} {key}")
             for key in sorted(strategy.functions & set(options))

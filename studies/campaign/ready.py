@@ -99,7 +99,11 @@ def ready_learner(pool: Pool, training: Training) -> Learner:
         weights: Floats | None = None,
         progress: Callable[[nn.Module], None] | None = None,
     ) -> nn.Module:
-        return _train(model, (inputs, labels, weights), training, seed, progress)
+        import torch
+
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            return _train(model, (inputs, labels, weights), training, progress)
 
     return Learner(make_model, train)
 
@@ -148,7 +152,6 @@ def _train(
     model: nn.Module,
     data: tuple[Any, Ints, Floats | None],
     training: Training,
-    seed: int,
     progress: Callable[[nn.Module], None] | None,
 ) -> nn.Module:
     import torch
@@ -162,10 +165,9 @@ def _train(
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay
     )
-    shuffle = torch.Generator().manual_seed(seed)
     model.train()
     for _ in range(training.epochs):
-        order = torch.randperm(len(y), generator=shuffle).to(device)
+        order = torch.randperm(len(y)).to(device)
         for rows in torch.split(order, training.batch):
             loss = torch.nn.functional.cross_entropy(model(x[rows]), y[rows], reduction="none")
             optimizer.zero_grad()

@@ -166,7 +166,7 @@ class Round:
                 "flip: inputs must be images (N, channels, height, width); got shape "
                 f"{tuple(getattr(self.pool.inputs, 'shape', ()))}; choose another strategy"
             )
-        return self.predict(self.model, _Mirrored(self.pool.inputs))[0]
+        return self.predict(self.model, _Mirrored(self.pool.inputs), embeddings=False)[0]
 
     def passes(self, count: int = 20) -> Iterator[Probs]:
         """Yield class probabilities ``(N, C)`` of passes with dropout, for `labelcut.models.bald`.
@@ -177,20 +177,24 @@ class Round:
 
         from ...models.stochastic import mc_dropout
 
+        device = next((weight.device for weight in self.model.parameters()), "cpu")
         for at in range(count):
             with self.watch.on("score"), torch.random.fork_rng(), mc_dropout(self.model):
                 torch.manual_seed(derive_seed(self.seed, "pass", at))
                 with torch.inference_mode():
                     parts = [
-                        self.model(x).softmax(1)
+                        self.model(x.to(device)).float().softmax(1).cpu()
                         for x in batches(self.pool.inputs, self.learner.batch)
                     ]
             yield torch.cat(parts).numpy()
 
-    def predict(self, model: nn.Module, inputs: Any = None) -> tuple[Probs, Probs | None]:
+    def predict(
+        self, model: nn.Module, inputs: Any = None, *, embeddings: bool = True
+    ) -> tuple[Probs, Probs | None]:
         """Return class probabilities and embeddings of another model, or of other inputs."""
+        given = self.pool.inputs if inputs is None else inputs
         with self.watch.on("score"):
-            return self.learner.predict(model, self.pool.inputs if inputs is None else inputs)
+            return self.learner.predict(model, given, embeddings=embeddings)
 
     def fit(
         self, model: nn.Module | None, rows: Ints, labels: Ints, weights: Any = None
@@ -230,7 +234,7 @@ class Round:
         for at in range(fold.max() + 1):
             out = fold == at
             model = self.fit(None, rows[~out], classes[~out])
-            probs[out] = self.predict(model, self.pool.inputs[rows[out]])[0]
+            probs[out] = self.predict(model, self.pool.inputs[rows[out]], embeddings=False)[0]
         own = self.labels[np.searchsorted(self.labeled, self.audit)]
         return np.concatenate([probs, self.probs[self.audit]]), np.concatenate([classes, own])
 
