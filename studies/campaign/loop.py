@@ -243,6 +243,7 @@ class Run:
             embeddings=round.embeddings,
             labeled=round.labeled,
             classes=round.pool.classes,
+            source=round.pool.table.get("source"),
         )
 
     def _audited(self, round: Round) -> tuple[Ints | None, dict[str, float]]:

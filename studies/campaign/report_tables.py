@@ -25,6 +25,7 @@ CHOICES = {
     "l1_batch": "L1 score, chosen",
     "share_misclassified": "misclassified, chosen",
     "redundancy": "near-duplicates, chosen",
+    "repeated": "from one original, chosen",
     "logdet": "log-determinant, chosen",
 }
 """Metrics that say what was chosen, and what the report calls them."""
