@@ -25,6 +25,7 @@ from .learner import Learner
 from .plans import make_plan
 from .pool import Pool
 from .ready import Training, ready_learner
+from .records import FULL
 from .round import Strategy
 from .strategies import STRATEGIES
 
@@ -101,6 +102,8 @@ class Campaign:
         Who competes.
     weights
         What ``init = "pretrained"`` begins from, or None: then `make_model` makes it so.
+    full
+        Whether a model is to learn from every row too, once for each seed.
     with_person
         Whether a person gives the answers, not the truth.
     workers, threads
@@ -119,6 +122,7 @@ class Campaign:
     learner: Learner
     strategies: tuple[Entrant, ...]
     weights: Path | None
+    full: bool
     with_person: bool
     workers: int
     threads: int
@@ -174,6 +178,9 @@ class _Reader:
         require_format(content)
         require_known(content, ("labelcut", "campaign", "data", "learner", "strategy"), "top level")
         stated = toml_table(content, "campaign")
+        full = stated.pop("full", False)
+        if not isinstance(full, bool):
+            raise InvalidInput(f"[campaign] full: must be true or false; got {full!r}")
         require_types(stated, CAMPAIGN, "[campaign]")
         entrants = self._strategies()
         pool = self._pool(toml_table(content, "data"))
@@ -202,6 +209,7 @@ class _Reader:
             learner,
             entrants,
             weights,
+            full,
             person,
             _positive(stated, "workers"),
             _positive(stated, "threads"),
@@ -290,9 +298,10 @@ class _Reader:
         require_types(table, STRATEGY, "[[strategy]]")
         name = table.get("name", table.get("use", ""))
         where = f"[[strategy]] {name}"
-        if not _NAME.fullmatch(name):
+        if not _NAME.fullmatch(name) or name == FULL:
             raise InvalidInput(
-                f"{where}: name: must be letters, digits and any of @+().=,-_; got {name!r}"
+                f"{where}: name: must be letters, digits and any of @+().=,-_, and not {FULL}; "
+                f"got {name!r}"
             )
         options = table.get("options", {})
         before = dict(self.code)
