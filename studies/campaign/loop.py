@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...problems.arrays import Ints, to_numpy
 from ...problems.base import plain
 from ...problems.errors import InvalidInput
 from ...problems.selection import Selection
 from ...problems.solution_files import solution_to_dict
 from .audit import audit_metrics
+from .checking import checked_rows
 from .choices import choice_metrics
 from .drawing import draw_audit, draw_initial
 from .learner import Stopwatch
@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from .files import Campaign, Entrant
+    from ...problems.arrays import Ints
+    from .entrants import Entrant
+    from .files import Campaign
     from .pool import Pool
     from .store import Store
 
@@ -258,48 +260,6 @@ def first_rows(campaign: Campaign, seed: int) -> Ints:
     if campaign.with_person and len(pool.known):
         return pool.known
     return draw_initial(pool, campaign.plan, seed)
-
-
-def checked_rows(answer: Any, round: Round, who: str) -> Ints:
-    """Return the rows of a strategy's answer, ascending.
-
-    Raises
-    ------
-    InvalidInput
-        Unless they are as many candidates as the budget says, each once.
-    """
-    where = f"strategy {who}, cycle {round.cycle}"
-    if isinstance(answer, Selection):
-        if answer.objective is None:
-            raise InvalidInput(
-                f"{where}: found no rows ({answer.status.value}: {answer.reason}); loosen its "
-                "options or lower the budget"
-            )
-        answer = answer.indices
-    rows = to_numpy(answer, where)
-    if rows.ndim != 1 or rows.dtype.kind not in "iu":
-        raise InvalidInput(
-            f"{where}: must return a Selection or row numbers; got {rows.dtype} of shape "
-            f"{rows.shape}"
-        )
-    values, counts = np.unique(rows.astype(np.int64), return_counts=True)
-    problems = {
-        "comes twice": values[counts > 1],
-        "is labeled already": np.intersect1d(values, round.labeled),
-        "is kept for the audit": np.intersect1d(values, round.barred),
-        "is no row of the pool": values[(values < 0) | (values >= round.pool.size)],
-    }
-    for what, wrong in problems.items():
-        if len(wrong):
-            raise InvalidInput(
-                f"{where}: row {wrong[0]} {what}; return distinct rows of round.candidates"
-            )
-    if len(values) != round.budget:
-        raise InvalidInput(
-            f"{where}: must return {round.budget} rows; got {len(values)}; return as many as "
-            "round.budget says"
-        )
-    return values
 
 
 class _Tracker:
