@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ...models import bald as mutual_information
 from ...models import entropy as entropy_of
@@ -10,6 +10,8 @@ from ...models import flip_disagreement, least_confidence, margin
 from ._stating import most_useful
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from ...problems import Selection
     from .round import Round
 
@@ -37,7 +39,7 @@ def bald(round: Round) -> Selection:
     return most_useful(round, bald_values(round))
 
 
-def bald_values(round: Round):  # type: ignore[no-untyped-def]
+def bald_values(round: Round) -> NDArray[Any]:
     """Return the mutual information ``(N,)`` of passes with dropout, in nats."""
     return mutual_information(round.passes(int(round.options.get("passes", 20))))
 
