@@ -13,6 +13,8 @@ from ._stating import most_useful
 from .choices import dispersion_metrics, portion_metrics
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from ...problems import Selection
     from ...problems.arrays import Ints, Mask
     from .round import Round
@@ -41,7 +43,7 @@ def bald(round: Round) -> Selection:
     return _asked(round, bald_values(round))
 
 
-def bald_values(round: Round):  # type: ignore[no-untyped-def]
+def bald_values(round: Round) -> NDArray[Any]:
     """Return the mutual information ``(N,)`` of passes with dropout, in nats."""
     return mutual_information(round.passes(int(round.options.get("passes", 20))))
 
