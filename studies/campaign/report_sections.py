@@ -20,6 +20,7 @@ from .report_tables import (
     against_grid,
     audit_grid,
     choices_grid,
+    others_grid,
     seconds_grid,
     standings_grid,
 )
@@ -83,15 +84,15 @@ def standing_section(curves: Curves, rows: list[Standing], options: ReportOption
         f"Welch's t-tests at the end, p < {options.alpha:g} corrected by Holm for all pairs."
     ]
     grids = [standings_grid(curves, rows, penalties(curves, options.alpha))]
-    against = against_grid(curves, rows)
+    against = against_grid(curves, rows, options.alpha)
     if against is not None:
         assert curves.baseline is not None
         name = curves.names[curves.baseline]
         grids.append(against)
         remarks.append(
             f"Against {name}: Welch's t-test at the end, p corrected by Holm for the number of "
-            f"strategies, * below 0.05; labels at which a mean curve first reaches what {name} has "
-            "at the end, and the share of labels that this saves."
+            f"strategies, * below {options.alpha:g}; labels at which a mean curve first reaches "
+            f"what {name} has at the end, and the share of labels that this saves."
         )
     return Section("How the strategies did", pictures=[picture], grids=grids, remarks=remarks)
 
@@ -224,6 +225,14 @@ def audit_section(results: Results, least_gain: float) -> Iterator[Section]:
         f"{100 * least_gain:g} points. It takes learning curves to flatten."
     )
     yield Section("The audit slice", notes=[note], grids=[grid], remarks=[rule])
+
+
+def others_section(results: Results, curves: Curves) -> Iterator[Section]:
+    """Yield the metrics that have no place of their own, where there are any."""
+    grid = others_grid(results, curves.metric)
+    if grid is not None:
+        remark = "In the last cycle that has them, mean ± std over seeds."
+        yield Section("Other numbers", grids=[grid], remarks=[remark])
 
 
 def seconds_section(results: Results) -> Iterator[Section]:

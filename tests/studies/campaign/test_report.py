@@ -241,8 +241,12 @@ def test_a_campaigns_own_records_fill_the_report(read, finish, tmp_path):
         "What the model knew before",
         "Where the choices lie",
         "The audit slice",
+        "Other numbers",
         "Seconds of a cycle",
     ]
+    macro = [record.metrics["mean_class_accuracy"] for record in records if record.cycle == 2]
+    shown = f"{np.mean(macro[2:4]):.3f} ± {np.std(macro[2:4], ddof=1):.3f}"
+    assert any(shown in row for row in page.row("margin"))
     ends = [record.metrics for record in records if record.key[::2] == ("margin", 2)]
     gained, lost = (sum(told[f"audit_{what}"] for told in ends) for what in ("gained", "lost"))
     audit = next(row for row in page.row("margin") if row[1:3] == ["2", "8"])
