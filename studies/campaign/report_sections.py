@@ -244,14 +244,14 @@ def seconds_section(results: Results) -> Iterator[Section]:
 
 def place(points: Any, how: str) -> Floats:
     """Return points in a plane ``(N, 2)``, by ``"pca"`` or ``"tsne"`` (seed 0)."""
-    matrix = np.asarray(to_numpy(points, "embeddings"), dtype=np.float64)
+    matrix = to_numpy(points, "embeddings")
     if how == "pca" or len(matrix) < 5:
         return project(Embeddings(matrix), np.arange(len(matrix)))
     from sklearn.manifold import TSNE
 
     perplexity = min(30.0, (len(matrix) - 1) / 3)
     plane = TSNE(2, init="pca", perplexity=perplexity, random_state=0, n_jobs=1)
-    return np.asarray(plane.fit_transform(matrix), dtype=np.float64)
+    return np.asarray(plane.fit_transform(matrix.astype(np.float64)), dtype=np.float64)
 
 
 def map_points(pool: Pool | None, embeddings: Any) -> Any:
