@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 PORTIONS = (0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0)
 """Of the unlabeled rows, highest score first."""
-DISPERSION_BINS = np.linspace(0.0, 1.0, 11)
+DISPERSION_BINS = np.linspace(0.0, 1.0, 11).round(9)
 
 
 def choice_metrics(
@@ -216,7 +216,9 @@ def dispersion_metrics(right: Any, dispersion: Any) -> dict[str, float]:
     dict
         ``dispersion_rows_0`` to ``_9``, and ``dispersion_accuracy_0`` and so on of bins with rows.
     """
-    counts, found = accuracy_by_bin(right, dispersion, DISPERSION_BINS)
+    # Tenths such as 1 - 0.9 would fall on either side of an edge.
+    exact = as_vector(dispersion, "dispersion").round(9)
+    counts, found = accuracy_by_bin(right, exact, DISPERSION_BINS)
     told = {f"dispersion_rows_{at}": float(count) for at, count in enumerate(counts)}
     some = np.flatnonzero(counts)
     return told | {f"dispersion_accuracy_{at}": float(found[at]) for at in some}

@@ -210,6 +210,12 @@ def test_scores_go_into_records():
     }
 
 
+def test_dispersions_of_ten_epochs_fill_one_bin_each():
+    """Rounding would leave bins empty and others twice as full."""
+    told = dispersion_metrics([True] * 10, [1 - epochs / 10 for epochs in range(1, 11)])
+    assert [told[f"dispersion_rows_{at}"] for at in range(10)] == [1] * 10
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
