@@ -115,58 +115,64 @@ class Run:
         InvalidInput
             If the strategy returns anything but the rows it should; the run stays as it was.
         """
-        watch = Stopwatch()
-        cycle, plan, pool = self.cycle, self.campaign.plan, self.campaign.pool
         labeled = self.labeled()
-        labels = self.labels_of(labeled)
-        round = self._round(labeled, labels, watch)
-        with watch.on("score"):
+        round = self._round(labeled, self.labels_of(labeled), Stopwatch())
+        with round.watch.on("score"):
             metrics = measured(self.campaign, round.model)
-        choosing = cycle < plan.cycles
-        self.stage(cycle, "choose")
-        strategy, solution = self.entrant.strategy, None
-        own = audit = np.zeros(0, dtype=np.int64)
-        with watch.on("choose"):
-            _seed_all(derive_seed(round.seed, "choose"))
-            if strategy.prepare is not None:
-                strategy.prepare(round)
-            if choosing:
-                audit = self.slices[cycle]
-                solution = strategy.choose(round)
-                own = checked_rows(solution, round, f"{self.entrant.name}, seed {self.seed}")
+        answer, own = self._choose(round)
         metrics |= self._chosen(round, own)
         predicted, told = self._audited(round)
         metrics |= told | {name: float(value) for name, value in round.metrics.items()}
-        if plan.init == "previous":
-            self.store.save_models(self.key, cycle, {_OWN: round.model})
-        self.store.save_models(self.key, cycle, round.models)
-        spent = {f"seconds_{name}": seconds for name, seconds in watch.seconds.items()}
-        now = time.perf_counter()
-        metrics |= spent | {"seconds_cycle": now - self.since}
-        self.since = now
-        chosen = np.sort(np.concatenate([own, audit]))
-        known = labels[labels >= 0]
-        record = Record(
-            *self.key,
-            cycle,
-            len(labeled),
-            len(labeled) / pool.size,
-            metrics,
-            chosen,
-            np.bincount(known, minlength=pool.classes),
-            audit,
-        )
+        is_kept = self.campaign.plan.init == "previous"
+        kept = round.models | ({_OWN: round.model} if is_kept else {})
+        self.store.save_models(self.key, self.cycle, kept)
+        metrics |= self._seconds(round)
         state: dict[str, Any] = {
             "memory": json.loads(json.dumps(plain(round.memory))),
             "audit_predicted": None if predicted is None else predicted.tolist(),
             "models": sorted(round.models),
         }
-        self.batches.append(chosen)
+        record = self._record(round, metrics, own)
+        self.batches.append(record.chosen)
         # As the store will give it back: a run that is resumed must not differ in a type.
         self.memory, self.before = state["memory"], predicted
         self.model, self.models = round.model, round.models
-        saved = solution_to_dict(solution) if isinstance(solution, Selection) else None
-        return Finished(record, state, saved)
+        return Finished(
+            record, state, solution_to_dict(answer) if isinstance(answer, Selection) else None
+        )
+
+    def _choose(self, round: Round) -> tuple[Any, Ints]:
+        """Return what the strategy answers and its rows; none in the last cycle."""
+        self.stage(round.cycle, "choose")
+        strategy = self.entrant.strategy
+        with round.watch.on("choose"):
+            _seed_all(derive_seed(round.seed, "choose"))
+            if strategy.prepare is not None:
+                strategy.prepare(round)
+            if round.cycle == self.campaign.plan.cycles:
+                return None, np.zeros(0, dtype=np.int64)
+            answer = strategy.choose(round)
+            return answer, checked_rows(answer, round, f"{self.entrant.name}, seed {self.seed}")
+
+    def _record(self, round: Round, metrics: dict[str, float], own: Ints) -> Record:
+        size, classes = self.campaign.pool.size, self.campaign.pool.classes
+        audit = self.slices[round.cycle : round.cycle + 1].ravel()
+        return Record(
+            *self.key,
+            round.cycle,
+            len(round.labeled),
+            len(round.labeled) / size,
+            metrics,
+            np.sort(np.concatenate([own, audit])),
+            np.bincount(round.labels[round.labels >= 0], minlength=classes),
+            audit,
+        )
+
+    def _seconds(self, round: Round) -> dict[str, float]:
+        """Return what the cycle took, and begin to count the next one."""
+        begun, self.since = self.since, time.perf_counter()
+        spent = {f"seconds_{name}": value for name, value in round.watch.seconds.items()}
+        return {**spent, "seconds_cycle": self.since - begun}
 
     def _round(self, labeled: Ints, labels: Ints, watch: Stopwatch) -> Round:
         """Train this cycle's model and return what the strategy will see."""
