@@ -69,7 +69,12 @@ def most_useful(round: Round, utility: Any, *, ties: str = "lowest") -> Selectio
 
 
 def answer(
-    round: Round, problem: Problem[A], method: str = "auto", *, abs_gap_tol: float = 1e-6
+    round: Round,
+    problem: Problem[A],
+    method: str = "auto",
+    *,
+    time_limit: float = TIME_LIMIT,
+    abs_gap_tol: float = 1e-6,
 ) -> A:
     """Solve a problem with the round's seed and options, and keep its proven gap as a metric.
 
@@ -82,7 +87,7 @@ def answer(
     found = solve(
         problem,
         options.get("method", method),
-        time_limit=float(options.get("time_limit", TIME_LIMIT)),
+        time_limit=float(options.get("time_limit", time_limit)),
         gap_tol=float(options.get("gap_tol", GAP_TOL)),
         abs_gap_tol=abs_gap_tol,
         seed=round.seed,

@@ -58,7 +58,7 @@ def k_center_balanced(round: Round, *, corrected: bool = False) -> Selection:
     """
     make = partial(_coreset, round, class_probs(round, corrected))
     method = round.options.get("method", "greedy-l2")
-    weight = _frozen(round, partial(_coreset_balance, make, method))
+    weight = _frozen(round, partial(coreset_balance, make, method))
     return answer(round, make(weight), "greedy-l2")
 
 
@@ -81,6 +81,24 @@ def class_probs(round: Round, corrected: bool) -> Any:
     )
     round.metrics["prior_identified"] = float(found.identified)
     return found.probs
+
+
+def coreset_balance(make: Any, method: str) -> float:
+    """Return the smallest λ of a grid beyond which the imbalance of greedy coresets stays.
+
+    Parameters
+    ----------
+    make
+        From λ to a `KCenter` with class probabilities.
+    method
+        Of `labelcut.solve`, for λ above 0.
+    """
+    largest = solve(make(0.0), "greedy").terms["radius"] or 1.0
+    tried = [0.0, *np.geomspace(1e-3, 10.0, STEPS) * largest]
+    found = [solve(make(weight), method if weight else "greedy") for weight in tried]
+    imbalances = np.array([one.terms["imbalance"] for one in found])
+    level = imbalances.min() + SHARE * (imbalances[0] - imbalances.min())
+    return float(tried[int(np.flatnonzero(imbalances <= level)[0])])
 
 
 def _choose(round: Round, utility: Any, corrected: bool) -> Selection:
@@ -118,13 +136,3 @@ def _frozen(round: Round, find: Any) -> float:
     if "balance" not in round.memory:
         round.memory["balance"] = float(find())
     return float(round.memory["balance"])
-
-
-def _coreset_balance(make: Any, method: str) -> float:
-    """Return the smallest λ of a grid beyond which the imbalance of greedy coresets stays."""
-    largest = solve(make(0.0), "greedy").terms["radius"] or 1.0
-    tried = [0.0, *np.geomspace(1e-3, 10.0, STEPS) * largest]
-    found = [solve(make(weight), method if weight else "greedy") for weight in tried]
-    imbalances = np.array([one.terms["imbalance"] for one in found])
-    level = imbalances.min() + SHARE * (imbalances[0] - imbalances.min())
-    return float(tried[int(np.flatnonzero(imbalances <= level)[0])])

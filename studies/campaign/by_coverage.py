@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ...models import badge as gradient_factors
 from ...models import entropy, least_confidence, margin, second_best_ratio
@@ -38,9 +38,8 @@ def k_center_exact(round: Round) -> Selection:
     Ten seconds by default (option ``time_limit``); where they end the search, the answer depends on
     the machine.
     """
-    options = {"time_limit": 10.0, **round.options}
     problem = KCenter(round.embeddings, **rows_of(round))
-    return answer(_with_options(round, options), problem, "exact")
+    return answer(round, problem, "exact", time_limit=10.0)
 
 
 def uwe(round: Round) -> Selection:
@@ -60,12 +59,3 @@ def badge(round: Round) -> Selection:
     """Draw rows by D² sampling on gradients of the last layer (BADGE)."""
     space = Factored(*gradient_factors(round.probs, round.embeddings))
     return answer(round, KCenter(space, **rows_of(round)), "k-means++")
-
-
-def _with_options(round: Round, options: dict[str, Any]) -> Round:
-    """Return the round with other options, its metrics and scores shared."""
-    from copy import copy
-
-    other = copy(round)
-    other.options = options
-    return other

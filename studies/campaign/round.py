@@ -92,7 +92,8 @@ class Round:
     barred
         Unlabeled rows that may not be chosen: those that later audit slices will take.
     models
-        Models that a strategy carries from cycle to cycle by itself; their weights are kept.
+        Models that a strategy carries from cycle to cycle by itself, by any name but ``model``;
+        their weights are kept.
     metrics
         Numbers that a strategy wants in this cycle's record.
     tracked

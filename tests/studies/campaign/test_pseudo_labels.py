@@ -167,3 +167,30 @@ def test_a_sure_ceal_leaves_enough_to_ask(world):
     """A model that is sure of everything would leave the batch short."""
     round = make_round(world, options={"threshold": 9.0})
     assert len(run("ceal", round)) == 10
+
+
+@pytest.mark.parametrize("name", ["two-models", "two-models-dispersion", "ceal"])
+def test_models_of_a_strategy_survive_a_stop(name, blobs, finish):
+    """A resumed campaign would begin its second model anew."""
+    from labelcut.studies.campaign.files import read_campaign
+
+    told = []
+    for folder, stops in (("whole", []), ("broken", [1, 1])):
+        lines = f'init = "previous"\nfolder = "{folder}"'
+        path = blobs(campaign=lines, strategy=f'[[strategy]]\nname = "{name}"')
+        for cycles in stops:
+            finish(read_campaign(path), name, cycles=cycles)
+        records = finish(read_campaign(path), name)
+        assert [record.cycle for record in records] == [0, 1, 2]
+        told.append(
+            [
+                (
+                    record.chosen.tolist(),
+                    {k: v for k, v in record.metrics.items() if "sec" not in k},
+                )
+                for record in records
+            ]
+        )
+        other = "ceal" if name == "ceal" else "b"
+        assert all(f"accuracy_{other}" in metrics for _, metrics in told[-1])
+    assert told[0] == told[1]
