@@ -26,7 +26,7 @@ from labelcut.studies.policies.planted import Delayed, Doors, rare_patches
 from labelcut.studies.policies.scenes import Scenes, read_camvid
 from labelcut.studies.policies.strategies import Fixed, Logistic, random_scores
 
-PATCH, SHARE, STEPS = (15, 20), 0.025, 900
+PATCH, SHARE, STEPS, WIDTH = (15, 20), 0.025, 240, 8
 CLASSES = ("bicyclist", "pedestrian")
 LIMITED = "MiSiCAL, at most 3 of an image"
 METHODS = ("random", "entropy", "BALD", "logistic regression", "MiSiCAL", LIMITED, "truth")
@@ -51,7 +51,8 @@ nothing opens, for the next event, what pays most; the frozen policy's reward pe
 """
 CAMVID_HEAD = """\
 `python benchmarks/misical.py camvid`. {patches:,} patches of 15 × 20 pixels; {share:.1%} are
-labeled at random, a network of the U-Net kind learns from them, and its features stay as they are.
+labeled at random, a network of the U-Net kind (0.03 M parameters) learns from them in 240 steps of
+six images, and its features stay as they are.
 Then as many patches are picked, 100 of 2,000 drawn at each event. Hits are patches that hold the
 class, per 100 labels, over {seeds} seeds; *p* is Welch's t-test of MiSiCAL against the row. Entropy
 and BALD are those of the same network, which is not trained again.
@@ -183,7 +184,7 @@ def _hits(
     """Return hits per 100 labels of every method, for one class and seed."""
     count = len(presence)
     labeled = np.sort(np.random.default_rng(seed).choice(count, int(SHARE * count), replace=False))
-    scored = _scored(scenes, labeled, seed, work / f"camvid-scores-{seed}.npz")
+    scored = scored_patches(scenes, labeled, seed, work)
     holds = presence[:, scenes.names.index(name)].astype(np.int64)
     patches = Patches(scored.features, holds, labeled)
     pool = np.setdiff1d(np.arange(count), labeled)
@@ -208,21 +209,11 @@ def _hits(
     return {method: 100 * float(run().rewards.mean()) for method, run in runs.items()}
 
 
-def _scored(scenes: Scenes, labeled: NDArray[Any], seed: int, file: Path) -> ScoredPatches:
-    """Train the segmentation network and score all patches, or read what did before."""
-    if not file.exists():
-        scored = score_patches(scenes, PATCH, labeled, steps=STEPS, seed=seed)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        np.savez(
-            file,
-            features=scored.features,
-            entropy=scored.entropy,
-            bald=scored.bald,
-            **{f"table-{name}": column for name, column in scored.table.items()},
-        )
-    with np.load(file) as data:
-        table = {n.removeprefix("table-"): data[n] for n in data.files if n.startswith("table-")}
-        return ScoredPatches(data["features"], data["entropy"], data["bald"], table)
+def scored_patches(scenes: Scenes, labeled: NDArray[Any], seed: int, work: Path) -> ScoredPatches:
+    """Train the segmentation network and score all patches, or go on with what is kept."""
+    folder = work / f"camvid-{seed}"
+    options = {"steps": STEPS, "width": WIDTH, "seed": seed, "folder": folder}
+    return score_patches(scenes, PATCH, labeled, **options)
 
 
 def _known(patches: Patches) -> dict[int, float]:

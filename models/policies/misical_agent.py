@@ -60,7 +60,7 @@ class Settings:
     capacity: int = 100_000
     exponent: float = 0.6
     correction: float = 0.4
-    updates: int = 10
+    updates: int = 4
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -112,7 +112,7 @@ class Agent:
         with torch.random.fork_rng([]):
             torch.manual_seed(settings.seed)
             self.local = ValueNetwork(features.shape[1], settings.hidden)
-        self.local.fit_scale(torch.as_tensor(np.asarray(features, dtype=np.float32)))
+        self.local.fit_scale(torch.from_numpy(np.array(features, dtype=np.float32)))
         self.local.to(self.device)
         self.target = deepcopy(self.local).requires_grad_(False)
         self.optimizer = torch.optim.RMSprop(
