@@ -1,6 +1,5 @@
 """MiSiCAL learns what is planted, goes on after a kill, and says when nothing can be learned."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -151,44 +150,41 @@ def test_same_seed_same_policy(rare, tmp_path):
     assert load_policy(tmp_path / "a").fingerprint == one.fingerprint
 
 
-SCRIPT = """
-import sys
+KILLED = """
+import os, signal, sys
 from pathlib import Path
-from labelcut.models.policies.misical_agent import Settings
+from labelcut.models.policies.misical_agent import Agent, Settings
 from labelcut.studies.policies.misical import train_misical
 from labelcut.studies.policies.planted import rare_patches
 
-patches = rare_patches(3000, 600, seed=0, share=0.1)
-settings = Settings(hidden=(16,), batch=64, updates=20, discount=0.5, seed=1)
-policy = train_misical(
-    patches, settings, Path(sys.argv[1]), passes=5, tell=lambda line: print(line, flush=True)
-)
-print(policy.fingerprint)
+learn, events = Agent.learn, []
+
+def learn_or_die(agent):
+    events.append(learn(agent))
+    if len(events) == 26:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+Agent.learn = learn_or_die
+patches = rare_patches(3000, 1000, seed=0, share=0.1)
+settings = Settings(hidden=(16,), batch=64, updates=2, discount=0.5, seed=1)
+train_misical(patches, settings, Path(sys.argv[1]))
 """
 
 
 def test_a_killed_training_goes_on_and_ends_as_an_unbroken_one(tmp_path):
     """A kill would cost the training, or end in another policy."""
-    command = [sys.executable, "-c", SCRIPT]
-    broken = subprocess.Popen(
-        [*command, tmp_path / "broken"], stdout=subprocess.PIPE, text=True, env={**os.environ}
-    )
-    for line in broken.stdout:
-        if line.startswith("pass 2"):
-            broken.send_signal(signal.SIGKILL)
-            break
-    broken.stdout.close()
-    assert broken.wait() == -signal.SIGKILL
+    # Ten events a pass: it dies within the third.
+    killed = subprocess.run([sys.executable, "-c", KILLED, tmp_path / "broken"])
+    assert killed.returncode == -signal.SIGKILL
     assert not (tmp_path / "broken" / "policy.json").exists()
-    ends = [
-        subprocess.run([*command, folder], check=True, capture_output=True, text=True).stdout
-        for folder in (tmp_path / "broken", tmp_path / "whole")
-    ]
-    resumed, unbroken = (end.splitlines() for end in ends)
-    assert len(unbroken) == 6
-    assert resumed[0].startswith(("pass 3", "pass 4"))
-    assert resumed[-1] == unbroken[-1]
-    for name in ("policy.json", "weights.safetensors"):
+    patches = rare_patches(3000, 1000, seed=0, share=0.1)
+    settings = Settings(hidden=(16,), batch=64, updates=2, discount=0.5, seed=1)
+    told = {"broken": [], "whole": []}
+    for name, lines in told.items():
+        train_misical(patches, settings, tmp_path / name, tell=lines.append)
+    assert [line[:6] for line in told["broken"]] == ["pass 3", "pass 4"]
+    assert told["broken"] == told["whole"][2:]
+    for name in ("policy.json", "weights.safetensors", "training.checkpoint"):
         one, other = (tmp_path / folder / name for folder in ("broken", "whole"))
         assert one.read_bytes() == other.read_bytes()
 
