@@ -1,5 +1,6 @@
 """The agent of RALIS: values regions, remembers what labeling them did, and learns from it."""
 
+import copy
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -247,7 +248,8 @@ class RalisAgent:
         """Take over what `state_dict` returned."""
         self.query.load_state_dict(state["query"])
         self.target.load_state_dict(state["target"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        # Copied, as the optimizer would share its tensors with the state.
+        self.optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))
         self.memory.load_state_dict(state["memory"])
         self._states = np.array(state["states"])
         self._moment, self._learned = int(state["moment"]), int(state["learned"])
