@@ -1,5 +1,7 @@
 """RALIS's features, network and agent."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -141,9 +143,10 @@ def test_target_selects_and_query_evaluates():
     drawn = agent.memory.draw
     seen = []
     agent.memory.draw = lambda count: seen.append(drawn(count)) or seen[-1]
+    query = copy.deepcopy(agent.query)
     loss = agent.learn()
     rows = seen[0].rows
-    agent.query.eval()
+    query.eval()
     expected, differ = [], 0
     with torch.no_grad():
         for at in range(32):
@@ -153,13 +156,13 @@ def test_target_selects_and_query_evaluates():
                 then = torch.full((1, 3, 15), step + 1.0)
                 options = torch.from_numpy(rows["candidates"][at])[None]
                 selected = int(agent.target(then, options).argmax())
-                evaluated = agent.query(then, options)[0]
+                evaluated = query(then, options)[0]
                 differ += selected != int(evaluated.argmax())
                 value = value + 0.5 * float(evaluated[selected])
             expected.append(value)
-        agent.query.train()
+        query.train()
         now = torch.stack([torch.full((3, 15), float(r)) for r in rows["reward"]])
-        values = agent.query(now, torch.from_numpy(rows["action"])[:, None])[:, 0]
+        values = query(now, torch.from_numpy(rows["action"])[:, None])[:, 0]
     assert differ
     np.testing.assert_allclose(loss, np.mean((values.numpy() - expected) ** 2), rtol=1e-3)
 
