@@ -164,8 +164,7 @@ class RalisAgent:
             reward=np.full(count, reward, np.float32),
             done=np.full(count, done),
         )
-        # What ends an episode is followed by the first state of another one.
-        self._moment += 2 if done else 1
+        self._moment += 1
 
     def learn(self) -> float | None:
         r"""Take gradient steps on transitions drawn evenly; None while there are too few.

@@ -169,10 +169,10 @@ def test_target_selects_and_query_evaluates():
 
 def test_states_of_transitions_that_are_kept_are_still_there():
     """Old transitions would be seen in states that came much later."""
-    agent = agent_after(steps=40)
+    agent = agent_after(steps=40, replay=41)
     slots = len(agent._states)
     rows = agent.memory.state_dict()["rows"]
-    for at in range(8):
+    for at in range(41):
         moment, step = int(rows["moment"][at]), rows["reward"][at]
         assert (agent._states[moment % slots] == step).all()
         if not rows["done"][at]:
