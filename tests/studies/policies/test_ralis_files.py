@@ -1,13 +1,16 @@
 """Policy files of kind ralis, and the commands that read them."""
 
+import contextlib
+import io
 import json
+import sys
+from typing import NamedTuple
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
 import labelcut
-from labelcut.cli.app import app
+from labelcut.cli import main
 from labelcut.models.policies import load_policy, save_policy
 from labelcut.models.policies.ralis import RalisAgent, RalisSettings
 from labelcut.models.policies.ralis_features import RalisFeatures
@@ -28,7 +31,7 @@ region = [18, 16]
 cells = 2
 bins = 4
 width = 4
-epochs = 1
+epochs = 8
 state = 2
 initial = 2
 train = 4
@@ -56,10 +59,28 @@ image = "image.npy"
 """
 
 
+class Result(NamedTuple):
+    """What a command left behind."""
+
+    exit_code: int
+    output: str
+
+
 def run(*arguments):
-    """Run a command; return what it printed as JSON, or its complaint."""
-    result = CliRunner().invoke(app, ["policy", *map(str, arguments), "--json"])
-    return result
+    """Run a command as the shell does."""
+    words = ["labelcut", "policy", *map(str, arguments), "--json"]
+    out, err = io.StringIO(), io.StringIO()
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        patch.setattr(sys, "argv", words)
+        try:
+            main()
+        except SystemExit as exit_:
+            return Result(exit_.code or 0, out.getvalue() + err.getvalue())
+    return Result(0, out.getvalue())
 
 
 @pytest.fixture
@@ -145,7 +166,7 @@ def test_pools_become_an_assignment(folder, policy):
         ("apply", ('image = "image.npy"\n', ""), "at_most_image: needs"),
         ("apply", ("at_most_image = 2", "at_most_image = 2\npools = 3"), "goes without pools"),
         ("apply", ('"state_cells.npy"', '"cells.npy"'), "48|60"),
-        ("apply", ('"histogram.npy"', '"image.npy"'), ""),
+        ("apply", ('"histogram.npy"', '"image.npy"'), "histogram: must have shape"),
     ],
 )
 def test_bad_files_are_told_in_one_line(folder, policy, file, change, complaint):

@@ -82,9 +82,9 @@ def test_games_begin_alike_and_learn(world):
     game.restart()
     first = game.score()
     torch.manual_seed(0)
-    for _ in range(10):
-        game.label(game.regions)
-    assert game.score() > first + 3
+    for _ in range(4):
+        game.label(game.regions[::2])
+    assert game.score() > first + 1
     game.restart()
     assert game.score() == first
     again = world.training_game()
@@ -96,6 +96,7 @@ def test_nothing_that_can_be_scored_is_told(world):
     """An agent would be trained on rewards of 0."""
     game = world.training_game()
     learner, splits = game.learner, world.splits
+    learner.labels = learner.labels.clone()
     learner.labels[torch.from_numpy(splits.reward)] = VOID
     with pytest.raises(InvalidInput, match="no class occurs both"):
         SegmentationGame(learner, game.names, splits.train, splits, game.weights, 2)
@@ -129,7 +130,7 @@ def test_regions_and_whole_images_go_through_the_same_loop(world):
     ).run()
     found = acquire(world.applying_game(), frozen(policy), Batches(3, 4, 9))
     assert set(found.regions) <= set(regions_of(world.splits.valid, 24))
-    whole = SegmentationWorld(world.scenes, world.splits, NetworkPlan((72, 96), 2, 4, epochs=1))
+    whole = SegmentationWorld(world.scenes, world.splits, NetworkPlan((72, 96), 2, 4, epochs=8))
     batches = Batches(pools=1, size=3, budget=3)
     policy = RalisTraining(whole.training_game(), features, batches, settings, Schedule(2)).run()
     images = acquire(whole.applying_game(), frozen(policy), batches).regions
