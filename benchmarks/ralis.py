@@ -70,8 +70,8 @@ EXACT_HEAD = """\
 `python benchmarks/ralis.py exact`. One region from each of K pools of N, drawn from so many that
 are not labeled; values are normal random numbers, one for each region. *Repeats*: picks of the arg
 max of each pool that an earlier pool picked too. *Without substitute*: the arg max, repeats
-dropped; *repaired*: each pool in turn takes the best that is left. The gain is in standard deviations of a
-region's value, a batch. Seconds by the clock are beside other work.
+dropped; *repaired*: each pool in turn takes the best that is left. The gain is in
+standard deviations of a region's value, a batch. Seconds by the clock are beside other work.
 
 | K | N | regions | repeats | gain, without substitute | gain, repaired | CPU ms | wall ms |
 |---:|---:|---:|---:|---:|---:|---:|---:|
