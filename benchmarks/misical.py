@@ -9,11 +9,10 @@ a run that was stopped goes on, and --seeds 3 tells what three seeds say.
 
 import argparse
 import time
-from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from _learned import kept, write
@@ -26,6 +25,9 @@ from labelcut.studies.policies.patches import ScoredPatches, patch_presence, sco
 from labelcut.studies.policies.planted import Delayed, Doors, rare_patches
 from labelcut.studies.policies.scenes import Scenes, read_camvid
 from labelcut.studies.policies.strategies import Fixed, Logistic, random_scores
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 PATCH, SHARE, STEPS, WIDTH = (15, 20), 0.025, 240, 8
 CLASSES = ("bicyclist", "pedestrian")
