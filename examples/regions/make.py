@@ -4,8 +4,11 @@ RALIS plays: regions of labeled images are asked for, a segmentation network lea
 a query network learns what that was worth. Its values of the regions of other images are the
 utility of a problem: so many regions, at most three of an image, none of them near-duplicates.
 
+MiSiCAL looks for one rare class in smaller patches; see `patches.py` beside this script.
+
     python examples/regions/make.py --out regions-problem
     labelcut compare regions-problem/ralis.toml
+    labelcut compare regions-problem/patches.problem.toml
 """
 
 import argparse
@@ -13,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from patches import mine_patches
 
 from labelcut import BudgetedSelection, GroupLimit, Solution, solve
 from labelcut.models.policies import save_policy
@@ -37,6 +41,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("regions-problem"))
     parser.add_argument("--seed", type=int, default=0, help="of all that is random")
     parser.add_argument("--episodes", type=int, default=8, help="games that RALIS plays")
+    parser.add_argument("--steps", type=int, default=300, help="of MiSiCAL's network")
     args = parser.parse_args()
     torch.manual_seed(args.seed)
     scenes = street_scenes(160, seed=args.seed)
@@ -44,6 +49,7 @@ def main() -> None:
         args.out.mkdir(parents=True)
         (args.out / ".gitignore").write_text("*\n")  # what a script can make again stays out of git
     ralis(scenes, args.out, args.seed, args.episodes)
+    mine_patches(scenes, args.out, seed=args.seed, steps=args.steps)
 
 
 def ralis(scenes: Scenes, out: Path, seed: int, episodes: int) -> None:
