@@ -84,7 +84,9 @@ class Agent:
 
     An event offers candidates, of which some are picked. Time counts events: the n-step return of
     a pick is its own reward, then the mean reward of the picks of each later event, discounted
-    (with one pick an event that is eq. 22; for more the paper leaves the order open).
+    (with one pick an event that is eq. 22; for more the paper leaves the order open). Of the
+    candidates that are offered n events later, the 16 of highest value at that time are remembered,
+    and the target's next action is one of them.
 
     Parameters
     ----------
