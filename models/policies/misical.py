@@ -98,7 +98,7 @@ def network_values(network: nn.Module, features: "NDArray[Any]") -> "NDArray[np.
         If a value is NaN or infinite.
     """
     device = next(network.parameters()).device
-    x = torch.as_tensor(np.asarray(features, dtype=np.float32)).to(device)
+    x = torch.from_numpy(np.array(features, dtype=np.float32)).to(device)
     with torch.inference_mode():
         values: NDArray[np.float64] = network(x).double().cpu().numpy()
     if not np.isfinite(values).all():

@@ -60,7 +60,7 @@ class Settings:
     capacity: int = 100_000
     exponent: float = 0.6
     correction: float = 0.4
-    updates: int = 10
+    updates: int = 4
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -84,7 +84,9 @@ class Agent:
 
     An event offers candidates, of which some are picked. Time counts events: the n-step return of
     a pick is its own reward, then the mean reward of the picks of each later event, discounted
-    (with one pick an event that is eq. 22; for more the paper leaves the order open).
+    (with one pick an event that is eq. 22; for more the paper leaves the order open). Of the
+    candidates that are offered n events later, the 16 of highest value at that time are remembered,
+    and the target's next action is one of them.
 
     Parameters
     ----------
@@ -112,7 +114,7 @@ class Agent:
         with torch.random.fork_rng([]):
             torch.manual_seed(settings.seed)
             self.local = ValueNetwork(features.shape[1], settings.hidden)
-        self.local.fit_scale(torch.as_tensor(np.asarray(features, dtype=np.float32)))
+        self.local.fit_scale(torch.from_numpy(np.array(features, dtype=np.float32)))
         self.local.to(self.device)
         self.target = deepcopy(self.local).requires_grad_(False)
         self.optimizer = torch.optim.RMSprop(

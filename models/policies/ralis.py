@@ -1,5 +1,6 @@
 """The agent of RALIS: values regions, remembers what labeling them did, and learns from it."""
 
+import copy
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -163,8 +164,7 @@ class RalisAgent:
             reward=np.full(count, reward, np.float32),
             done=np.full(count, done),
         )
-        # What ends an episode is followed by the first state of another one.
-        self._moment += 2 if done else 1
+        self._moment += 1
 
     def learn(self) -> float | None:
         r"""Take gradient steps on transitions drawn evenly; None while there are too few.
@@ -247,7 +247,8 @@ class RalisAgent:
         """Take over what `state_dict` returned."""
         self.query.load_state_dict(state["query"])
         self.target.load_state_dict(state["target"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        # Copied, as the optimizer would share its tensors with the state.
+        self.optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))
         self.memory.load_state_dict(state["memory"])
         self._states = np.array(state["states"])
         self._moment, self._learned = int(state["moment"]), int(state["learned"])

@@ -1,9 +1,4 @@
-"""A segmentation network that is asked about, and trained on, regions of images: fast on a CPU.
-
-Regions are cut out with a margin of context, in windows of one shape that go through the network in
-batches. Windows begin at multiples of 4 pixels, where a network that halves its maps twice begins
-too, so that with a margin as wide as it looks its maps are those of the whole image.
-"""
+"""A segmentation network that is asked about, and trained on, regions of images: fast on a CPU."""
 
 import copy
 from collections.abc import Iterator, Mapping
@@ -17,81 +12,15 @@ from torch import Tensor, nn
 from ..regions import region_blocks
 from ..stochastic import bald, mc_dropout
 from .ralis_features import RegionMaps
+from .region_grid import VOID, RegionGrid
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Rows = NDArray[np.int64]
 
-_STEP = 4
-_BATCH = 12
-VOID = 255
-
-
-@dataclass(frozen=True)
-class RegionGrid:
-    """Images of one size, cut into regions of one size, row by row; region numbers run on.
-
-    Parameters
-    ----------
-    size
-        Height and width of an image.
-    region
-        Height and width of a region, which must divide those.
-    margin
-        Pixels of context around a region, at least.
-    """
-
-    size: tuple[int, int]
-    region: tuple[int, int]
-    margin: int = 12
-
-    def __post_init__(self) -> None:
-        """Raise a ValueError unless regions fill the image."""
-        if min(self.region) < 1 or self.margin < 0 or any(self._left()):
-            raise ValueError(
-                f"region: height and width {self.region} must divide those of the images "
-                f"{self.size}, and the margin be 0 or more; crop the images, or choose a divisor"
-            )
-
-    def _left(self) -> tuple[int, int]:
-        return self.size[0] % self.region[0], self.size[1] % self.region[1]
-
-    @property
-    def across(self) -> int:
-        """Regions beside each other."""
-        return self.size[1] // self.region[1]
-
-    @property
-    def each(self) -> int:
-        """Regions of an image."""
-        return self.across * (self.size[0] // self.region[0])
-
-    def corners(self, rows: "Rows") -> "tuple[Rows, Rows, Rows]":
-        """Return image, top and left of regions."""
-        image, at = np.divmod(rows, self.each)
-        return image, at // self.across * self.region[0], at % self.across * self.region[1]
-
-    def windows(self, rows: "Rows") -> "tuple[Rows, Rows, Rows]":
-        """Return image ``(n,)``, and which lines ``(n, h)`` and columns ``(n, w)`` a window has."""
-        image, *corner = self.corners(rows)
-        lines, columns = (
-            self._window(start, length, part)
-            for start, length, part in zip(corner, self.size, self.region, strict=True)
-        )
-        return image, lines, columns
-
-    def _window(self, start: "Rows", length: int, part: int) -> "Rows":
-        wide = min(-(-(part + 2 * self.margin + _STEP - 1) // _STEP) * _STEP, length)
-        begin = np.clip((start - self.margin) // _STEP * _STEP, 0, length - wide)
-        windows: Rows = begin[:, None] + np.arange(wide)
-        return windows
-
-    def table(self, count: int) -> "dict[str, NDArray[Any]]":
-        """Return image, top, left, height and width of all regions of so many images."""
-        image, top, left = self.corners(np.arange(count * self.each))
-        height, width = (np.full(len(image), side) for side in self.region)
-        return {"image": image, "top": top, "left": left, "height": height, "width": width}
+# Windows and whole images that go through the network at a time: what a core's cache holds.
+_WINDOWS, _IMAGES = 12, 4
 
 
 @dataclass(frozen=True)
@@ -170,7 +99,7 @@ class RegionLearner:
         for group in self.optimizer.param_groups:
             group["lr"] = self.training.lr if lr is None else lr
         for some in _turns(rows, self.training.batch, steps):
-            x, y = self._cut(some)
+            x, y = self._cut(self.grid, some)
             if self.training.flip:
                 mirrored = (torch.rand(len(x)) < 0.5).to(self.device)
                 x = torch.where(mirrored[:, None, None, None], x.flip(-1), x)
@@ -185,22 +114,29 @@ class RegionLearner:
     @torch.inference_mode()
     def maps(self, rows: "Rows", cells: int, passes: int = 0) -> RegionMaps:
         """Return what the network says about regions; with BALD of so many passes, or without."""
+        images = self.grid.whole_images(rows)
+        # All regions of an image are seen at once, without their margins.
+        grid, units, batch = (
+            (self.grid, rows, _WINDOWS) if images is None else (self.grid.whole, images, _IMAGES)
+        )
         parts = [
-            self._maps(rows[start : start + _BATCH], cells, passes)
-            for start in range(0, len(rows), _BATCH)
+            self._maps(grid, units[start : start + batch], cells, passes)
+            for start in range(0, len(units), batch)
         ]
         found = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         return RegionMaps(**found)
 
-    def _maps(self, rows: "Rows", cells: int, passes: int) -> "dict[str, NDArray[Any]]":
-        x, _ = self._cut(rows)
+    def _maps(
+        self, grid: RegionGrid, rows: "Rows", cells: int, passes: int
+    ) -> "dict[str, NDArray[Any]]":
+        x, _ = self._cut(grid, rows)
         self.model.eval()
-        logits = self._inside(self.model(x), rows)
+        logits = _inside(grid, self.model(x), rows)
         maps = {}
         if passes:
             with mc_dropout(self.model):
                 maps["bald"] = bald(
-                    (self._inside(self.model(x), rows).softmax(0) for _ in range(passes)), axis=0
+                    (_inside(grid, self.model(x), rows).softmax(0) for _ in range(passes)), axis=0
                 )
         blocks = region_blocks(logits, self.grid.region, softmax=True, cells=cells, maps=maps)
         found = {
@@ -219,8 +155,8 @@ class RegionLearner:
         """
         self.model.eval()
         confusion = torch.zeros(classes * classes, dtype=torch.int64, device=self.device)
-        for start in range(0, len(images), _STEP):
-            some = torch.from_numpy(images[start : start + _STEP]).to(self.device)
+        for start in range(0, len(images), _IMAGES):
+            some = torch.from_numpy(images[start : start + _IMAGES]).to(self.device)
             said = self.model(_floats(self.images[some])).argmax(1)
             true = self.labels[some].long()
             counts = true != VOID
@@ -236,29 +172,17 @@ class RegionLearner:
             weight_decay=self.training.weight_decay,
         )
 
-    def _cut(self, rows: "Rows") -> tuple[Tensor, Tensor]:
+    def _cut(self, grid: RegionGrid, rows: "Rows") -> tuple[Tensor, Tensor]:
         """Return windows ``(n, 3, h, w)`` and their labels, void in the margin."""
-        image, lines, columns = self.grid.windows(rows)
+        image, lines, columns = grid.windows(rows)
         at = (image[:, None, None], lines[:, :, None], columns[:, None, :])
         where = tuple(torch.from_numpy(part).to(self.device) for part in at)
-        _, top, left = self.grid.corners(rows)
-        inside = _within(lines, top, self.grid.region[0])[:, :, None]
-        inside = inside & _within(columns, left, self.grid.region[1])[:, None, :]
+        _, top, left = grid.corners(rows)
+        inside = _within(lines, top, grid.region[0])[:, :, None]
+        inside = inside & _within(columns, left, grid.region[1])[:, None, :]
         y = self.labels[where].long()
         y.masked_fill_(~torch.from_numpy(inside).to(self.device), VOID)
         return _floats(self.images[where]), y
-
-    def _inside(self, logits: Tensor, rows: "Rows") -> Tensor:
-        """Return the regions' own part of windows, one below the other ``(C, n·h, w)``."""
-        _, top, left = self.grid.corners(rows)
-        _, lines, columns = self.grid.windows(rows)
-        height, width = self.grid.region
-        down = (top - lines[:, 0])[:, None] + np.arange(height)
-        right = (left - columns[:, 0])[:, None] + np.arange(width)
-        at = (np.arange(len(rows))[:, None, None], down[:, :, None], right[:, None, :])
-        where = tuple(torch.from_numpy(part).to(self.device) for part in at)
-        own = logits.permute(0, 2, 3, 1)[where]
-        return own.permute(3, 0, 1, 2).reshape(logits.shape[1], -1, width)
 
 
 def mean_iou(confusion: "NDArray[np.int64]") -> "tuple[float, NDArray[np.float64]]":
@@ -300,6 +224,19 @@ def mean_iou(confusion: "NDArray[np.int64]") -> "tuple[float, NDArray[np.float64
 def _floats(images: Tensor) -> Tensor:
     """Return images ``(n, H, W, 3)`` of bytes as ``(n, 3, H, W)`` from -0.5 to 0.5."""
     return (images.float() / 255 - 0.5).permute(0, 3, 1, 2)
+
+
+def _inside(grid: RegionGrid, logits: Tensor, rows: "Rows") -> Tensor:
+    """Return the regions' own part of windows, one below the other ``(C, n·h, w)``."""
+    _, top, left = grid.corners(rows)
+    _, lines, columns = grid.windows(rows)
+    height, width = grid.region
+    down = (top - lines[:, 0])[:, None] + np.arange(height)
+    right = (left - columns[:, 0])[:, None] + np.arange(width)
+    at = (np.arange(len(rows))[:, None, None], down[:, :, None], right[:, None, :])
+    where = tuple(torch.from_numpy(part).to(logits.device) for part in at)
+    own = logits.permute(0, 2, 3, 1)[where]
+    return own.permute(3, 0, 1, 2).reshape(logits.shape[1], -1, width)
 
 
 def _within(lines: "Rows", start: "Rows", length: int) -> "NDArray[np.bool_]":

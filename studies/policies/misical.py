@@ -51,14 +51,17 @@ class Patches:
     def __post_init__(self) -> None:
         """Check what is given."""
         require_features(self.features)
-        known = np.asarray(self.holds)[self.labeled]
-        if len(self.holds) != len(self.features):
+        size = len(self.features)
+        if np.shape(self.holds) != (size,):
             raise InvalidInput(
-                f"holds: must have one value for each of {len(self.features):,} rows; "
-                f"{len(self.holds):,} came"
+                f"holds: must have one value for each of {size:,} rows; {len(self.holds):,} came"
             )
-        if not len(known):
+        if not len(self.labeled):
             raise InvalidInput("labeled: must name rows; none came; label some at random first")
+        outside = self.labeled[(self.labeled < 0) | (self.labeled >= size)]
+        if len(outside):
+            raise InvalidInput(f"labeled: rows go from 0 to {size - 1:,}; {outside[0]} came")
+        known = np.asarray(self.holds)[self.labeled]
         if not np.isin(known, (0, 1)).all():
             raise InvalidInput("holds: must be 0 or 1 at labeled rows; other values came")
         if not known.any():

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +11,10 @@ import numpy as np
 from .scenes import VOID
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
+    from torch import nn
 
     from .mining import Rows
     from .scenes import Scenes
@@ -85,8 +89,10 @@ def score_patches(
     labeled: Rows,
     *,
     steps: int,
+    width: int = 12,
     passes: int = 15,
     seed: int = 0,
+    folder: Path | None = None,
 ) -> ScoredPatches:
     """Train a small network on the labeled patches, and let it say what is in all of them.
 
@@ -103,32 +109,29 @@ def score_patches(
         Rows of labeled patches.
     steps
         Training steps of six images.
+    width
+        Of the network, see `SmallUNet`.
     passes
         With dropout.
     seed
         Of weights, order and dropout.
+    folder
+        Keeps the network and what is scored, so that a stopped run goes on; None keeps nothing.
 
     References
     ----------
     Mining of Single-Class by Active Learning, section 3.2.
     """
-    import torch
     from torch.utils.data import DataLoader, TensorDataset
 
     from ...models import score_regions
     from ...models.policies.misical import patch_features
-    from ...models.segmenters import SmallUNet, train_segmenter
 
-    x, _ = scenes.tensors()
     known = only_patches(scenes.labels, patch, labeled)
-    some = np.flatnonzero((known != VOID).any(axis=(1, 2)))
-    y = torch.from_numpy(known[some].astype(np.int64))
-    with torch.random.fork_rng([]):
-        torch.manual_seed(seed)
-        model = SmallUNet(len(scenes.names), dropout=(0.5, 0.5))
-        train_segmenter(model, x[some], y, steps=steps, void=VOID)
-    loader = DataLoader(TensorDataset(x), batch_size=4)
-    found = score_regions(model, loader, patch, maps=("bald",), passes=passes, seed=seed)
+    model = _trained(replace(scenes, labels=known), steps, width, seed, folder)
+    loader = DataLoader(TensorDataset(scenes.tensors()[0]), batch_size=4)
+    out = None if folder is None else folder / "regions"
+    found = score_regions(model, loader, patch, maps=("bald",), passes=passes, seed=seed, out=out)
     assert found.bald is not None
     return ScoredPatches(
         patch_features(found),
@@ -136,6 +139,34 @@ def score_patches(
         found.bald.mean.astype(np.float64),
         found.table,
     )
+
+
+def _trained(scenes: Scenes, steps: int, width: int, seed: int, folder: Path | None) -> nn.Module:
+    """Train a network on the pixels that are not void, or read the one that is kept."""
+    import torch
+
+    from ...models.policies import load_checkpoint, save_checkpoint
+    from ...models.segmenters import SmallUNet, train_segmenter
+
+    options = {"steps": steps, "width": width, "seed": seed, "pixels": _hash(scenes.labels)}
+    file = None if folder is None else folder / "network.checkpoint"
+    kept = None if file is None else load_checkpoint(file, options)
+    with torch.random.fork_rng([]):
+        torch.manual_seed(seed)
+        model = SmallUNet(len(scenes.names), width, dropout=(0.5, 0.5))
+        if kept is not None:
+            model.load_state_dict(kept)
+            return model
+        some = np.flatnonzero((scenes.labels != VOID).any(axis=(1, 2)))
+        train_segmenter(model, *scenes.take(some).tensors(), steps=steps, void=VOID)
+    if file is not None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        save_checkpoint(file, model.state_dict(), options)
+    return model
+
+
+def _hash(array: NDArray[Any]) -> str:
+    return hashlib.blake2b(np.ascontiguousarray(array).tobytes(), digest_size=16).hexdigest()
 
 
 def _cut(labels: NDArray[np.uint8], patch: tuple[int, int]) -> NDArray[np.uint8]:

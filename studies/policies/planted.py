@@ -33,7 +33,7 @@ def rare_patches(size: int, labeled: int, *, seed: int, share: float = 0.03) -> 
 
     Examples
     --------
-    >>> patches = rare_patches(1000, 100, seed=0)
+    >>> patches = rare_patches(1000, 300, seed=0)
     >>> patches.features.shape, patches.classes
     ((1000, 9), 6)
     """

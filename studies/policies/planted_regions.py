@@ -64,15 +64,26 @@ class PlantedGame:
         self._predicted = (1 - world.noise) * self._truth + world.noise * mixed
         self._entropies = rng.random((world.regions, world.cells**2, 3))
         self._entropies.sort(axis=2)
-        self._waiting: list[int] = []
+        self._paid: list[int] = []
+        self._due: list[float] = []
 
     def restart(self) -> None:
         """Begin anew."""
-        self._waiting = []
+        self._paid, self._due = [], []
 
     def state(self) -> RegionMaps:
-        """Return the first regions, as they are."""
-        return self.look(self.regions[:4])
+        """Return the first regions; where rewards are late, the first shows what is yet to come.
+
+        That is the share of labeled regions with the rare class that have not paid yet.
+        """
+        maps = self.look(self.regions[:4])
+        if self.world.delay:
+            due = self._due[-self.world.delay :]
+            share = sum(due) / max(len(due), 1)
+            maps.histogram[0] = np.append(
+                np.full(self.world.classes - 1, (1 - share) / (self.world.classes - 1)), share
+            )
+        return maps
 
     def look(self, regions: Ints, passes: int = 0) -> RegionMaps:
         """Return noisy class shares, and entropies that say nothing."""
@@ -88,11 +99,12 @@ class PlantedGame:
 
     def label(self, regions: Ints) -> None:
         """Label regions."""
-        self._waiting.append(int(self.pays[regions].sum()))
+        self._paid.append(int(self.pays[regions].sum()))
+        self._due.append(float(self.pays[regions].mean()))
 
     def score(self) -> float:
         """Return how many of the regions that were labeled long enough ago have paid."""
-        return float(sum(self._waiting[: len(self._waiting) - self.world.delay]))
+        return float(sum(self._paid[: max(len(self._paid) - self.world.delay, 0)]))
 
     def oracle(self, batches: Batches, seed: int) -> float:
         """Return what somebody gains who knows which regions pay, one from each pool."""

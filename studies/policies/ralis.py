@@ -64,7 +64,7 @@ class Schedule:
         return annealed(start, end, step, round(self.episodes * steps * self.exploring))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Episode:
     """What came of one game.
 
@@ -169,7 +169,7 @@ class RalisTraining:
                 losses.append(agent.learn())
             epsilon = self.schedule.epsilon_at(number * steps + len(play.choices), steps)
             values = agent.values(state, actions)[view.places]
-            choice = choose_from_pools(_explored(values, epsilon, rng), view.pools)
+            choice = choose_from_pools(explored(values, epsilon, rng), view.pools)
             play.label(choice)
             after = self.game.score()
             taken = actions[view.places[np.arange(len(choice.places)), choice.places]]
@@ -216,7 +216,7 @@ class RalisTraining:
         }
 
 
-def _explored(values: Floats, epsilon: float, rng: np.random.Generator) -> Floats:
+def explored(values: Floats, epsilon: float, rng: np.random.Generator) -> Floats:
     """Return values that make some pools choose at random.
 
     What they are given is small against the others' values: an exploring pool never takes a region

@@ -180,6 +180,9 @@ def region_values(
     from ...models.policies.ralis import policy_features, query_network, query_values
     from ...models.policies.ralis_features import RegionMaps
 
+    for name, values in maps.items():
+        if values.ndim != 2:
+            raise InvalidInput(f"[data] {name}: must have shape (R, ...); {values.shape} came")
     if len(labeled) and truth is None:
         raise InvalidInput(
             "[data] truth: is missing; labeled regions need their share of each true class"
@@ -245,7 +248,8 @@ def _scenes(file: PolicyFile) -> Scenes:
     classes = file.data["classes"]
     labels = np.where((labels >= 0) & (labels < classes), labels, VOID).astype(np.uint8)
     ids = np.arange(len(images)).astype(np.str_)
-    return Scenes(images, labels, tuple(f"class {c}" for c in range(classes)), ids)
+    # Copied, as torch takes no memory-mapped array that cannot be written.
+    return Scenes(images.copy(), labels, tuple(f"class {c}" for c in range(classes)), ids)
 
 
 def _some(said: Mapping[str, Any], names: Mapping[str, Any]) -> dict[str, Any]:

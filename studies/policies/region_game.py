@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from ...problems.errors import InvalidInput
 from .pools import PoolChoice, draw_pools, require_pools
 
 if TYPE_CHECKING:
@@ -71,6 +72,14 @@ class Batches:
     pools: int = 24
     size: int = 10
     budget: int = 500
+
+    def __post_init__(self) -> None:
+        """Raise `InvalidInput` if a number cannot be."""
+        if min(self.pools, self.size, self.budget) < 1:
+            raise InvalidInput(
+                "pools, size, budget: must be 1 or more; got "
+                f"{self.pools}, {self.size} and {self.budget}"
+            )
 
     @property
     def steps(self) -> int:

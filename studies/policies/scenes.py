@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...models.policies import region_grid
 from ...problems.errors import InvalidInput
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-VOID = 255
+VOID = region_grid.VOID
 """The label of a pixel without a class."""
 
 NAMES = ("sky", "building", "road", "tree", "car", "pedestrian")

@@ -90,7 +90,8 @@ def draw_splits(scenes: Scenes, sizes: Sizes, test: Any, seed: int = 0) -> Split
     200 times here, and the one whose class shares are nearest to those of D_T is taken.
     """
     rows = np.arange(len(scenes))
-    held = rows[np.asarray(test)]
+    given = np.asarray(test)
+    held = rows[given if given.dtype == bool else given.astype(np.int64)]
     free = np.setdiff1d(rows, held)
     needed = sizes.state + sizes.initial + sizes.train + sizes.reward
     if len(free) <= needed:

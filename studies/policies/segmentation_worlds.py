@@ -83,7 +83,8 @@ class SegmentationWorld:
         return SegmentationGame(learner, names, pool, self.splits, weights, cells)
 
     def _learner(self) -> RegionLearner:
-        from ...models.policies.region_learner import RegionGrid, RegionLearner, Training
+        from ...models.policies.region_grid import RegionGrid
+        from ...models.policies.region_learner import RegionLearner, Training
         from ...models.segmenters import SmallUNet
 
         images, labels = self.scenes.images, self.scenes.labels
