@@ -8,20 +8,24 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..problems.budgeted import BudgetedSelection
 from ..problems.constraints import Cost, Growth, Spacing
 from ..problems.contradictions import is_contradictory
-from ..problems.errors import InfeasibleSelection, NotEnoughMemory
+from ..problems.errors import InfeasibleSelection, InvalidInput, NotEnoughMemory
+from ._clock import Clock
 from ._curved import bends_of, curves_of, solve_curved
 from ._mip import LinearModel, MipResult, MipStatus
+from .budgeted.maximizing import maximize
 
 if TYPE_CHECKING:
     from ..problems.arrays import Floats, Ints
     from ..problems.constraints import Constraint
     from ..problems.dataset import Dataset
     from ..problems.selection import SelectionProblem
-    from ._clock import Clock
 
 TOLERANCES = {"mip_feasibility_tolerance": 1e-9, "primal_feasibility_tolerance": 1e-9}
+SHARE = 0.25
+"""Share of the time left that prices get for one part."""
 SMALL = 3
 """Sets of up to so many constraints are all tried by counting."""
 
@@ -84,8 +88,9 @@ def find_conflict(problem: SelectionProblem, clock: Clock) -> Conflict:
     """Return a set of constraints that contradict each other, irreducible if time allows.
 
     A deletion filter over whole constraints: one after another is left out for good if the others
-    contradict each other without it. Counting tells most cases, trying small sets first; a
-    selection that grows greedily shows that many sets are satisfiable; HiGHS decides the rest.
+    contradict each other without it. Counting tells most cases, trying small sets first; prices
+    (`maximize`) decide most others, a selection that grows greedily shows that some sets are
+    satisfiable, and HiGHS decides the rest.
 
     Parameters
     ----------
@@ -131,6 +136,9 @@ def is_satisfiable(part: Part, clock: Clock) -> bool | None:
         return None
     if is_contradictory(part.rules, part.budget, part.dataset):
         return False
+    priced = _by_prices(part, Clock(SHARE * clock.remaining()))
+    if priced is not None:
+        return priced
     if part.holds(grown(part, easiest_first(part), clock)):
         return True
     result = search(part, None, clock)
@@ -143,6 +151,24 @@ def is_satisfiable(part: Part, clock: Clock) -> bool | None:
     ):
         return True
     return None
+
+
+def _by_prices(part: Part, clock: Clock) -> bool | None:
+    """Return what prices and branch and bound on what they leave open tell of a part, or None."""
+    try:
+        problem = BudgetedSelection(
+            np.zeros(part.dataset.size),
+            part.budget,
+            labeled=part.dataset.labeled,
+            candidates=part.dataset.candidates,
+            constraints=part.rules,
+        )
+        found = maximize(problem, problem.utility, clock)
+    except (InvalidInput, NotEnoughMemory):
+        return None
+    if found.infeasible:
+        return False
+    return True if found.rows is not None and part.holds(found.rows) else None
 
 
 def grown(part: Part, order: Ints, clock: Clock) -> Ints:

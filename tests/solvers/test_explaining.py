@@ -257,4 +257,22 @@ def test_a_point_that_breaks_a_constraint_is_no_proof(monkeypatch):
         status, values = MipStatus.OPTIMAL, np.array([1.0, 1.0, 0.0])
 
     monkeypatch.setattr(conflicts, "solve_curved", lambda *_, **__: Claimed)
+    monkeypatch.setattr(conflicts, "_by_prices", lambda *_: None)
     assert is_satisfiable(part, Clock(60.0)) is None
+
+
+def test_prices_find_conflicts_of_many_constraints_without_branching(monkeypatch):
+    """On a large pool the time would run out in HiGHS, and all constraints be named."""
+    size = 3_000
+    thirds = [GroupLimit(np.arange(size) // 750 == k, at_most={True: 5}) for k in range(3)]
+    loose = [
+        Cost(np.ones(size), 1e6),
+        Spacing(np.arange(size) % 40, np.arange(size), 20),
+        GroupLimit(np.arange(size) % 50, at_most=60),
+    ]
+    problem = BudgetedSelection(np.zeros(size), 800, constraints=[*loose, *thirds])
+    monkeypatch.setattr(conflicts, "search", lambda *_: pytest.fail("HiGHS was asked"))
+    found = find_conflict(problem, Clock())
+    assert found.part.rules == problem.constraints[3:]
+    assert found.part.budget == 800
+    assert found.smallest
