@@ -73,7 +73,7 @@ ORDER = (
 LIMIT = 1.0
 QUOTAS = ((200, 14), (500, 40))
 """Budgets, and how many labels of every class are asked for."""
-QUOTA_LIMIT, QUOTA_SEEDS, SIMULATED = 5.0, 10, 2000
+QUOTA_LIMIT, QUOTA_SEEDS, SIMULATED = 8.0, 4, 2000
 
 
 @dataclass(frozen=True)
