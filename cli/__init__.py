@@ -6,11 +6,11 @@ answer, 1 infeasible or a failed check, 2 bad input, 3 stopped without an answer
 
 from __future__ import annotations
 
-from . import scoring, solving, studying
+from . import advise, campaign, policy, scoring, solving, studying
 from .app import app
 from .printing import fail
 
-__all__ = ["main", "scoring", "solving", "studying"]
+__all__ = ["advise", "campaign", "main", "policy", "scoring", "solving", "studying"]
 
 
 def main() -> None:

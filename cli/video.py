@@ -137,18 +137,14 @@ def compare_video(
     if time_limit is not None:
         limits["time_limit"] = time_limit
     try:
-        rows = [
-            row
-            for seed in range(seeds)
-            for row in compare_estimates(
-                problem,
-                content.truth,
-                content.framing,
-                methods=None if method is None else tuple(method),
-                seed=seed,
-                **limits,
-            )
-        ]
+        rows = compare_estimates(
+            problem,
+            content.truth,
+            content.framing,
+            methods=None if method is None else tuple(method),
+            seeds=range(seeds),
+            **limits,
+        )
     except KeyboardInterrupt:
         fail("interrupted before the comparison had finished", 130)
     if as_json:

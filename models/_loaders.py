@@ -51,6 +51,9 @@ class Batch:
 
     def parts(self, step: int) -> "Iterator[Batch]":
         """Cut into batches of at most so many rows."""
+        if step >= len(self.rows) > 0:
+            yield self
+            return
         for at in range(0, max(len(self.rows), 1), max(step, 1)):
             some = slice(at, at + step)
             yield Batch(self.rows[some], self.x[some], self.content, self.offset + at)

@@ -150,12 +150,13 @@ def finiteness(logits: Tensor) -> Tensor:
 
 def require_finite(problem: Tensor, rows: "NDArray[np.int64]") -> None:
     """Raise a ValueError that names the first row that is not finite, by its sum."""
-    finite = problem.isfinite()
-    if not bool(finite.all()):
-        first = int((~finite).nonzero()[0])
+    values = problem.cpu().numpy()
+    finite = np.isfinite(values)
+    if not finite.all():
+        first = int(finite.argmin())
         raise ValueError(
             f"model: logits must be finite; row {rows[first]} of the dataset came out as "
-            f'{problem[first].item()}; check that row\'s input, the weights, or pass amp="off"'
+            f'{values[first]}; check that row\'s input, the weights, or pass amp="off"'
         )
 
 

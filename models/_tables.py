@@ -131,7 +131,7 @@ class RaggedTable:
 
 def as_slice(rows: "NDArray[np.int64]") -> "slice | NDArray[np.int64]":
     """Return rows as a slice where they are consecutive, which is faster to write to."""
-    if len(rows) and (np.diff(rows) == 1).all():
+    if len(rows) and (rows[1:] - rows[:-1] == 1).all():
         return slice(int(rows[0]), int(rows[-1]) + 1)
     return rows
 

@@ -1,8 +1,9 @@
 """Models, weights and loaders that are named as text, as on the command line."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import import_module
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
@@ -34,25 +35,73 @@ def call_named(name: str, argument: str) -> Any:
     >>> call_named("collections:OrderedDict", "--model")
     OrderedDict()
     """
-    module, colon, function = name.partition(":")
+    return find_named(name, argument)()
+
+
+def find_named(name: str, argument: str, folder: Path | None = None) -> Callable[..., Any]:
+    """Return a function named ``module:function`` or ``path/file.py:function``.
+
+    Parameters
+    ----------
+    name
+        The name; the module is found from `folder` too, and a path is relative to it.
+    argument
+        What errors call it.
+    folder
+        Default: the current folder.
+
+    Raises
+    ------
+    ValueError
+        As `call_named` does.
+
+    Examples
+    --------
+    >>> find_named("math:hypot", "--model")(3, 4)
+    5.0
+    """
+    module, colon, function = name.rpartition(":")
     if not (module and colon and function):
         raise ValueError(f"{argument}: must be MODULE:FUNCTION; {name!r} came; mymodule:make_model")
-    if "" not in sys.path and (here := str(Path.cwd())) not in sys.path:
-        sys.path.insert(0, here)
-    try:
-        home = import_module(module)
-    except ImportError as error:
-        raise ValueError(
-            f"{argument}: module {module} must be importable; {error}; run in its folder, or put "
-            "that on PYTHONPATH"
-        ) from None
-    make = getattr(home, function, None)
-    if not callable(make):
+    home = _home(module, argument, Path.cwd() if folder is None else folder.resolve())
+    found = getattr(home, function, None)
+    if not callable(found):
         raise ValueError(
             f"{argument}: {module} must have a function {function}; it has none; "
             f"see {getattr(home, '__file__', module)}"
         )
-    return make()
+    return found  # type: ignore[no-any-return]
+
+
+def _home(module: str, argument: str, folder: Path) -> Any:
+    """Import a module by its name or by the path of its file."""
+    is_path = module.endswith(".py")
+    path = folder / module
+    if is_path and not path.is_file():
+        raise ValueError(f"{argument}: {path} must be a file; it is none; check the path")
+    if (is_path or "" not in sys.path) and str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
+    if not is_path:
+        try:
+            return import_module(module)
+        except ImportError as error:
+            raise ValueError(
+                f"{argument}: module {module} must be importable; {error}; run in its folder, or "
+                "put that on PYTHONPATH"
+            ) from None
+    # A name that no module has: a user's study.py must not hide another one.
+    known = f"_labelcut_file_{path.resolve()}"
+    if known not in sys.modules:
+        spec = spec_from_file_location(known, path)
+        assert spec is not None
+        assert spec.loader is not None
+        sys.modules[known] = module_from_spec(spec)
+        try:
+            spec.loader.exec_module(sys.modules[known])
+        except BaseException:
+            del sys.modules[known]
+            raise
+    return sys.modules[known]
 
 
 def load_weights(model: Any, path: Path) -> None:

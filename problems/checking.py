@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from .arrays import as_integers
 from .base import TINY, Sense, Status, absolute_gap, plain
 from .contradictions import is_contradictory
 from .error_estimate import ErrorEstimate
 from .errors import CheckFailed, InfeasibleSelection, Stuck
+from .extreme_cuts import forced
 from .pricing import read_prices, utility_bound
 from .selection import Selection, SelectionProblem
 from .temporal_coherence import TemporalCoherence
@@ -208,8 +210,25 @@ def _check_counts(problem: TemporalCoherence, solution: ErrorEstimate) -> None:
         len({sum(parts) for parts in energies}) == 1,
         "certain: what is left open cannot be labeled otherwise at the same energy",
     )
+    _check_certain(problem, solution, sure, present)
     _check_table(solution, least, problem, ("fp_most", "fn_least"))
     _check_table(solution, most, problem, ("fp_least", "fn_most"))
+
+
+def _check_certain(
+    problem: TemporalCoherence, solution: ErrorEstimate, sure: Mask, present: Mask
+) -> None:
+    """Check that what is called certain is forced, where a maximum flow tells."""
+    certificate = solution.certificate
+    proven = None if certificate is None else problem.prove(certificate)
+    if certificate is None or proven != problem.evaluate(present).objective:
+        return
+    flow = as_integers(certificate.values["flow"], "flow")
+    on, off = forced(problem, np.clip(flow, -problem.edge_cost, problem.edge_cost))
+    _require(
+        np.array_equal(sure, on | off),
+        "certain: other labelings of the same energy differ where it says that none does",
+    )
 
 
 def _check_table(

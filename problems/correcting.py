@@ -90,7 +90,8 @@ def corrected(problem: SelectionProblem, correction: Correction) -> ClassBalance
     """
     if not isinstance(problem, ClassBalanced):
         raise InvalidInput(
-            f"[correct]: corrects class-balanced problems, this one is {problem.kind}; take it out"
+            f"[correct]: corrects class-balanced problems, this one is {problem.kind}; take it out "
+            "and name probabilities that labelcut.correct_priors has corrected"
         )
     if problem.probs.origin is not None:
         raise InvalidInput("[correct]: the probabilities are corrected already; correct them once")

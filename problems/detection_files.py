@@ -5,7 +5,7 @@ from __future__ import annotations
 import configparser
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -194,8 +194,10 @@ def read_coco(
         raise InvalidInput(f"{source.name}: {error}; write COCO results") from None
     video = np.array([videos[place[0]].name for place in at], dtype=str)
     classes = tuple(dict.fromkeys([*names.values(), *label]))
+    called = {name: entry["category_id"] for name, entry in zip(label, entries, strict=True)}
+    called |= {name: key for key, name in names.items()}
     try:
-        return make_detections(
+        table = make_detections(
             boxes,
             score,
             np.array([videos[v].first_frame + frame for v, frame in at], dtype=np.int64),
@@ -208,6 +210,7 @@ def read_coco(
         )
     except InvalidInput as error:
         raise InvalidInput(f"{source.name}: {error}") from None
+    return replace(table, class_ids=tuple(called[name] for name in classes))
 
 
 @dataclass(frozen=True)
@@ -293,7 +296,8 @@ def _coco_videos(
             str(file.parent / str(e["file_name"])) if "file_name" in e else None for e in frames
         )
         name = called.get(key, str(key))
-        videos.append(Video(name, len(frames), first.get(key, 0), size, paths))
+        ids = tuple(entry["id"] for entry in frames)
+        videos.append(Video(name, len(frames), first.get(key, 0), size, paths, ids))
     return places, videos
 
 

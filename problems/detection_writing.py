@@ -39,7 +39,8 @@ def write_detections(
     types
         ``"TP"``, ``"FP"`` or ``"-"`` for each ``(M,)``.
     layout
-        ``"mot"``: an eighth column; ``"kitti"``: a nineteenth column; ``"coco"``: a key ``type``.
+        ``"mot"``: an eighth column; ``"kitti"``: a nineteenth column; ``"coco"``: a key ``type``,
+        beside ``image_id`` and ``category_id`` where detections came from a COCO file.
     missed
         Candidates that are FN, as `ErrorEstimate.candidates` holds them; they follow with type
         ``FN`` and score -1.
@@ -70,6 +71,8 @@ class _Rows:
     boxes: Floats
     score: list[float]
     types: list[str]
+    image_ids: Mapping[tuple[str, int], int | str]
+    class_ids: Mapping[str, int | str]
 
     @classmethod
     def of(
@@ -93,7 +96,20 @@ class _Rows:
             label += missed["class"].tolist()
             score += [-1.0] * len(more)
             kinds += ["FN"] * len(more)
-        return cls(video, frame, label, boxes, score, kinds)
+        image_ids = {
+            (video.name, video.first_frame + at): image
+            for video in detections.videos
+            for at, image in enumerate(video.image_ids)
+        }
+        named = dict(zip(detections.classes, detections.class_ids, strict=False))
+        return cls(video, frame, label, boxes, score, kinds, image_ids, named)
+
+    def ids(self, at: int) -> dict[str, int | str]:
+        """Return what the COCO file that detections came from calls a row's image and class."""
+        image = self.image_ids.get((self.video[at], self.frame[at]))
+        category = self.class_ids.get(self.label[at])
+        known = {"image_id": image, "category_id": category}
+        return {name: value for name, value in known.items() if value is not None}
 
 
 def _mot_text(rows: _Rows) -> str:
@@ -119,6 +135,7 @@ def _kitti_text(rows: _Rows) -> str:
 def _coco_text(rows: _Rows) -> str:
     entries = [
         {
+            **rows.ids(at),
             "video": rows.video[at],
             "frame": rows.frame[at],
             "category": rows.label[at],

@@ -29,6 +29,8 @@ logger = logging.getLogger("labelcut")
 
 SCORES = ("probability", "logit", "rank")
 INVALID = ("error", "ignore")
+MOST_FRAMES = 100_000_000
+"""Frames of all videos together; each has a row of its own."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,8 @@ class Video:
         Width and height in pixels, or None where nobody told.
     images
         Path of the image of each frame, None for a frame that has none; empty without images.
+    image_ids
+        What a COCO file calls the image of each frame; empty where nobody told.
     """
 
     name: str
@@ -54,6 +58,7 @@ class Video:
     first_frame: int = 0
     size: tuple[int, int] | None = None
     images: tuple[str | None, ...] = ()
+    image_ids: tuple[int | str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +83,8 @@ class Detections:
         Mask ``(M,)``: False for boxes that cannot be used and were asked to be ignored.
     probs
         Class probabilities ``(M, C)`` where the detector gives them, or None.
+    class_ids
+        What a COCO file calls each of `classes`; empty where nobody told.
     """
 
     boxes: Floats
@@ -89,6 +96,7 @@ class Detections:
     classes: tuple[str, ...]
     used: Mask
     probs: Floats | None = field(default=None)
+    class_ids: tuple[int | str, ...] = ()
 
     def __len__(self) -> int:
         """Return M."""
@@ -207,6 +215,7 @@ def make_detections(
         videos, codes = _found_videos(named, numbers, first_frame)
     else:
         codes = _known_videos(named, videos)
+    _require_few_frames(videos)
     names, labels = as_classes(label, classes, size)
     position = _positions(numbers, codes, videos)
     used = _usable(array, codes, videos, invalid)
@@ -242,6 +251,8 @@ def join_detections(tables: Sequence[Detections]) -> Detections:
     """
     if not tables:
         raise InvalidInput("detections: there must be at least one table; got none; name a file")
+    if len(tables) == 1:
+        return tables[0]
     videos = tuple(video for table in tables for video in table.videos)
     _require_names(videos)
     classes = tuple(dict.fromkeys(name for table in tables for name in table.classes))
@@ -312,6 +323,17 @@ def _require_names(videos: Sequence[Video]) -> None:
                 f"videos: {video.name!r} has {video.length} frames and {len(video.images)} images; "
                 "pass one path for each frame, None where there is none"
             )
+
+
+def _require_few_frames(videos: Sequence[Video]) -> None:
+    frames = sum(video.length for video in videos)
+    if frames > MOST_FRAMES:
+        longest = max(videos, key=lambda video: video.length)
+        raise InvalidInput(
+            f"frame: videos may have {MOST_FRAMES:,} frames together; got {frames:,}, of which "
+            f"{longest.name!r} has {longest.length:,} from {longest.first_frame} on; number frames "
+            "one by one, not by time, and pass first_frame where they begin late"
+        )
 
 
 def _positions(numbers: Ints, codes: Ints, videos: Sequence[Video]) -> Ints:

@@ -10,13 +10,36 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .arrays import Floats, Matrix
+    from .arrays import Floats, Ints, Matrix
 
 TOLERANCE = 1e-7
 """A step that moves less of a prior's mass than this ends the search."""
 PASSES = 600
 """The search ends after so many passes over the rows."""
 TINY = 1e-300
+
+
+@dataclass(frozen=True, eq=False)
+class Held:
+    """One share of each prior that the search may not change.
+
+    Parameters
+    ----------
+    classes, shares
+        Which ``(B,)``, and at what value ``(B,)`` from 0 to less than 1.
+    """
+
+    classes: Ints
+    shares: Floats
+
+    def enforce(self, priors: Floats) -> Floats:
+        """Return priors ``(C, B)`` with their share put right and the others scaled to the rest."""
+        columns = np.arange(priors.shape[1])
+        others = priors.copy()
+        others[self.classes, columns] = 0.0
+        others *= (1.0 - self.shares) / np.maximum(others.sum(axis=0), TINY)
+        others[self.classes, columns] = self.shares
+        return others
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +67,7 @@ def fit_priors(
     weights: Floats | None = None,
     start: Floats | None = None,
     *,
+    held: Held | None = None,
     tolerance: float = TOLERANCE,
     passes: int = PASSES,
 ) -> Fit:
@@ -66,13 +90,17 @@ def fit_priors(
         w ``(N, B)``, one problem a column; default: one problem, every row once.
     start
         Where to begin ``(C, B)`` or ``(C, 1)``; default τ.
+    held
+        Keeps one share of each prior; the likelihood is the greatest among such priors then.
     tolerance, passes
         Where to stop.
     """
     count = 1 if weights is None else weights.shape[1]
+    count = count if held is None else len(held.shares)
     first = trained[:, None] if start is None else start
     point = np.array(np.broadcast_to(first, (len(trained), count)), dtype=np.float64)
-    step = _stepper(probs, trained, weights)
+    point = point if held is None else held.enforce(point)
+    step = _stepper(probs, trained, weights, held)
     trace, used = [], 0
     while used < passes:
         one, value = step(point)
@@ -84,6 +112,7 @@ def fit_priors(
             trace.append(np.maximum(value_one, value))
             return Fit(two, tuple(trace), True)
         leap = _extrapolated(point, one, two)
+        leap = leap if held is None else held.enforce(leap)
         landed, value_leap = step(leap)
         used += 1
         point = np.where(value_leap >= value_one, landed, two)
@@ -91,7 +120,7 @@ def fit_priors(
 
 
 def _stepper(
-    probs: Matrix, trained: Floats, weights: Floats | None
+    probs: Matrix, trained: Floats, weights: Floats | None, held: Held | None
 ) -> Callable[[Floats], tuple[Floats, Floats]]:
     """Return a function of priors ``(C, B)``: the next ones and the likelihood of these."""
     rows = probs.shape[0]
@@ -110,7 +139,9 @@ def _stepper(
                 total += values.T @ (here / likely)
                 value += (here * np.log(likely)).sum(axis=0)
         following = total * ratios / masses
-        return following / following.sum(axis=0), value / masses
+        following = following / following.sum(axis=0)
+        # With a share kept, EM's step gives the others the rest in the same proportions.
+        return following if held is None else held.enforce(following), value / masses
 
     return step
 

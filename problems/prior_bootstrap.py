@@ -96,18 +96,41 @@ class Draws:
     seed: int
 
 
+@dataclass(frozen=True, eq=False)
+class Spread:
+    """How far estimates move when rows are drawn anew.
+
+    Parameters
+    ----------
+    pool
+        Moves ``(B, C)`` of the shares with the pool's rows, around those of the same held-out rows.
+    held_out
+        Moves ``(G, C)`` with the held-out rows; of no row where they play no part.
+    """
+
+    pool: Floats
+    held_out: Floats
+
+    def together(self) -> Floats:
+        """Return moves ``(B, C)`` with both: draw by draw, the groups of held-out rows in turn."""
+        if not len(self.held_out):
+            return self.pool
+        groups = np.repeat(self.held_out, -(-len(self.pool) // len(self.held_out)), axis=0)
+        return np.asarray(self.pool + groups[: len(self.pool)])
+
+
 def bootstrap(
     evidence: Evidence,
     pool: Matrix,
     anew: Recalibration | None,
     prior: Floats,
     draws: Draws,
-) -> Floats:
-    r"""Return priors ``(B, C)`` estimated from rows drawn anew.
+) -> Spread:
+    r"""Return how far priors move when they are estimated from rows drawn anew.
 
     Pool rows are drawn from a sample of m of the n: the spread that this gives is scaled by
-    :math:`\sqrt{m / n}`. Held-out rows are drawn within their classes, and calibration is fitted
-    again on each draw.
+    :math:`\sqrt{m / n}`. Held-out rows are drawn within their classes, one less than there are, so
+    that their spread is not too small (Efron 1982), and calibration is fitted again on each draw.
 
     Parameters
     ----------
@@ -118,7 +141,7 @@ def bootstrap(
     anew
         How the pool was calibrated; None where it was not.
     prior
-        The estimate ``(C,)`` that the draws lie around.
+        The estimate ``(C,)`` from which the search for the others begins.
     draws
         How many, and their seed.
     """
@@ -135,7 +158,7 @@ def bootstrap(
     groups = min(GROUPS, draws.replicates) if redraws else 1
     each = -(-draws.replicates // groups)
     center = _priors(evidence, base, None, prior[:, None])[:, 0]
-    drawn = []
+    by_pool, by_held_out = [], []
     for _ in range(groups):
         again, here = evidence, base
         if redraws and labeled is not None:
@@ -149,12 +172,15 @@ def bootstrap(
         shares = np.full(len(some), 1 / len(some))
         weights[:, 1:] = rng.multinomial(len(some), shares, size=each).T
         found = _priors(again, here, weights, prior[:, None])
-        moved = found[:, :1] - center[:, None] + shrink * (found[:, 1:] - found[:, :1])
-        drawn.append(prior[:, None] + moved)
-    return np.concatenate(drawn, axis=1).T[: draws.replicates]
+        by_pool.append(shrink * (found[:, 1:] - found[:, :1]))
+        by_held_out.append(found[:, 0] - center)
+    return Spread(
+        np.concatenate(by_pool, axis=1).T[: draws.replicates],
+        np.stack(by_held_out)[: groups if redraws else 0],
+    )
 
 
-def doubt(evidence: Evidence, pool: Matrix, prior: Floats, drawn: Floats) -> str | None:
+def doubt(evidence: Evidence, pool: Matrix, prior: Floats, moves: Floats) -> str | None:
     """Return why a prior is too uncertain to be used, or None."""
     if evidence.method == "none":
         return "method 'none' estimates no prior: the shares are mean predictions"
@@ -172,7 +198,7 @@ def doubt(evidence: Evidence, pool: Matrix, prior: Floats, drawn: Floats) -> str
             f"the prior collapses on class {at} ({prior[at]:.1%}), of which the predictions see "
             f"{means[at] / means.sum():.1%}"
         )
-    moved = float(np.abs(drawn - prior).sum(axis=1).mean() / 2)
+    moved = float(np.abs(moves).sum(axis=1).mean() / 2)
     if moved > WIDE:
         return (
             f"pool rows or labeled rows are too few: drawn again, they move {moved:.0%} of the "
@@ -201,24 +227,37 @@ def _sampled(pool: Matrix) -> int:
 
 
 def _redrawn(labeled: HeldOut, rng: np.random.Generator) -> HeldOut:
-    """Draw as many rows of each class as there are, with replacement."""
+    """Draw one row of each class less than there are, but one at least, with replacement."""
     rows = [np.flatnonzero(labeled.classes == k) for k in np.unique(labeled.classes)]
-    drawn = np.concatenate([rng.choice(some, len(some)) for some in rows])
+    drawn = np.concatenate([rng.choice(some, max(len(some) - 1, 1)) for some in rows])
     return HeldOut(labeled.probs[drawn], labeled.classes[drawn])
+
+
+def sample_of(pool: Matrix) -> Floats:
+    """Return rows ``(m, C)`` of the pool in even steps: all of them where it is small."""
+    count = pool.shape[0]
+    return pool.take(np.arange(0, count, max(count // _sampled(pool), 1)))
+
+
+def covariance(rows: Floats, trained: Floats, prior: Floats) -> Floats:
+    r"""Return the inverse ``(C, C)`` of Fisher's information on shares that sum to 1, for one row.
+
+    .. math:: B (B^\top J B)^{-1} B^\top, \qquad
+        J = \frac1m \sum_i \frac{r_i r_i^\top}{(r_i^\top \pi)^2},\; r_{ik} = p_{ik} / \tau_k
+
+    The columns of B span the directions in which the sum does not change.
+    """
+    size = len(prior)
+    ratios = rows / trained
+    ratios /= np.maximum(ratios @ prior, 1e-300)[:, None]
+    basis = np.linalg.qr(np.vstack([np.ones(size), np.eye(size)]).T)[0][:, 1:size]
+    free = ratios @ basis
+    values, vectors = np.linalg.eigh(free.T @ free / len(rows))
+    directions = basis @ vectors
+    return np.asarray(directions / np.maximum(values, 1e-12) @ directions.T)
 
 
 def _worst_deviation(pool: Matrix, trained: Floats, prior: Floats) -> float:
     """Return the largest standard deviation of a combination of shares, by Fisher's information."""
-    size = len(prior)
-    if size == 1:
-        return 0.0
-    count = pool.shape[0]
-    step = max(count // _sampled(pool), 1)
-    rows = pool.take(np.arange(0, count, step))
-    ratios = rows / trained
-    ratios /= np.maximum(ratios @ prior, 1e-300)[:, None]
-    # Shares sum to 1: only combinations that sum to 0 are free.
-    basis = np.linalg.qr(np.vstack([np.ones(size), np.eye(size)]).T)[0][:, 1:size]
-    free = ratios @ basis
-    least = float(np.linalg.eigvalsh(free.T @ free / len(rows))[0])
-    return float(1.0 / np.sqrt(max(least, 1e-12) * count))
+    spread = np.linalg.eigvalsh(covariance(sample_of(pool), trained, prior))
+    return float(np.sqrt(max(spread[-1], 0.0) / pool.shape[0]))

@@ -12,10 +12,12 @@ from .arrays import Floats, Ints, Matrix, as_matrix, as_number, as_vector, dtype
 from .base import plain
 from .calibration import FITS, SMALLEST, Calibration, as_held_out, no_calibration
 from .confusion import confusion_prior, mean_predictions
+from .cross_fitting import gains_over_mix, tells_classes
 from .dataset import make_dataset
 from .errors import InvalidInput
 from .mixtures import fit_priors
 from .prior_bootstrap import Draws, Evidence, HeldOut, Recalibration, bootstrap, doubt
+from .prior_intervals import share_intervals
 from .probabilities import Probabilities, as_probabilities
 
 METHODS = ("em", "confusion", "none")
@@ -38,8 +40,8 @@ class PriorCorrection:
     prior
         Estimated share of each class in the pool ``(C,)``.
     interval
-        Lower and upper end ``(C, 2)`` for each share, by the bootstrap; too short for classes of
-        which the pool holds a handful of rows.
+        Lower and upper end ``(C, 2)`` for each share (`share_intervals`), as if held-out rows and
+        pool differed in their class mix alone.
     identified
         Whether the data tell the prior.
     reason
@@ -133,8 +135,8 @@ def correct_priors(
     -------
     PriorCorrection
         `identified` is False, with a reason, where predictions are too flat or labeled rows too
-        few, a class was never learned, the prior collapses on one class, or method ``"none"``
-        estimates none.
+        few, held-out predictions tell classes no better than their mix does, a class was never
+        learned, the prior collapses on one class, or method ``"none"`` estimates none.
 
     Raises
     ------
@@ -171,8 +173,9 @@ def correct_priors(
     pool = Matrix((whole,))
     evidence = Evidence(method, trained, labeled, fitted)
     prior = _rounded(_estimate(evidence, pool))
-    drawn = bootstrap(evidence, pool, anew, prior, Draws(replicates, seed))
-    reason = doubt(evidence, pool, prior, drawn)
+    spread = bootstrap(evidence, pool, anew, prior, Draws(replicates, seed))
+    reason = _noise(labeled, method, kind) or doubt(evidence, pool, prior, spread.together())
+    interval = share_intervals(evidence, pool, prior, spread, level)
     applied = reason is None
     if applied:
         _reweigh(whole, prior / trained)
@@ -180,7 +183,7 @@ def correct_priors(
     return PriorCorrection(
         probs=_spread(whole, used, given.shape[0]),
         prior=freeze(prior),
-        interval=freeze(_interval(drawn, level)),
+        interval=freeze(interval),
         identified=reason is None,
         reason=reason,
         applied=applied,
@@ -212,12 +215,6 @@ def _rounded(prior: Floats) -> Floats:
     """Round shares to millionths, none to 0, so that every machine corrects alike."""
     shares = np.maximum(np.round(prior, 6), 1e-6)
     return np.asarray(shares / shares.sum())
-
-
-def _interval(drawn: Floats, level: float) -> Floats:
-    """Return the lower and upper end ``(C, 2)`` of the central share of some priors ``(B, C)``."""
-    tail = 100 * (1 - level) / 2
-    return np.asarray(np.clip(np.percentile(drawn, [tail, 100 - tail], axis=0).T, 0.0, 1.0))
 
 
 def _as_probabilities(probs: Any, rows: Any) -> Probabilities:
@@ -344,12 +341,31 @@ def _too_little(counts: Floats, labeled: HeldOut | None, classes: int) -> str | 
     absent = np.flatnonzero(counts == 0)
     if len(absent):
         return f"the classifier never learned class {absent[0]}, so its share cannot be told"
-    if labeled is not None and len(labeled.classes) < ROWS_A_CLASS * classes:
+    if labeled is not None and _few(labeled):
         return (
             f"{len(labeled.classes)} held-out rows are too few to calibrate {classes} classes; "
             f"label {ROWS_A_CLASS * classes} or more"
         )
     return None
+
+
+def _noise(labeled: HeldOut | None, method: str, kind: str) -> str | None:
+    """Return that held-out predictions do not tell the classes, where rows suffice to say so."""
+    if labeled is None or method == "none" or _few(labeled):
+        return None
+    fit = FITS["temperature" if kind == "none" else kind]
+    gains = gains_over_mix(labeled.probs, labeled.classes, fit)
+    if tells_classes(gains):
+        return None
+    return (
+        "held-out predictions tell classes no better than the classes' mix does: they gain "
+        f"{gains.mean():.2f} nats a row, within what chance explains"
+    )
+
+
+def _few(labeled: HeldOut) -> bool:
+    count, classes = labeled.probs.shape
+    return bool(count < ROWS_A_CLASS * classes)
 
 
 def _notes(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,9 +15,10 @@ from ..problems.frame_utilities import COUNTS, FRAME_BASELINES, count_utility, s
 from ..problems.temporal_coherence import TemporalCoherence
 from ..problems.true_errors import TrueErrors, find_errors
 from ..solvers import solve, sweep_trust
+from ..solvers.registry import choose
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from ..models.optical_flow import VideoFlow
     from ..problems.arrays import Floats
@@ -209,7 +210,7 @@ def compare_estimates(
     framing: Framing | None = None,
     *,
     methods: tuple[str, ...] | None = None,
-    seed: int = 0,
+    seeds: Sequence[int] = (0,),
     **limits: Any,
 ) -> list[EstimateQuality]:
     """Return how graph cut, score threshold and chance do, beside the truth where it is known.
@@ -229,7 +230,10 @@ def compare_estimates(
         Of `labelcut.solve`, and ``"confidence"``, ``"entropy"``, ``"margin"`` and ``"oracle"``,
         which choose frames only and need truth; default: ``exact``, ``threshold`` and ``random``,
         and with truth all of them.
-    seed, limits
+    seeds
+        Of methods that draw, and of ties between frames: a row for each, where it can differ. What
+        does not draw is solved once.
+    limits
         As in `labelcut.solve`.
 
     Raises
@@ -243,103 +247,93 @@ def compare_estimates(
     frames_only = (*FRAME_BASELINES, ORACLE)
     if methods is None:
         methods = METHODS if errors is None else (*METHODS, *frames_only)
-    rows = []
+    if not len(seeds):
+        raise InvalidInput("seeds: at least one is needed; got none; pass (0,)")
+    against = _Against(problem, errors, framing, limits)
+    # Ties between frames are drawn, so that the share can differ where nothing else does.
+    ties = framing is not None and errors is not None
+    rows: list[list[EstimateQuality]] = [[] for _ in seeds]
     for method in methods:
-        if method in frames_only:
-            rows.append(_of_frames(problem, method, errors, framing, seed, limits))
-            continue
-        estimate = solve(problem, method, seed=seed, **limits)
-        rows.append(_quality(problem, estimate, errors, framing, seed, limits))
-    return rows
+        by_frames = method in frames_only
+        draws = not by_frames and choose(problem, method)[0].random
+        for at, seed in enumerate(seeds if draws or ties else seeds[:1]):
+            if at == 0 or draws:
+                rated = against.frames(method) if by_frames else against.estimate(method, seed)
+            rows[at].append(replace(rated[0], share=against.share(rated[1], seed)))
+    return [row for some in rows for row in some]
 
 
-def _of_frames(
-    problem: TemporalCoherence,
-    method: str,
-    errors: TrueErrors | None,
-    framing: Framing | None,
-    seed: int,
-    limits: Mapping[str, Any],
-) -> EstimateQuality:
-    if errors is None:
-        raise InvalidInput(
-            f"method: {method!r} only ranks frames, which is measured against truth; give truth"
+@dataclass(frozen=True, eq=False)
+class _Against:
+    """What estimates are measured against, and how frames are chosen by them."""
+
+    problem: TemporalCoherence
+    errors: TrueErrors | None
+    framing: Framing | None
+    limits: Mapping[str, Any]
+
+    @property
+    def real(self) -> Floats:
+        """True mistakes of each frame."""
+        assert self.errors is not None
+        return np.asarray(self.errors.fp + self.errors.fn, dtype=np.float64)
+
+    def frames(self, method: str) -> tuple[EstimateQuality, Floats]:
+        """Return how frames do by a baseline or the truth, and their utility."""
+        if self.errors is None:
+            raise InvalidInput(
+                f"method: {method!r} only ranks frames, which is measured against truth; give truth"
+            )
+        own = self.real if method == ORACLE else FRAME_BASELINES[method](self.problem.detections)
+        return EstimateQuality(method, correlation=_rank_correlation(own, self.real)), own
+
+    def estimate(self, method: str, seed: int) -> tuple[EstimateQuality, Floats | None]:
+        """Return how a method's estimate does, and the utility of frames by it, where asked for."""
+        found, errors = solve(self.problem, method, seed=seed, **self.limits), self.errors
+        wrong, missed = found.types == "FP", found.candidate_types == "FN"
+        known: dict[str, float | None] = {}
+        utility = None
+        if errors is not None and found.table:
+            counted = (found.table["fp"] + found.table["fn"]).astype(np.float64)
+            known = {
+                "fp_precision": _part(errors.false_positive, wrong),
+                "fp_recall": _part(wrong, errors.false_positive),
+                "fn_precision": _part(errors.false_negative, missed),
+                "fn_recall": _part(missed, errors.false_negative),
+                "correlation": _rank_correlation(counted, self.real),
+            }
+            if self.framing is not None:
+                utility = self._utility(found, self.framing)
+        quality = EstimateQuality(
+            method=found.method,
+            energy=found.objective,
+            fp=int(wrong.sum()),
+            fn=int(missed.sum()),
+            seconds=found.runtime,
+            **known,
         )
-    real = (errors.fp + errors.fn).astype(np.float64)
-    utility = real if method == ORACLE else FRAME_BASELINES[method](problem.detections)
-    share = None
-    if framing is not None:
-        share = _share(problem, utility, framing, real, seed, limits)
-    return EstimateQuality(method, correlation=_rank_correlation(utility, real), share=share)
+        return quality, utility
 
+    def _utility(self, estimate: ErrorEstimate, framing: Framing) -> Floats:
+        """Return what a method's own estimate says of frames."""
+        if estimate.method == "random":
+            return np.zeros(self.problem.detections.n_frames)
+        # All but the counts are made by cuts, or of no estimate.
+        own = framing.utility in COUNTS or estimate.method == "exact"
+        what = framing.utility if own else "both"
+        limit = self.limits.get("time_limit", 60.0)
+        return frame_utility(self.problem, estimate, what, time_limit=limit)
 
-def _quality(
-    problem: TemporalCoherence,
-    estimate: ErrorEstimate,
-    errors: TrueErrors | None,
-    framing: Framing | None,
-    seed: int,
-    limits: Mapping[str, Any],
-) -> EstimateQuality:
-    wrong, missed = estimate.types == "FP", estimate.candidate_types == "FN"
-    known: Mapping[str, float | None] = dict.fromkeys(
-        ("fp_precision", "fp_recall", "fn_precision", "fn_recall", "correlation", "share")
-    )
-    if errors is not None and estimate.table:
-        real = (errors.fp + errors.fn).astype(np.float64)
-        counted = estimate.table["fp"] + estimate.table["fn"]
-        share = None
-        if framing is not None:
-            utility = _utility(problem, estimate, framing, limits)
-            share = _share(problem, utility, framing, real, seed, limits)
-        known = {
-            "fp_precision": _part(errors.false_positive, wrong),
-            "fp_recall": _part(wrong, errors.false_positive),
-            "fn_precision": _part(errors.false_negative, missed),
-            "fn_recall": _part(missed, errors.false_negative),
-            "correlation": _rank_correlation(counted.astype(np.float64), real),
-            "share": share,
-        }
-    return EstimateQuality(
-        method=estimate.method,
-        energy=estimate.objective,
-        fp=int(wrong.sum()),
-        fn=int(missed.sum()),
-        seconds=estimate.runtime,
-        **known,
-    )
-
-
-def _utility(
-    problem: TemporalCoherence,
-    estimate: ErrorEstimate,
-    framing: Framing,
-    limits: Mapping[str, Any],
-) -> Floats:
-    """Return what a method's own estimate says of frames."""
-    if estimate.method == "random":
-        return np.zeros(problem.detections.n_frames)
-    # All but the counts are made by cuts, or of no estimate.
-    own = framing.utility in COUNTS or estimate.method == "exact"
-    what = framing.utility if own else "both"
-    return frame_utility(problem, estimate, what, time_limit=limits.get("time_limit", 60.0))
-
-
-def _share(
-    problem: TemporalCoherence,
-    utility: Floats,
-    framing: Framing,
-    real: Floats,
-    seed: int,
-    limits: Mapping[str, Any],
-) -> float | None:
-    """Return which part of all true mistakes is in the frames that a utility chooses."""
-    within = {name: value for name, value in limits.items() if name == "time_limit"}
-    chosen = choose_frames(problem, utility, framing, seed=seed, **within)
-    total = float(real.sum())
-    if chosen.objective is None or total == 0:
-        return None
-    return float(real[chosen.indices].sum()) / total
+    def share(self, utility: Floats | None, seed: int) -> float | None:
+        """Return which part of all true mistakes is in the frames that a utility chooses."""
+        if utility is None or self.framing is None or self.errors is None:
+            return None
+        within = {name: value for name, value in self.limits.items() if name == "time_limit"}
+        chosen = choose_frames(self.problem, utility, self.framing, seed=seed, **within)
+        total = float(self.real.sum())
+        if chosen.objective is None or total == 0:
+            return None
+        return float(self.real[chosen.indices].sum()) / total
 
 
 def _part(true: Any, of: Any) -> float | None:

@@ -3,6 +3,7 @@
 The profile runs the same examples every time, and has no clock.
 """
 
+import signal
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +17,9 @@ from labelcut import BudgetedSelection, Cost, ExpectedCount, Forbid, GroupLimit,
 
 settings.register_profile("labelcut", deadline=None, derandomize=True, database=None)
 settings.load_profile("labelcut")
+
+# A shell that runs the tests in the background has them ignore Ctrl-C, and children inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

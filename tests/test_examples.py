@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import labelcut
+from labelcut.studies.campaign import load_results
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -287,3 +288,49 @@ def test_detection_leads_from_boxes_to_images(detection):
     np.testing.assert_array_equal(boxes == 0, entropy == -1)
     np.testing.assert_array_equal((embeddings != 0).any(axis=1)[boxes == 0], False)
     assert "chosen images hold" in printed
+
+
+def test_campaign_ends_with_a_report(tmp_path):
+    """The one command of the README would leave its user without a report."""
+    options = ["--cycles", "1", "--seeds", "2", "--epochs", "3", "--strategies", "random,k-center"]
+    folder, _ = make("campaign", tmp_path, *options)
+    results = load_results(folder / "digits.campaign")
+    assert results.table("accuracy").shape == (2, 2, 2)
+    assert np.isfinite(results.table("accuracy")).all()
+    # 40 rows to begin with and 20 more, of the pool that the file names.
+    assert results.table("labeled")[0, 0].tolist() == [40, 60]
+    page = (folder / "digits.campaign" / "report.html").read_text(encoding="utf-8")
+    assert "k-center" in page
+    assert "data:image/png;base64," in page
+    stated = tomllib.loads((EXAMPLES / "campaign" / "digits.toml").read_text())
+    assert (len(stated["strategy"]), stated["campaign"]["seeds"]) == (8, 5)
+
+
+@pytest.mark.slow
+def test_patches_of_a_rare_class_are_found_under_limits(tmp_path):
+    """The road from scenes over MiSiCAL's values to a batch within its limits would be broken."""
+    script = [sys.executable, "-W", "error", EXAMPLES / "regions" / "patches.py"]
+    options = ["--out", "problem", "--steps", "80"]
+    run = subprocess.run(
+        [*script, *options], cwd=tmp_path, check=True, capture_output=True, text=True
+    )
+    folder = tmp_path / "problem"
+    assert (folder / ".gitignore").read_text() == "*\n"
+    problem = labelcut.load(folder / "patches.problem.toml")
+    answer = labelcut.load(folder / "patches.selection.json")
+    labelcut.check(problem, answer)
+    table = {name: np.asarray(column)[answer.indices] for name, column in problem.table.items()}
+    assert len(answer.indices) == 60
+    assert np.bincount(table["image"]).max() <= 3
+    blocks = zip(table["image"], table["top"] // 24, table["left"] // 32, strict=True)
+    assert len({*blocks}) == 60
+    assert not np.isin(answer.indices, np.load(folder / "patches.data" / "labeled.npy")).any()
+    # Labels that nobody has paid for stay unknown to the policy.
+    known = np.load(folder / "patches.data" / "holds.npy") >= 0
+    np.testing.assert_array_equal(np.flatnonzero(known), problem.labeled)
+    assert (folder / "patches.png").read_bytes().startswith(b"\x89PNG")
+    assert "hold a pedestrian" in run.stdout
+    command = [sys.executable, "-P", "-m", "labelcut", "policy", "train", folder / "patches.toml"]
+    again = subprocess.run([*command, "--json"], check=True, capture_output=True, text=True)
+    record = json.loads((folder / "patches.policy" / "policy.json").read_text())
+    assert json.loads(again.stdout)["policy"]["fingerprint"] == record["fingerprint"]

@@ -12,6 +12,7 @@ import pytest
 import labelcut
 from labelcut import KCenter
 from labelcut.problems import read_problem
+from labelcut.studies.campaign.files import read_campaign
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -139,3 +140,43 @@ def test_the_correction_is_read_as_written(tmp_path):
     record = read_problem(tmp_path / "p.toml").problem.notes()["correct"]
     assert record["method"] == "em"
     assert record["calibration"]["slopes"] != [1.0] * 4
+
+
+def test_the_campaign_file_is_read_as_written(tmp_path):
+    """The documented format of campaigns would not be the one that is read."""
+    for name, rows in (("x", 100), ("test_x", 20)):
+        np.save(tmp_path / f"{name}.npy", np.random.default_rng(0).normal(size=(rows, 3)))
+    np.save(tmp_path / "y.npy", np.arange(100) % 4)
+    np.save(tmp_path / "test_y.npy", np.arange(20) % 4)
+    (tmp_path / "mine.py").write_text("def choose(round): ...\n")
+    text = named("[campaign]").replace('"2-2"', '"20-10"')
+    (tmp_path / "readme.toml").write_text(text)
+    campaign = read_campaign(tmp_path / "readme.toml")
+    assert (campaign.plan.initial, campaign.plan.step, campaign.plan.audit) == (20, 10, 1)
+    assert [entrant.name for entrant in campaign.strategies] == ["entropy-cb-corrected", "mine"]
+
+
+def test_the_policy_file_is_read_as_written(tmp_path):
+    """The documented keys of policies would not be those that are read."""
+    from labelcut.models.policies import load_policy
+    from labelcut.studies.policies.files import policy_kind, read_policy_file
+
+    (tmp_path / "patches.toml").write_text(named('"misical"'))
+    rng = np.random.default_rng(0)
+    arrays = {
+        "features": rng.random((400, 6)),
+        "holds": np.arange(400) % 2,
+        "labeled": np.arange(60),
+        "near-duplicates": np.arange(400) // 2,
+        **{name: np.arange(400) // 4 for name in ("image", "top", "left")},
+    }
+    for name, array in arrays.items():
+        np.save(tmp_path / f"{name}.npy", array)
+    content = read_policy_file(tmp_path / "patches.toml")
+    kind = policy_kind(content.kind)
+    kind.train(content, tmp_path / "p", print)
+    problem = kind.apply(content, load_policy(tmp_path / "p"))
+    assert problem.budget == 100
+    assert len(problem.labeled) == 60
+    assert {*problem.table} == {"image", "top", "left"}
+    assert [rule.name for rule in problem.constraints][:2] == ["each image", "each group"]

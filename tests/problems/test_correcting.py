@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from labelcut import ClassBalanced, KCenter, check, correct_priors, load, solve
+from labelcut import ClassBalanced, check, correct_priors, load, solve
 from labelcut.problems import (
     CheckFailed,
     Correction,
@@ -221,10 +221,48 @@ def test_the_table_must_be_a_table(folder):
         load(path)
 
 
-def test_only_class_balanced_problems_are_corrected_and_only_once(folder):
-    """Correcting twice would square the odds; a coreset's term would be left as it was."""
+def test_correction_is_made_once(folder):
+    """Correcting twice would square the odds."""
     problem = load(write(folder, FULL))
     with pytest.raises(InvalidInput, match=r"\[correct\]: the probabilities are corrected already"):
         corrected(problem, Correction([5, 5]))
-    with pytest.raises(InvalidInput, match=r"\[correct\]: corrects class-balanced problems, this"):
-        corrected(KCenter([[0.0], [1.0]], 1), Correction([5, 5]))
+
+
+COUNTED = """
+labelcut = 1
+[problem]
+kind = "budgeted"
+budget = 10
+[data]
+utility = "utility.npy"
+labeled = [0, 1, 2, 3]
+[[constraint]]
+kind = "expected-count"
+probs = "probs.npy"
+classes = 1
+at_least = 3
+"""
+SPREAD = """
+labelcut = 1
+[problem]
+kind = "k-center"
+budget = 10
+balance = 1.0
+target = [5, 5]
+[data]
+embeddings = "probs.npy"
+probs = "probs.npy"
+"""
+
+
+@pytest.mark.parametrize(("text", "kind"), [(COUNTED, "budgeted"), (SPREAD, "k-center")])
+def test_other_kinds_refuse_the_table_and_say_what_to_do(folder, text, kind):
+    """A quota or a coreset's term would be left as predicted, under a file that says corrected."""
+    np.save(folder / "probs.npy", np.random.default_rng(0).dirichlet([1, 1], 300))
+    path = folder / "other.toml"
+    path.write_text(text)
+    assert load(path).kind == kind
+    path.write_text(f"{text}\n[correct]\ntrained_on = [5, 5]\n")
+    wanted = rf"this one is {kind}; take it out and name probabilities that labelcut.correct_prior"
+    with pytest.raises(InvalidInput, match=wanted):
+        load(path)

@@ -136,6 +136,30 @@ def test_types_are_written_back_in_each_layout(tmp_path):
     assert [(entry["frame"], entry["type"]) for entry in entries] == [(2, "TP"), (1, "-")]
 
 
+def test_coco_results_are_written_as_coco_results(tmp_path):
+    """Tools that read COCO results would not know which image a box is in, nor of what class."""
+    images = put(tmp_path / "images.json", IMAGES)
+    table = read_coco(put(tmp_path / "results.json", RESULTS), images)
+    at = 1
+    missed = {
+        "video": np.array([table.videos[table.video[at]].name]),
+        "frame": table.frame_number[[at]],
+        "class": np.array([table.classes[table.label[at]]]),
+        **{side: np.array([7.0]) for side in ("left", "top", "width", "height")},
+    }
+    out = tmp_path / "types.json"
+    write_detections(out, table, ["TP", "FP"], layout="coco", missed=missed)
+    entries = json.loads(out.read_text())
+    for name in ("image_id", "category_id"):
+        given = [entry[name] for entry in RESULTS]
+        assert [entry[name] for entry in entries] == [*given, given[at]]
+    own = put(tmp_path / "own.json", entries[:2])
+    again = read_coco(own, images)
+    np.testing.assert_array_equal(again.boxes, table.boxes)
+    np.testing.assert_array_equal(again.frame_row, table.frame_row)
+    np.testing.assert_array_equal(again.label, table.label)
+
+
 def test_one_file_holds_one_video(tmp_path):
     """Frames of two videos would be written into one list without a name."""
     images = put(tmp_path / "images.json", IMAGES)

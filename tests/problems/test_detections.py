@@ -63,6 +63,15 @@ def test_classes_may_be_names_or_numbers():
     assert (numbered.classes, numbered.label.tolist()) == (("3", "7"), [1, 0])
 
 
+def test_time_stamps_for_frame_numbers_are_refused():
+    """Two detections numbered in nanoseconds would fill the memory with frames between them."""
+    wanted = "frame: videos may have 100,000,000 frames together; got 1,700,000,000,000,000,001, of"
+    with pytest.raises(InvalidInput, match=wanted):
+        make_detections([BOX] * 2, [0.5] * 2, [1_700_000_000_000_000_000, 3])
+    late = make_detections([BOX], [0.5], [10**15 + 2], first_frame=10**15)
+    assert (late.n_frames, late.frame_number.tolist()) == (3, [10**15 + 2])
+
+
 def test_joined_tables_are_one_after_the_other():
     """Rows of the second video would point into the first."""
     one = make_detections([BOX], [0.9], [2], video=["a"], label=["car"])

@@ -1,6 +1,7 @@
 """From estimates to frames: which ones are chosen, and what they are worth beside the truth."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -143,3 +144,31 @@ def test_frame_baselines_and_the_oracle_choose_frames_only(problem, world):
     assert rows["margin"].fp is None
     with pytest.raises(InvalidInput, match="method: 'oracle' only ranks frames"):
         compare_estimates(problem, None, framing, methods=("oracle",))
+
+
+def test_seeds_solve_again_only_what_draws(problem, world, monkeypatch):
+    """Ten seeds would take ten times as long for the same cut, or one seed pass for another."""
+    framing = Framing(budget=20, spacing=0)
+    names = ("exact", "random", "entropy")
+
+    def told(seeds, truth=world.truth):
+        rows = compare_estimates(
+            problem, truth, framing, methods=names[: 3 if truth else 2], seeds=seeds
+        )
+        return [replace(row, seconds=None) for row in rows]
+
+    alone = [row for seed in (0, 3) for row in told((seed,))]
+    solved = []
+
+    def counting(stated, method="auto", **arguments):
+        if stated is problem:
+            solved.append((method, arguments["seed"]))
+        return solve(stated, method, **arguments)
+
+    monkeypatch.setattr("labelcut.studies.video.solve", counting)
+    assert told((0, 3)) == alone
+    assert solved == [("exact", 0), ("random", 0), ("random", 3)]
+    without = told((0, 3), truth=None)  # nothing is chosen: only chance differs
+    assert [row.method for row in without] == ["exact", "random", "random"]
+    with pytest.raises(InvalidInput, match="seeds: at least one is needed"):
+        told(())

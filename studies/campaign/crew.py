@@ -1,0 +1,141 @@
+"""Processes that run a campaign's runs: started as a module, told by lines, killed at will."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from contextlib import suppress
+from dataclasses import dataclass, field
+from queue import Empty, Queue
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from .files import Campaign
+
+Job = tuple[str, int]
+_ONE_LIBRARY_EACH = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+@dataclass(eq=False)
+class Worker:
+    """One process, and the job it has."""
+
+    process: subprocess.Popen[str]
+    log: Path
+    job: Job | None = None
+    cycle: int = 0
+    stage: str = "start"
+    ear: threading.Thread | None = None
+
+
+@dataclass(eq=False)
+class Crew:
+    """The worker processes of a campaign; ends them all when the block ends, however it does.
+
+    Parameters
+    ----------
+    campaign
+        Whose runs they run.
+    size
+        Number of processes at most.
+    """
+
+    campaign: Campaign
+    size: int
+    workers: list[Worker] = field(default_factory=list)
+    _events: Queue[tuple[Worker, dict[str, Any]]] = field(default_factory=Queue)
+
+    def __enter__(self) -> Crew:
+        """Begin."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End every process."""
+        for worker in self.workers:
+            self._end(worker)
+
+    def idle(self) -> Worker | None:
+        """Return a worker without a job, starting one if there may be one more."""
+        free = next((worker for worker in self.workers if worker.job is None), None)
+        if free is None and len(self.workers) < self.size:
+            free = self._started()
+        return free
+
+    def give(self, worker: Worker, job: Job) -> None:
+        """Give a worker its next job."""
+        worker.job, worker.cycle, worker.stage = job, 0, "start"
+        assert worker.process.stdin is not None
+        with suppress(OSError):  # it may be gone already, which its last event will tell
+            worker.process.stdin.write(json.dumps(job) + "\n")
+            worker.process.stdin.flush()
+
+    def event(self, seconds: float) -> tuple[Worker, dict[str, Any]] | None:
+        """Return what a worker says next, or None after so many seconds.
+
+        The last event of a process that ended by itself is ``"gone"``.
+        """
+        try:
+            worker, told = self._events.get(timeout=max(seconds, 0.0))
+        except Empty:
+            return None
+        if told["event"] == "gone":
+            self.workers.remove(worker)
+            self._end(worker)
+            told["message"] = self._obituary(worker)
+        return worker, told
+
+    def _started(self) -> Worker:
+        campaign = self.campaign
+        folder = campaign.folder / "logs"
+        folder.mkdir(exist_ok=True)
+        taken = {worker.log for worker in self.workers}
+        logs = (folder / f"worker-{at}.log" for at in range(1, self.size + 1))
+        log = next(path for path in logs if path not in taken)
+        limits = dict.fromkeys(_ONE_LIBRARY_EACH, str(campaign.threads))
+        request = json.dumps({"file": str(campaign.path)})
+        with log.open("wb") as stderr:
+            process = subprocess.Popen(
+                # -P: a file of the user's that is called like a module of ours stays out of it.
+                [sys.executable, "-P", "-m", "labelcut.studies.campaign._worker", request],
+                stdin=subprocess.PIPE,  # open until the end: the child ends itself when it closes
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                text=True,
+                encoding="utf-8",
+                env={**os.environ, **limits, "CUBLAS_WORKSPACE_CONFIG": ":4096:8"},
+                start_new_session=True,  # Ctrl-C is the parent's to handle
+            )
+        worker = Worker(process, log)
+        self.workers.append(worker)
+        worker.ear = threading.Thread(target=self._listen, args=(worker,), daemon=True)
+        worker.ear.start()
+        return worker
+
+    def _listen(self, worker: Worker) -> None:
+        assert worker.process.stdout is not None
+        with worker.process.stdout as lines:
+            for line in lines:
+                if line.endswith("\n"):  # a line that a kill has cut short is none
+                    self._events.put((worker, json.loads(line)))
+        self._events.put((worker, {"event": "gone"}))
+
+    def _end(self, worker: Worker) -> None:
+        worker.process.kill()
+        worker.process.wait()
+        if worker.ear is not None:
+            worker.ear.join()
+        assert worker.process.stdin is not None
+        with suppress(OSError):  # of what it had not read yet
+            worker.process.stdin.close()
+
+    def _obituary(self, worker: Worker) -> str:
+        code = worker.process.returncode
+        lines = worker.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        how = f"signal {-code}" if code < 0 else f"exit code {code}"
+        hint = "; signal 9 often means that memory ran out" if code == -9 else ""
+        return f"its process ended ({how}{hint}): {(lines or ['no message'])[-1]}"

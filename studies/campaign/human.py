@@ -1,0 +1,243 @@
+"""A person labels between the rounds: what to label next goes out, answers come in."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...problems.atomic import atomic_file
+from ...problems.base import plain
+from ...problems.errors import InvalidInput
+from .loop import Run, first_rows
+from .store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from ...problems.arrays import Ints
+    from .files import Campaign
+
+CSV = "next.csv"
+COCO = "next.json"
+_FIRST = -1
+"""The cycle that answers to the initial set are kept under."""
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Rows that wait for answers.
+
+    Parameters
+    ----------
+    cycle
+        In which they were chosen; -1 is the initial set.
+    rows
+        The rows, ascending. Those of the audit slice are among them and not told apart.
+    csv, coco
+        The files that name them.
+    """
+
+    cycle: int
+    rows: Ints
+    csv: Path
+    coco: Path
+
+
+def next_batch(
+    campaign: Campaign, stage: Callable[[int, str], None] = lambda cycle, stage: None
+) -> Batch | None:
+    """Return what a person is to label now, training and choosing first if need be.
+
+    Called again before the answers are there, it returns the same rows.
+
+    Parameters
+    ----------
+    campaign
+        One with a person.
+    stage
+        Called with the cycle and what begins.
+
+    Returns
+    -------
+    Batch or None
+        None when all cycles are over.
+
+    Raises
+    ------
+    InvalidInput
+        If the campaign is none with a person, or as `run_campaign` does.
+    """
+    _require_person(campaign)
+    store = Store(campaign.folder)
+    with store.opened(campaign):
+        return _next(campaign, store, stage)
+
+
+def take_labels(
+    campaign: Campaign,
+    path: Path,
+    stage: Callable[[int, str], None] = lambda cycle, stage: None,
+) -> Batch | None:
+    """Keep a person's answers and return what to label next, as `next_batch` does.
+
+    Parameters
+    ----------
+    campaign
+        One with a person.
+    path
+        A CSV file with the columns ``row`` or ``id`` and ``label``: an answer for each row that was
+        asked for, and for no other.
+    stage
+        As in `next_batch`.
+
+    Raises
+    ------
+    InvalidInput
+        If nothing was asked for, the rows are not those asked for, or a label is no class; nothing
+        is kept then.
+    """
+    _require_person(campaign)
+    store = Store(campaign.folder)
+    with store.opened(campaign):
+        entrant, seed = campaign.strategies[0], campaign.plan.seeds[0]
+        waiting = _waiting(campaign, store)
+        if waiting is None:
+            raise InvalidInput(
+                f"{path.name}: nothing was asked for; run 'labelcut campaign next' first"
+            )
+        cycle, rows = waiting
+        labels = _read_answers(campaign, path, rows)
+        store.add_answers(entrant.name, seed, cycle, labels)
+        return _next(campaign, store, stage)
+
+
+def _next(campaign: Campaign, store: Store, stage: Callable[[int, str], None]) -> Batch | None:
+    entrant, seed = campaign.strategies[0], campaign.plan.seeds[0]
+    waiting = _waiting(campaign, store)
+    if waiting is None:
+        given = store.answers(entrant.name, seed)
+        run = Run(campaign, store, entrant, seed, _labels(campaign, given), stage)
+        if run.is_over:
+            return None
+        finished = run.next()
+        store.add(finished, campaign.pool.ids)
+        waiting = finished.record.cycle, finished.record.chosen
+        if not len(finished.record.chosen):
+            return None
+    return _written(campaign, *waiting)
+
+
+def _waiting(campaign: Campaign, store: Store) -> tuple[int, Ints] | None:
+    """Return the cycle and rows that have no answers yet, or None."""
+    entrant, seed = campaign.strategies[0], campaign.plan.seeds[0]
+    given = store.answers(entrant.name, seed)
+    past = store.past(entrant.name, seed)
+    if not past:
+        asks = _FIRST not in given and not len(campaign.pool.known)
+        return (_FIRST, first_rows(campaign, seed)) if asks else None
+    last = past[-1].record
+    return (last.cycle, last.chosen) if len(last.chosen) and last.cycle not in given else None
+
+
+def _labels(campaign: Campaign, given: dict[int, dict[int, int]]) -> Callable[[Ints], Ints]:
+    truth = np.full(campaign.pool.size, -1, dtype=np.int64)
+    if campaign.pool.truth is not None:
+        truth[:] = campaign.pool.truth
+    for answers in given.values():
+        for row, label in answers.items():
+            truth[row] = label
+    return lambda rows: truth[rows]
+
+
+def _written(campaign: Campaign, cycle: int, rows: Ints) -> Batch:
+    pool = campaign.pool
+    names = rows if pool.ids is None else pool.ids[rows]
+    columns = {name: values[rows] for name, values in pool.table.items() if name != "label"}
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["row", "id", *columns, "label"])
+    for at, row in enumerate(rows):
+        writer.writerow([row, names[at], *(values[at] for values in columns.values()), ""])
+    images = [
+        {
+            "id": plain(names[at]),
+            "row": int(row),
+            "file_name": str(columns["file_name"][at] if "file_name" in columns else names[at]),
+        }
+        for at, row in enumerate(rows)
+    ]
+    coco: dict[str, Any] = {
+        "info": {"description": campaign.title, "cycle": cycle},
+        "images": images,
+        "annotations": [],
+        "categories": [{"id": c, "name": str(c)} for c in range(pool.classes)],
+    }
+    batch = Batch(cycle, rows, campaign.folder / CSV, campaign.folder / COCO)
+    with atomic_file(batch.csv) as temporary:
+        temporary.write_text(text.getvalue(), encoding="utf-8")
+    with atomic_file(batch.coco) as temporary:
+        temporary.write_text(json.dumps(coco, indent=1) + "\n", encoding="utf-8")
+    return batch
+
+
+def _read_answers(campaign: Campaign, path: Path, asked: Ints) -> dict[int, int]:
+    """Return the classes by row that a file gives for exactly the rows asked for."""
+    pool, name = campaign.pool, path.name
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            lines = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InvalidInput(
+            f"{name}: cannot be read ({error}); pass the CSV file filled in"
+        ) from None
+    columns = set(lines[0]) if lines else set()
+    key = next((column for column in ("row", "id") if column in columns), None)
+    if key is None or "label" not in columns:
+        raise InvalidInput(
+            f"{name}: must have the columns row (or id) and label, and a line for each answer; got "
+            f"{', '.join(map(str, columns)) or 'nothing'}; fill in {CSV}"
+        )
+    ids = range(pool.size) if key == "row" or pool.ids is None else pool.ids
+    row_of = {str(value): row for row, value in enumerate(ids)}
+    labels: dict[int, int] = {}
+    wanted = set(asked.tolist())
+    for at, line in enumerate(lines, start=2):
+        row = row_of.get((line[key] or "").strip())
+        if row is None or row not in wanted:
+            raise InvalidInput(
+                f"{name} line {at}: {key} {line[key]!r} was not asked for; answer the "
+                f"{len(asked)} rows of {CSV} and no others"
+            )
+        if row in labels:
+            raise InvalidInput(f"{name} line {at}: {key} {line[key]!r} is answered twice")
+        labels[row] = _class(line["label"], pool.classes, f"{name} line {at}")
+    missing = sorted(wanted - set(labels))
+    if missing:
+        raise InvalidInput(
+            f"{name}: {len(missing)} of {len(asked)} rows have no answer, row {missing[0]} first; "
+            "answer all of them"
+        )
+    return labels
+
+
+def _class(text: str | None, classes: int, where: str) -> int:
+    stripped = (text or "").strip()
+    if not (stripped.isdecimal() and int(stripped) < classes):
+        raise InvalidInput(
+            f"{where}: label must be a class from 0 to {classes - 1}; got {stripped!r}"
+        )
+    return int(stripped)
+
+
+def _require_person(campaign: Campaign) -> None:
+    if not campaign.with_person:
+        raise InvalidInput(
+            f"{campaign.path.name}: the truth answers by itself; run 'labelcut campaign run', or "
+            "write answers = 'person'"
+        )

@@ -1,0 +1,126 @@
+"""The report of a campaign: one HTML file with everything in it, and its pictures beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...problems.atomic import atomic_file, require_writable
+from ...problems.errors import InvalidInput
+from .report_page import page
+from .report_sections import (
+    PROJECTIONS,
+    ReportOptions,
+    audit_section,
+    choice_section,
+    class_section,
+    knowledge_section,
+    map_points,
+    map_section,
+    others_section,
+    penalty_section,
+    seconds_section,
+    standing_section,
+)
+from .summary import Curves, curves_of, standings
+
+if TYPE_CHECKING:
+    from .pool import Pool
+    from .records import Results
+    from .summary import Standing
+
+
+def write_report(
+    results: Results,
+    out: str | Path,
+    *,
+    title: str,
+    pool: Pool | None = None,
+    embeddings: Any = None,
+    options: ReportOptions | None = None,
+) -> Path:
+    """Write a campaign's report.
+
+    Parameters
+    ----------
+    results
+        Records; a campaign that is not finished has a report too.
+    out
+        The HTML file. Pictures lie beside it: ``report.html`` has ``report-curves.png``,
+        ``report-penalties.png``, ``report-classes.png``, ``report-choices.png`` and
+        ``report-map.png``, as far as there is something to draw.
+    title
+        Its heading.
+    pool
+        The dataset: its inputs are mapped where no embeddings are given.
+    embeddings
+        ``(N, d)``: points for the map of what was chosen.
+    options
+        What to compare.
+
+    Returns
+    -------
+    Path
+        The HTML file.
+
+    Raises
+    ------
+    InvalidInput
+        No records, an unknown metric or projection, another suffix, or a place that cannot be
+        written.
+    """
+    path, options = Path(out), options or ReportOptions()
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise InvalidInput(f"out: must end in .html; got {path.name}; say report.html")
+    if options.projection not in PROJECTIONS:
+        raise InvalidInput(
+            f"projection: must be one of {', '.join(PROJECTIONS)}; got {options.projection!r}"
+        )
+    require_writable(path)
+    curves = curves_of(results, options.metric, options.baseline)
+    rows = standings(curves, options.alpha)
+    sections = [
+        standing_section(curves, rows, options),
+        *penalty_section(curves, options),
+        *class_section(results),
+        *choice_section(results, curves),
+        *knowledge_section(results),
+        *map_section(results, map_points(pool, embeddings), options.projection),
+        *audit_section(results, options.least_gain),
+        *others_section(results, curves),
+        *seconds_section(results),
+    ]
+    for picture in (picture for section in sections for picture in section.pictures):
+        with atomic_file(path.with_name(f"{path.stem}-{picture.name}.png")) as temporary:
+            temporary.write_bytes(picture.png)
+    with atomic_file(path) as temporary:
+        temporary.write_text(page(title, _lead(results, curves, rows), sections), "utf-8")
+    return path
+
+
+def _lead(results: Results, curves: Curves, rows: list[Standing]) -> list[str]:
+    names, seeds, cycles = curves.values.shape
+    told = (
+        f"{_counted(names, 'strategy', 'strategies')}, {_counted(seeds, 'seed', 'seeds')}, "
+        f"{_counted(cycles, 'model', 'models')} a run; from {curves.labeled[0]:,.0f} to "
+        f"{curves.labeled[-1]:,.0f} labeled rows, {curves.shares[0]:.1%} to "
+        f"{curves.shares[-1]:.1%} of the dataset."
+    )
+    expected, done = names * seeds * cycles, len(results.records)
+    lead = [told]
+    if done < expected:
+        lead.append(f"Not finished: {done:,} of {expected:,} cycles are in.")
+    ended = [row for row in rows if np.isfinite(row.end)]
+    if len(ended) > 1:
+        best = max(ended, key=lambda row: row.end)
+        lead.append(
+            f"{best.name} ends highest; beyond chance it is above {best.beats} of the other "
+            f"{len(ended) - 1}."
+        )
+    return lead
+
+
+def _counted(count: int, one: str, many: str) -> str:
+    return f"{count:,} {one if count == 1 else many}"

@@ -1,0 +1,159 @@
+"""A campaign as tables in the terminal: while it runs, and how it stands."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .records import Results
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from rich.console import Console
+    from rich.table import Table
+
+    from .crew import Worker
+    from .files import Campaign
+    from .records import Record
+    from .runner import Standing
+
+
+def campaign_table(
+    campaign: Campaign,
+    results: Results,
+    workers: Sequence[Worker] = (),
+    failures: Mapping[str, str] | None = None,
+) -> Table:
+    """Return a row for each strategy: cycles, the leading metric, what goes on."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    metric = leading_metric(results)
+    table.add_column("strategy")
+    table.add_column("cycles", justify="right")
+    table.add_column("labeled", justify="right")
+    table.add_column(metric or "metric", justify="right")
+    table.add_column("now")
+    total = len(campaign.plan.seeds) * (campaign.plan.cycles + 1)
+    for entrant in campaign.strategies:
+        mine = [record for record in results.records if record.strategy == entrant.name]
+        busy = ", ".join(
+            f"seed {worker.job[1]} cycle {worker.cycle} {worker.stage}"
+            for worker in workers
+            if worker.job is not None and worker.job[0] == entrant.name
+        )
+        table.add_row(
+            entrant.name,
+            f"{len(mine)}/{total}",
+            *_latest(mine, metric),
+            "failed" if entrant.name in (failures or {}) else busy,
+        )
+    return table
+
+
+def leading_metric(results: Results) -> str | None:
+    """Return the first metric of the records that is no clock."""
+    names = [name for name in results.metrics if not name.startswith("seconds_")]
+    return next(iter(names), None)
+
+
+def seconds_table(results: Results) -> str:
+    """Return in a line where the time went; the loop is all but training and scoring."""
+    spent = {
+        name: float(np.nansum(results.table(f"seconds_{name}")))
+        for name in ("cycle", "train", "score", "choose")
+    }
+    whole = max(spent["cycle"], 1e-9)
+    parts = ", ".join(f"{name} {spent[name]:.1f} s" for name in ("train", "score", "choose"))
+    rest = spent["cycle"] - spent["train"] - spent["score"]
+    return (
+        f"{spent['cycle']:.1f} s of all processes: {parts}; "
+        f"all but training and scoring {rest:.1f} s ({rest / whole:.1%})"
+    )
+
+
+_FRAME = 0.25
+"""Seconds between two pictures of the live table."""
+
+
+@contextmanager
+def watched(console: Console) -> Iterator[Callable[[Standing], None]]:
+    """Show how a campaign goes: a live table in a terminal, else a line for each finished cycle."""
+    if not console.is_terminal:
+        yield _Lines(console)
+        return
+    from rich.console import Group
+    from rich.live import Live
+
+    with Live(console=console, refresh_per_second=4, transient=True) as live:
+        pace = _Pace()
+        shown = 0.0
+
+        def show(standing: Standing) -> None:
+            nonlocal shown
+            if time.monotonic() - shown < _FRAME:
+                return
+            shown = time.monotonic()
+            results = Results(tuple(standing.records))
+            table = campaign_table(standing.campaign, results, standing.workers, standing.failures)
+            live.update(Group(table, pace.tell(standing)))
+
+        yield show
+
+
+class _Pace:
+    """How long what is left will take, by what has been finished since the start."""
+
+    def __init__(self) -> None:
+        self.begun = time.monotonic()
+        self.before: int | None = None
+
+    def tell(self, standing: Standing) -> str:
+        """Return a line of cycles done and time left."""
+        done = len(standing.records)
+        if self.before is None:
+            self.before = sum(record.order > 0 for record in standing.records)
+        plan = standing.campaign.plan
+        total = len(standing.campaign.strategies) * len(plan.seeds) * (plan.cycles + 1)
+        total += len(plan.seeds) * standing.campaign.full
+        told = f"{done} of {total} cycles"
+        if done > self.before:
+            each = (time.monotonic() - self.begun) / (done - self.before)
+            told += f", about {timedelta(seconds=round(each * (total - done)))} left"
+        return told
+
+
+class _Lines:
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.told: int | None = None
+
+    def __call__(self, standing: Standing) -> None:
+        """Print what has been finished since the last call."""
+        records = standing.records
+        if self.told is None:
+            self.told = sum(record.order > 0 for record in records)
+        for record in records[self.told :]:
+            metric = leading_metric(Results((record,)))
+            value = "" if metric is None else f"   {metric} {record.metrics[metric]:.4f}"
+            self.console.print(
+                f"{record.strategy}   seed {record.seed}   cycle {record.cycle}   "
+                f"{record.labeled:,} labeled{value}"
+            )
+        self.told = len(records)
+
+
+def _latest(mine: Sequence[Record], metric: str | None) -> tuple[str, str]:
+    """Return a strategy's labeled rows and metric at its latest cycle, over seeds."""
+    if not mine or metric is None:
+        return "", ""
+    cycle = max(record.cycle for record in mine)
+    at = [record for record in mine if record.cycle == cycle]
+    values = [record.metrics.get(metric, np.nan) for record in at]
+    spread = f" ± {np.std(values, ddof=1):.4f}" if len(values) > 1 else ""
+    return f"{at[0].labeled:,}", f"{np.mean(values):.4f}{spread}"

@@ -1,0 +1,1 @@
+"""Learned acquisition: what policies are trained on, and the loops that train and apply them."""

@@ -1,0 +1,263 @@
+"""Policy files of kind ``ralis``: train on labeled images, value the regions of others.
+
+Training plays on images and labels. Applying needs no images: what any segmentation network says
+about the regions (`score_regions` with ``cells``) is enough, as states and actions do not depend on
+the network.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...problems.arrays import as_integers
+from ...problems.budgeted import BudgetedSelection
+from ...problems.constraints import GroupLimit
+from ...problems.errors import InvalidInput
+from .files import PolicyFile, PolicyKind, Tell
+from .pools import draw_pools, pool_problem
+from .ralis import RalisTraining, Schedule
+from .region_game import Batches
+from .scenes import VOID, Scenes
+from .segmentation_game import Sizes, draw_splits
+from .segmentation_worlds import NetworkPlan, SegmentationWorld
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from ...models.policies import Policy
+
+_ARRAY = (str, list, dict)
+_NUMBER = (float, int)
+_MAPS = ("histogram", "cells", "state_histogram", "state_cells")
+DATA: Mapping[str, tuple[type, ...]] = {
+    "images": _ARRAY,
+    "labels": _ARRAY,
+    "classes": (int,),
+    **dict.fromkeys(_MAPS, _ARRAY),
+    "labeled": _ARRAY,
+    "truth": _ARRAY,
+    "image": _ARRAY,
+    "group": _ARRAY,
+    "ids": _ARRAY,
+    "table": (dict,),
+}
+_FEATURES = {"cells": (int,), "pooled": (list,), "bins": (int,)}
+_LEARNING = {
+    "discount": _NUMBER,
+    "lr": _NUMBER,
+    "momentum": _NUMBER,
+    "weight_decay": _NUMBER,
+    "batch": (int,),
+    "replay": (int,),
+    "updates": (int,),
+    "target_every": (int,),
+    "clip": _NUMBER,
+    "hidden": (int,),
+}
+_BATCHES = {"pools": (int,), "size": (int,), "budget": (int,)}
+_SCHEDULE = {"episodes": (int,), "epsilon": (list,), "exploring": _NUMBER}
+_SIZES = {"state": (int,), "initial": (int,), "train": (int,), "reward": (int,)}
+_NETWORK = {"region": (list,), "width": (int,), "epochs": (int,), "learning_rate": _NUMBER}
+TRAINING: Mapping[str, tuple[type, ...]] = {
+    **_FEATURES,
+    **_LEARNING,
+    **_BATCHES,
+    **_SCHEDULE,
+    **_SIZES,
+    **_NETWORK,
+    "seed": (int,),
+}
+BATCH: Mapping[str, tuple[type, ...]] = {
+    **_BATCHES,
+    "seed": (int,),
+    "at_most_image": (int,),
+    "at_most_group": (int,),
+}
+
+
+def train(file: PolicyFile, folder: Path, tell: Tell) -> Mapping[str, Any]:
+    """Train on the file's images, going on from the last episode that is kept."""
+    from ...models.policies import save_policy
+    from ...models.policies.ralis import RalisSettings
+    from ...models.policies.ralis_features import RalisFeatures
+
+    said = {name: _tuple(value) for name, value in file.training.items()}
+    if "region" not in said:
+        raise InvalidInput("[training] region: is missing; say its height and width, as [45, 40]")
+    scenes = _scenes(file)
+    seed = said.get("seed", 0)
+    features = RalisFeatures(len(scenes.names), **_some(said, _FEATURES))
+    splits = draw_splits(scenes, Sizes(**_some(said, _SIZES)), np.empty(0, np.int64), seed)
+    plan = NetworkPlan(cells=features.cells, **_some(said, _NETWORK))
+    training = RalisTraining(
+        SegmentationWorld(scenes, splits, plan, seed).training_game(),
+        features,
+        Batches(**_some(said, _BATCHES)),
+        RalisSettings(**_some(said, _LEARNING)),
+        Schedule(**_some(said, _SCHEDULE)),
+        seed,
+        folder,
+    )
+    policy = training.run(tell)
+    save_policy(policy, folder)
+    return {
+        "episodes": len(training.episodes),
+        "gain of the last": round(training.episodes[-1].gain, 3),
+        "classes": policy.classes,
+        "fingerprint": policy.fingerprint,
+    }
+
+
+def apply(file: PolicyFile, policy: Policy) -> BudgetedSelection:
+    """Make the problem of choosing the next regions by the policy's values.
+
+    With ``[batch] pools`` and ``size``, one region of each pool of regions drawn by ``seed``;
+    without, `budget` of all regions that are not labeled, at most so many of an image and of a
+    group (of near-duplicates).
+    """
+    for key in _MAPS:
+        if key not in file.data:
+            raise InvalidInput(f"[data] {key}: is missing; name its array file")
+    labeled = np.empty(0, dtype=np.int64)
+    if "labeled" in file.data:
+        labeled = np.unique(as_integers(file.array("labeled"), "labeled"))
+    values = region_values(
+        policy,
+        {name: np.asarray(file.array(name)) for name in _MAPS},
+        np.asarray(file.array("truth"))[labeled] if "truth" in file.data else None,
+        labeled,
+    )
+    table = {**file.table(), **_groups(file, len(values))}
+    if "pools" in file.batch:
+        return _of_pools(file, values, labeled, table)
+    limits = [
+        GroupLimit(table[column], at_most=file.batch[f"at_most_{column}"], name=f"each {column}")
+        for column in ("image", "group")
+        if f"at_most_{column}" in file.batch
+    ]
+    return BudgetedSelection(
+        values,
+        file.batch.get("budget", 100),
+        labeled=labeled,
+        constraints=limits,
+        ids=file.array("ids", text=True),
+        table=table,
+    )
+
+
+def region_values(
+    policy: Policy,
+    maps: Mapping[str, NDArray[Any]],
+    truth: NDArray[Any] | None,
+    labeled: NDArray[np.int64],
+) -> NDArray[np.float64]:
+    """Return Q of every region ``(R,)``.
+
+    Parameters
+    ----------
+    policy
+        A policy of RALIS.
+    maps
+        ``histogram`` ``(R, C)`` and ``cells`` ``(R, 3·g·g)`` of the regions, as `score_regions`
+        gives them, and ``state_histogram`` and ``state_cells`` of those of the state.
+    truth
+        Share of each true class in the labeled regions ``(L, C)``; needed where there are some.
+    labeled
+        Rows that are labeled already ``(L,)``; the others are the unlabeled regions.
+
+    Raises
+    ------
+    InvalidInput
+        If the truth of labeled regions is missing.
+    ValueError
+        If the policy was trained for other features, classes, or regions of a state.
+    """
+    from ...models.policies.ralis import policy_features, query_network, query_values
+    from ...models.policies.ralis_features import RegionMaps
+
+    for name, values in maps.items():
+        if values.ndim != 2:
+            raise InvalidInput(f"[data] {name}: must have shape (R, ...); {values.shape} came")
+    if len(labeled) and truth is None:
+        raise InvalidInput(
+            "[data] truth: is missing; labeled regions need their share of each true class"
+        )
+    features = policy_features(policy)
+    policy.require("ralis", features.names, maps["histogram"].shape[1])
+    nothing = np.zeros(0)
+    state = features.state(RegionMaps(maps["state_histogram"], maps["state_cells"], nothing))
+    unlabeled = np.delete(maps["histogram"], labeled, axis=0)
+    known = np.zeros((0, features.classes)) if truth is None else truth
+    regions = RegionMaps(maps["histogram"], maps["cells"], nothing)
+    actions = features.actions(regions, known, unlabeled)
+    return query_values(query_network(policy, len(state)), state, actions)
+
+
+def _of_pools(
+    file: PolicyFile,
+    values: NDArray[np.float64],
+    labeled: NDArray[np.int64],
+    table: Mapping[str, NDArray[Any]],
+) -> BudgetedSelection:
+    beside = [key for key in ("budget", "at_most_image", "at_most_group") if key in file.batch]
+    if beside:
+        raise InvalidInput(
+            f"[batch] {beside[0]}: goes without pools, which take one region each; leave one out"
+        )
+    unlabeled = np.setdiff1d(np.arange(len(values)), labeled)
+    rng = np.random.default_rng(file.batch.get("seed", 0))
+    drawn = draw_pools(unlabeled, file.batch["pools"], file.batch.get("size", 10), rng)
+    return pool_problem(values[drawn], drawn, table)
+
+
+def _groups(file: PolicyFile, size: int) -> dict[str, NDArray[Any]]:
+    """Return the columns that limits count."""
+    found = {}
+    for column in ("image", "group"):
+        if column in file.data:
+            found[column] = np.asarray(file.array(column, text=True))
+            if len(found[column]) != size:
+                raise InvalidInput(
+                    f"[data] {column}: must have one value for each of {size:,} regions; "
+                    f"{len(found[column]):,} came"
+                )
+        elif f"at_most_{column}" in file.batch:
+            raise InvalidInput(f"[batch] at_most_{column}: needs [data] {column}; add it")
+    return found
+
+
+def _scenes(file: PolicyFile) -> Scenes:
+    for key in ("images", "labels", "classes"):
+        if key not in file.data:
+            raise InvalidInput(f"[data] {key}: is missing; training needs it")
+    images, labels = np.asarray(file.array("images")), np.asarray(file.array("labels"))
+    if images.ndim != 4 or images.shape[3] != 3 or images.dtype != np.uint8:
+        raise InvalidInput(
+            f"[data] images: must be bytes (n, H, W, 3); {images.dtype} {images.shape} came"
+        )
+    if labels.shape != images.shape[:3]:
+        raise InvalidInput(
+            f"[data] labels: must have shape {images.shape[:3]}, one class for each pixel; "
+            f"{labels.shape} came"
+        )
+    classes = file.data["classes"]
+    labels = np.where((labels >= 0) & (labels < classes), labels, VOID).astype(np.uint8)
+    ids = np.arange(len(images)).astype(np.str_)
+    # Copied, as torch takes no memory-mapped array that cannot be written.
+    return Scenes(images.copy(), labels, tuple(f"class {c}" for c in range(classes)), ids)
+
+
+def _some(said: Mapping[str, Any], names: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: said[name] for name in names if name in said}
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+KIND = PolicyKind(data=DATA, training=TRAINING, batch=BATCH, needed=(), train=train, apply=apply)

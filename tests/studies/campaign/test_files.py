@@ -1,0 +1,118 @@
+"""Campaign files: what they say, and what is wrong with them."""
+
+import numpy as np
+import pytest
+
+from labelcut.problems.errors import InvalidInput
+from labelcut.studies.campaign.files import read_campaign
+
+POOL = """
+import numpy as np
+from labelcut.studies.campaign import Pool
+def make_pool():
+    return Pool(np.ones((30, 2)), truth=np.arange(30) % 2, classes=2)
+def make_nothing():
+    return 5
+"""
+
+
+def change(path, old, new):
+    """Replace text of a campaign file."""
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+    return path
+
+
+def test_a_file_of_arrays_alone_runs_with_the_ready_learner(read):
+    """A user without torch code could not begin."""
+    campaign = read()
+    assert campaign.plan.initial == 9
+    assert campaign.pool.size == 60
+    assert campaign.pool.classes == 3
+    assert [entrant.name for entrant in campaign.strategies] == ["lowest", "unsure"]
+    assert campaign.folder.name == "blobs.campaign"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("labelcut = 1", "labelcut = 2", "reads format 1"),
+        ("cycles = 2", "cycels = 2", r"unknown key 'cycels'; did you mean 'cycles'"),
+        ("cycles = 2", "cycles = '2'", "cycles: must be int"),
+        ("[data]", "[dat]", "unknown key 'dat'; did you mean 'data'"),
+        ("truth =", "thruth =", "did you mean 'truth'"),
+        ("epochs =", "epoch =", "did you mean 'epochs'"),
+        ("epochs = 6", "epochs = 0", "epochs: must be at least 1"),
+        ('"x.npy"', '"xx.npy"', "does not exist; did you mean"),
+        ("own.py:lowest", "own.py:lowset", "must have a function lowset"),
+        ("own.py:lowest", "won.py:lowest", "must be a file"),
+        ("own.py:lowest", "lowest", "MODULE:FUNCTION"),
+        ('name = "lowest"', 'name = "unsure"', "'unsure' comes twice"),
+        ('name = "lowest"', 'name = "a/b"', "name: must be letters"),
+        ('choose = "own.py:lowest"', 'use = "entrpy"', "did you mean 'entropy'"),
+        ('choose = "own.py:lowest"', "chose = 1", "did you mean 'choose'"),
+        ("hidden = 8", 'make_model = "own.py:lowest"', "name both make_model and train"),
+        ("cycles = 2", "cycles = 2\ninit = 'pretrained'", "pretrained needs weights"),
+        ("cycles = 2", "cycles = 2\nanswers = 'persona'", "must be truth or person"),
+        ("cycles = 2", "cycles = 2\nanswers = 'person'", "one strategy and one seed"),
+        ("cycles = 2", "cycles = 2\nworkers = 0", "workers: must be at least 1"),
+    ],
+)
+def test_what_is_wrong_is_named(blobs, old, new, words):
+    """A misspelled key would be taken for a default, silently."""
+    path = change(blobs(), old, new)
+    with pytest.raises(InvalidInput, match=words) as told:
+        read_campaign(path)
+    assert str(told.value).startswith("blobs.toml: ")
+
+
+def test_a_function_makes_the_pool(blobs):
+    """Data that is no array file could not be used."""
+    path = blobs()
+    (path.parent / "study.py").write_text(POOL)
+    lines = path.read_text().splitlines()
+    rest = [line for line in lines if not line.startswith(("inputs", "truth", "test_"))]
+    path.write_text("\n".join(rest).replace("[data]", '[data]\npool = "study.py:make_pool"'))
+    assert read_campaign(path).pool.size == 30
+    change(path, "make_pool", "make_nothing")
+    with pytest.raises(InvalidInput, match=r"must return a labelcut\.studies\.campaign\.Pool"):
+        read_campaign(path)
+
+
+def test_a_strategy_whose_needs_the_pool_cannot_meet_is_refused(blobs):
+    """An oracle would be run where nobody knows the truth."""
+    path = blobs()
+    truth = np.load(path.parent / "y.npy")
+    truth[4] = -1
+    np.save(path.parent / "y.npy", truth)
+    change(path, 'choose = "own.py:lowest"', 'use = "misclassified"')
+    with pytest.raises(InvalidInput, match="needs the class of every row"):
+        read_campaign(path)
+
+
+@pytest.mark.parametrize(
+    ("change_it", "what"),
+    [
+        (lambda folder: change(folder / "blobs.toml", "cycles = 2", "cycles = 3"), "the file"),
+        (lambda folder: change(folder / "blobs.toml", "epochs = 6", "epochs = 7"), "the file"),
+        (lambda folder: np.save(folder / "y.npy", np.load(folder / "y.npy")[::-1]), "the data"),
+        (lambda folder: change(folder / "own.py", "budget]", "budget]  # new"), "lowest"),
+    ],
+)
+def test_a_change_in_mid_campaign_is_named(blobs, finish, change_it, what):
+    """Results of two experiments would be mixed in one table."""
+    path = blobs()
+    finish(read_campaign(path), cycles=1)
+    change_it(path.parent)
+    with pytest.raises(InvalidInput, match=f"another state of .*{what}"):
+        finish(read_campaign(path))
+
+
+def test_seeds_and_strategies_may_be_added(blobs, finish):
+    """Two more seeds would cost the whole campaign again."""
+    path = blobs()
+    before = finish(read_campaign(path))
+    change(path, "seeds = 2", "seeds = 3\nworkers = 2\ntitle = 'more'")
+    path.write_text(path.read_text() + '[[strategy]]\nname = "third"\nchoose = "own.py:lowest"\n')
+    assert [record.key for record in finish(read_campaign(path))] == [r.key for r in before]

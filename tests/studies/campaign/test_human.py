@@ -1,0 +1,165 @@
+"""A person labels between the rounds."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+
+from labelcut.problems.errors import InvalidInput
+from labelcut.studies.campaign.files import read_campaign
+from labelcut.studies.campaign.human import next_batch, take_labels
+from labelcut.studies.campaign.loop import Run
+from labelcut.studies.campaign.records import load_results
+from labelcut.studies.campaign.runner import run_campaign
+
+PERSON = 'answers = "person"\naudit = 0.34'
+
+
+@pytest.fixture
+def person(blobs):
+    """Write a campaign with a person and ids, with what is known of the truth, and read it."""
+
+    def make(known=()):
+        path = blobs(campaign=PERSON, data='ids = "ids.txt"\nclasses = 3')
+        folder = path.parent
+        (folder / "ids.txt").write_text("".join(f"image-{row}\n" for row in range(60)))
+        truth = np.load(folder / "y.npy")
+        np.save(folder / "hidden.npy", truth)
+        seen = np.full(60, -1)
+        seen[list(known)] = truth[list(known)]
+        np.save(folder / "y.npy", seen)
+        text = path.read_text().replace("seeds = 2", "seeds = 1")
+        first = text.index('[[strategy]]\nname = "lowest"')
+        text = text[:first] + text[text.index('[[strategy]]\nname = "unsure"') :]
+        path.write_text(text if len(known) else text.replace('truth = "y.npy"\n', ""))
+        return read_campaign(path)
+
+    return make
+
+
+def fill_in(campaign, batch, key="row"):
+    """Answer a batch with the hidden truth, as a person would in a spreadsheet."""
+    truth = np.load(campaign.path.parent / "hidden.npy")
+    with batch.csv.open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    path = campaign.path.parent / "answers.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow([key, "label"])
+        writer.writerows([line[key], truth[int(line["row"])]] for line in reversed(lines))
+    return path
+
+
+def test_a_person_gets_the_same_results_as_the_truth(person, finish, blobs):
+    """Labeling by hand would be another experiment than the simulated one."""
+    campaign = person()
+    batch = next_batch(campaign)
+    assert batch.cycle == -1
+    assert len(batch.rows) == 9
+    keys = iter(["row", "id", "row"])
+    sizes = []
+    while batch is not None:
+        sizes.append(len(batch.rows))
+        # Asked again, in another process for all we know, the question is the same.
+        again = next_batch(read_campaign(campaign.path))
+        assert again.rows.tolist() == batch.rows.tolist()
+        batch = take_labels(campaign, fill_in(campaign, batch, next(keys)))
+    assert sizes == [9, 6, 6]
+    assert next_batch(campaign) is None
+    by_hand = load_results(campaign.folder).records
+    simulated = finish(read_campaign(blobs(campaign='audit = 0.34\nfolder = "simulated"')))
+    assert [record.chosen.tolist() for record in by_hand] == [
+        record.chosen.tolist() for record in simulated
+    ]
+    for one, other in zip(by_hand, simulated, strict=True):
+        assert one.metrics["accuracy"] == other.metrics["accuracy"]
+        assert one.metrics.get("audit_accuracy") == other.metrics.get("audit_accuracy")
+        assert one.histogram.tolist() == other.histogram.tolist()
+
+
+def test_files_name_the_rows_and_hide_the_audit(person):
+    """People would label other images, or the audit's more carefully than the rest."""
+    campaign = person(known=range(9))
+    batch = next_batch(campaign)
+    assert batch.cycle == 0
+    with batch.csv.open(newline="") as file:
+        lines = list(csv.reader(file))
+    assert lines[0] == ["row", "id", "label"]
+    assert lines[1:] == [[str(row), f"image-{row}", ""] for row in batch.rows]
+    coco = json.loads(batch.coco.read_text())
+    assert [image["id"] for image in coco["images"]] == [f"image-{row}" for row in batch.rows]
+    assert [image["row"] for image in coco["images"]] == batch.rows.tolist()
+    assert [category["id"] for category in coco["categories"]] == [0, 1, 2]
+    assert not np.isin(batch.rows, np.arange(9)).any()
+    record = load_results(campaign.folder).records[0]
+    assert len(record.audit) == 2
+    assert "audit" not in batch.csv.read_text() + batch.coco.read_text()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda lines: lines[:-1], "1 of 9 rows have no answer, row"),
+        (lambda lines: [*lines, lines[-1]], "is answered twice"),
+        (lambda lines: [*lines, "999,1"], "line 11: row '999' was not asked for"),
+        (
+            lambda lines: [lines[0].replace("label", "lable"), *lines[1:]],
+            "columns row .* and label",
+        ),
+        (lambda lines: [*lines[:-1], lines[-1][:-1] + "3"], "must be a class from 0 to 2; got '3'"),
+        (lambda lines: [*lines[:-1], lines[-1][:-1]], "must be a class from 0 to 2; got ''"),
+        (lambda lines: [*lines[:-1], lines[-1][:-1] + "-1"], "got '-1'"),
+        (lambda lines: [], "got nothing"),
+    ],
+)
+def test_wrong_answers_are_refused_whole(person, spoil, words):
+    """Labels would end up at other rows, or half of a batch be taken and the rest be lost."""
+    campaign = person()
+    batch = next_batch(campaign)
+    path = fill_in(campaign, batch)
+    lines = spoil(path.read_text().splitlines())
+    path.write_text("".join(f"{line}\n" for line in lines))
+    with pytest.raises(InvalidInput, match=words):
+        take_labels(campaign, path)
+    again = next_batch(campaign)
+    assert (again.cycle, again.rows.tolist()) == (-1, batch.rows.tolist())
+
+
+def test_answers_come_after_questions(person):
+    """Answers to the last batch would be taken for those of the next one."""
+    campaign = person(known=range(9))
+    with pytest.raises(InvalidInput, match="nothing was asked for"):
+        take_labels(campaign, campaign.path)
+    batch = next_batch(campaign)
+    answers = fill_in(campaign, batch)
+    take_labels(campaign, answers)
+    with pytest.raises(InvalidInput, match="was not asked for"):
+        take_labels(campaign, answers)
+
+
+def test_answers_survive_a_training_that_stops(person, monkeypatch):
+    """An hour of labeling would be lost with the process that trains on it."""
+    campaign = person()
+    answers = fill_in(campaign, next_batch(campaign))
+
+    def stopped(run):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "next", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            take_labels(campaign, answers)
+    batch = next_batch(campaign)
+    assert batch.cycle == 0
+    (record,) = load_results(campaign.folder).records
+    assert record.labeled == 9
+    assert record.chosen.tolist() == batch.rows.tolist()
+
+
+def test_people_and_truth_are_told_apart(person, read):
+    """A simulated campaign would wait for answers, or one with a person answer itself."""
+    with pytest.raises(InvalidInput, match="truth answers by itself"):
+        next_batch(read())
+    with pytest.raises(InvalidInput, match="campaign next"):
+        run_campaign(person())

@@ -1,0 +1,146 @@
+"""Running a campaign in several processes."""
+
+import re
+from datetime import datetime, timedelta
+
+import pytest
+
+from labelcut.problems.errors import InvalidInput
+from labelcut.studies.campaign.files import read_campaign
+from labelcut.studies.campaign.records import Results, load_results
+from labelcut.studies.campaign.runner import jobs_left, parse_until, run_campaign
+
+
+def comparable(records):
+    """Return all of some records but their seconds, in the order of their keys."""
+    told = [record.to_dict() for record in sorted(records, key=lambda record: record.key)]
+    for one in told:
+        one["metrics"] = {k: v for k, v in one["metrics"].items() if "seconds" not in k}
+    return told
+
+
+def test_two_processes_give_the_results_of_one_loop(read, finish):
+    """Results would depend on how many processes a machine affords."""
+    campaign = read()
+    outcome = run_campaign(campaign, workers=2)
+    assert (outcome.left, outcome.stopped, dict(outcome.failures)) == (0, None, {})
+    records = outcome.results.records
+    assert [record.order for record in records] == list(range(1, 13))
+    here = read(campaign='folder = "here"')
+    alone = [
+        record
+        for name in ("lowest", "unsure")
+        for seed in (0, 1)
+        for record in finish(here, name, seed)
+    ]
+    assert comparable(records) == comparable(alone)
+    again = run_campaign(campaign)
+    assert [r.to_dict() for r in again.results.records] == [r.to_dict() for r in records]
+
+
+FAILING = """
+import os, signal
+def lowest(round):
+    print("not a line of the protocol")
+    {what}
+    return round.candidates[: round.budget]
+"""
+
+
+@pytest.mark.parametrize(
+    ("what", "words"),
+    [
+        pytest.param(
+            "return round.candidates[:2]",
+            "strategy lowest, seed 0, cycle 0: must return 6 rows",
+            marks=pytest.mark.slow,
+        ),
+        ("raise KeyError('oops')", r"KeyError: 'oops' \(more in .*worker-1.log"),
+        pytest.param(
+            "os.kill(os.getpid(), signal.SIGKILL)",
+            "signal 9 often means that memory ran out",
+            marks=pytest.mark.slow,
+        ),
+    ],
+    ids=["wrong rows", "exception", "killed"],
+)
+def test_a_strategy_that_fails_is_named_and_the_others_go_on(blobs, what, words):
+    """One bug would cost a night of all strategies, or go unnoticed."""
+    path = blobs()
+    (path.parent / "own.py").write_text(FAILING.format(what=what))
+    outcome = run_campaign(read_campaign(path))
+    assert list(outcome.failures) == ["lowest"]
+    assert outcome.left == 6
+    assert re.search(words, outcome.failures["lowest"])
+    assert {record.strategy for record in outcome.results.records} == {"unsure"}
+    assert len(outcome.results.records) == 6
+
+
+def test_time_is_kept(blobs):
+    """A cluster would kill the job before it has stopped by itself."""
+    path = blobs()
+    slow = "import time\ndef lowest(round):\n    time.sleep(60)\n"
+    (path.parent / "own.py").write_text(slow)
+    begun = datetime.now()
+    outcome = run_campaign(read_campaign(path), until=begun + timedelta(seconds=4))
+    assert outcome.stopped == "time"
+    assert outcome.left == 12
+    assert datetime.now() - begun < timedelta(seconds=20)
+
+
+def test_a_damaged_folder_is_told(read, finish):
+    """A file of another program would end in a traceback."""
+    campaign = read()
+    with pytest.raises(InvalidInput, match=r"holds no campaign\.sqlite; run the campaign first"):
+        load_results(campaign.folder)
+    finish(campaign, cycles=1)
+    (campaign.folder / "campaign.sqlite").write_text("something else, long enough to be read")
+    with pytest.raises(InvalidInput, match="cannot be read"):
+        load_results(campaign.folder)
+
+
+def test_what_is_left_is_counted_seed_by_seed(read, finish):
+    """The table would promise an end that does not come."""
+    campaign = read()
+    finish(campaign, "unsure", 0)
+    finish(campaign, "lowest", 1, cycles=1)
+    jobs, left = jobs_left(campaign, load_results(campaign.folder))
+    assert jobs == [("lowest", 0), ("lowest", 1), ("unsure", 1)]
+    assert left == 3 + 2 + 3
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("18:30", "2026-05-02T18:30:00"),
+        ("20:01", "2026-05-01T20:01:00"),
+        ("2026-05-03T07:00", "2026-05-03T07:00:00"),
+        ("90m", "2026-05-01T21:30:00"),
+        ("4h", "2026-05-02T00:00:00"),
+        ("3h50m", "2026-05-01T23:50:00"),
+    ],
+)
+def test_times_are_read_as_people_write_them(text, expected):
+    """A run would stop a day too early or too late."""
+    assert parse_until(text, datetime(2026, 5, 1, 20, 0)).isoformat() == expected
+
+
+@pytest.mark.parametrize("text", ["", "25:00", "soon", "3x"])
+def test_times_that_are_none(text):
+    """A typing error would let a run go on for ever."""
+    with pytest.raises(InvalidInput, match="--until: must be a time"):
+        parse_until(text, datetime(2026, 5, 1, 20, 0))
+
+
+def test_the_line_of_all_labels_stands_beside_the_strategies(read):
+    """The best that labels can give would be unknown, or take part as a strategy."""
+    campaign = read(campaign="full = true\nfolder = 'full'")
+    assert jobs_left(campaign, Results(()))[1] == 14
+    outcome = run_campaign(campaign, workers=2)
+    assert outcome.left == 0
+    assert outcome.results.strategies == ("lowest", "unsure")
+    assert [record.seed for record in outcome.results.full] in ([0, 1], [1, 0])
+    for record in outcome.results.full:
+        assert (record.labeled, record.share) == (60, 1.0)
+        assert record.histogram.tolist() == [20, 20, 20]
+        assert record.metrics["accuracy"] > 0.6
