@@ -1,11 +1,13 @@
-"""Oracles and instances for the solvers of class-balanced selection, on plain arrays."""
+"""Oracles, instances and helpers that tests of several solvers share."""
 
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from labelcut import ClassBalanced
+from labelcut.solvers.k_center import bisection, exact, farthest
 
 
 @pytest.fixture(scope="session")
@@ -44,3 +46,39 @@ def long_tail():
         return ClassBalanced(probs, utility, budget, **parameters)
 
     return make
+
+
+@pytest.fixture
+def small_pools(monkeypatch):
+    """Make pools so small that they are renewed all the time."""
+    monkeypatch.setattr(farthest, "SMALL", 3)
+    monkeypatch.setattr(farthest, "SHARE", 1 / 4)
+    monkeypatch.setattr(farthest, "SETTLED_AT_ONCE", 2)
+    monkeypatch.setattr(farthest, "PASS_VALUES", 64)
+    monkeypatch.setattr(farthest, "CENTER_VALUES", 64)
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Let local search end after a second instead of a minute."""
+    for name in ("LIGHT", "MEDIUM", "STRONG"):
+        monkeypatch.setattr(exact, name, bisection.Effort(1, 2_000_000))
+
+
+@pytest.fixture(scope="session")
+def children_of():
+    """Return a function that lists the child processes of a process."""
+
+    def listed(parent):
+        """List the child processes of a parent, dead ones not yet reaped included."""
+        found = []
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                fields = (folder / "stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            if int(fields[1]) == parent:
+                found.append(int(folder.name))
+        return found
+
+    return listed
