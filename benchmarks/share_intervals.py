@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from _pool_draws import Draw, digits_draws, regression, softmax_draws
 from _results import write_tables
-from true_balance import Draw, digits_draws, regression, softmax_draws
 
 from labelcut import correct_priors
 
