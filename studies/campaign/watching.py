@@ -63,7 +63,7 @@ def leading_metric(results: Results) -> str | None:
 
 
 def seconds_table(results: Results) -> str:
-    """Return in a line where the time went; starting a process is importing and reading the pool."""
+    """Return in a line where the time went; a process starts by importing and reading the pool."""
     parts = ("start", "train", "score", "choose")
     spent = {name: _total(results, name) for name in ("cycle", *parts)}
     whole = max(spent["start"] + spent["cycle"], 1e-9)
