@@ -22,11 +22,13 @@ from _results import write_tables
 from labelcut import l1_score
 from labelcut.studies.campaign import Pool, Results, load_results
 from labelcut.studies.campaign.budget_curves import auc_at_budget
-from labelcut.studies.campaign.files import read_campaign
+from labelcut.studies.campaign.files import Campaign, read_campaign
 from labelcut.studies.campaign.interaction import interaction_test
+from labelcut.studies.campaign.loop import Run, truth_of
 from labelcut.studies.campaign.pools import augmented, frame_runs, long_tailed, take
-from labelcut.studies.campaign.runner import parse_until, run_campaign
+from labelcut.studies.campaign.runner import parse_until
 from labelcut.studies.campaign.significance import holm, paired_p
+from labelcut.studies.campaign.store import Store
 from labelcut.studies.campaign.videos import drifting, video_pool
 
 TITLE, SCRIPT = "Campaigns", "benchmarks/campaigns.py"
@@ -78,12 +80,20 @@ class Setting:
         home = folder / self.name / str(seed)
         if not (home / "campaign.toml").exists():
             self._write(pool, home, seed)
-        if until is None or datetime.now() < until:
-            outcome = run_campaign(read_campaign(home / "campaign.toml"), workers=2, until=until)
-            for strategy, reason in outcome.failures.items():
-                sys.exit(f"{home}: {strategy}: {reason}")
+        self._go_on(read_campaign(home / "campaign.toml"), until)
         done = home / "campaign.campaign"
         return load_results(done) if done.exists() else None
+
+    def _go_on(self, campaign: Campaign, until: datetime | None) -> None:
+        """Run what is left in this process: starting others takes longer than a campaign here."""
+        store = Store(campaign.folder)
+        with store.opened(campaign):
+            for entrant in campaign.strategies:
+                run = Run(campaign, store, entrant, campaign.plan.seeds[0], truth_of(campaign))
+                while not run.is_over:
+                    if until is not None and datetime.now() >= until:
+                        return
+                    store.add(run.next(), campaign.pool.ids)
 
     def _write(self, pool: Pool, home: Path, seed: int) -> None:
         home.mkdir(parents=True, exist_ok=True)
