@@ -156,11 +156,19 @@ def _results(read: Campaign) -> Results:
 
 def _write(read: Campaign, results: Results, out: Path | None) -> Path:
     from ..studies.campaign.report import write_report
+    from ..studies.campaign.report_sections import ReportOptions
+    from ..studies.campaign.summary import curves_of
 
-    path: Path = write_report(
-        results, out or read.folder / "report.html", title=read.title, pool=read.pool
+    metric = curves_of(results).metric
+    values = [record.metrics[metric] for record in results.full if metric in record.metrics]
+    full = {"all labels": sum(values) / len(values)} if values else {}
+    return write_report(
+        results,
+        out or read.folder / "report.html",
+        title=read.title,
+        pool=read.pool,
+        options=ReportOptions(full=full),
     )
-    return path
 
 
 def _show(console: Console, read: Campaign, results: Results, failures: Mapping[str, str]) -> None:

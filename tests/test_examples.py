@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import labelcut
+from labelcut.studies.campaign import load_results
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -287,3 +288,19 @@ def test_detection_leads_from_boxes_to_images(detection):
     np.testing.assert_array_equal(boxes == 0, entropy == -1)
     np.testing.assert_array_equal((embeddings != 0).any(axis=1)[boxes == 0], False)
     assert "chosen images hold" in printed
+
+
+def test_campaign_ends_with_a_report(tmp_path):
+    """The one command of the README would leave its user without a report."""
+    options = ["--cycles", "1", "--seeds", "2", "--epochs", "3", "--strategies", "random,k-center"]
+    folder, _ = make("campaign", tmp_path, *options)
+    results = load_results(folder / "digits.campaign")
+    assert results.table("accuracy").shape == (2, 2, 2)
+    assert np.isfinite(results.table("accuracy")).all()
+    # 40 rows to begin with and 20 more, of the pool that the file names.
+    assert results.table("labeled")[0, 0].tolist() == [40, 60]
+    page = (folder / "digits.campaign" / "report.html").read_text(encoding="utf-8")
+    assert "k-center" in page
+    assert "data:image/png;base64," in page
+    stated = tomllib.loads((EXAMPLES / "campaign" / "digits.toml").read_text())
+    assert (len(stated["strategy"]), stated["campaign"]["seeds"]) == (8, 5)

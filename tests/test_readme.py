@@ -12,6 +12,7 @@ import pytest
 import labelcut
 from labelcut import KCenter
 from labelcut.problems import read_problem
+from labelcut.studies.campaign.files import read_campaign
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -139,3 +140,17 @@ def test_the_correction_is_read_as_written(tmp_path):
     record = read_problem(tmp_path / "p.toml").problem.notes()["correct"]
     assert record["method"] == "em"
     assert record["calibration"]["slopes"] != [1.0] * 4
+
+
+def test_the_campaign_file_is_read_as_written(tmp_path):
+    """The documented format of campaigns would not be the one that is read."""
+    for name, rows in (("x", 100), ("test_x", 20)):
+        np.save(tmp_path / f"{name}.npy", np.random.default_rng(0).normal(size=(rows, 3)))
+    np.save(tmp_path / "y.npy", np.arange(100) % 4)
+    np.save(tmp_path / "test_y.npy", np.arange(20) % 4)
+    (tmp_path / "mine.py").write_text("def choose(round): ...\n")
+    text = named("[campaign]").replace('"2-2"', '"20-10"')
+    (tmp_path / "readme.toml").write_text(text)
+    campaign = read_campaign(tmp_path / "readme.toml")
+    assert (campaign.plan.initial, campaign.plan.step, campaign.plan.audit) == (20, 10, 1)
+    assert [entrant.name for entrant in campaign.strategies] == ["entropy-cb-corrected", "mine"]

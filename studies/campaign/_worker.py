@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .files import Campaign
-    from .store import Store
+    from .store import Finished, Store
 
 Job = tuple[str, int]
 
@@ -69,9 +69,22 @@ def _run(
     campaign: Campaign, store: Store, job: Job, say: Callable[..., None], since: float
 ) -> None:
     """Run what is left of a run; say what it finished, or why it failed."""
-    from .loop import Run, truth_of
+    from .loop import Run, full_run, truth_of
+    from .records import FULL
+
+    def tell(finished: Finished) -> None:
+        say(
+            "finished",
+            record=finished.record.to_dict(),
+            state=finished.state,
+            solution=finished.solution,
+        )
 
     try:
+        if job[0] == FULL:
+            tell(full_run(campaign, job[1], since))
+            say("done")
+            return
         run = Run(
             campaign,
             store,
@@ -82,12 +95,7 @@ def _run(
             since,
         )
         for finished in run.cycles():
-            say(
-                "finished",
-                record=finished.record.to_dict(),
-                state=finished.state,
-                solution=finished.solution,
-            )
+            tell(finished)
     except LabelcutError as error:
         say("failed", message=str(error))
     except Exception as error:  # users' functions may raise anything

@@ -9,7 +9,7 @@ import numpy as np
 from ...problems.arrays import Floats, Ints, as_integers, as_vector, to_numpy
 from ...problems.errors import InvalidInput
 from ..metrics import l1_score
-from .variety import near_duplicates, spread
+from .variety import near_duplicates, repeated_sources, spread
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 PORTIONS = (0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0)
 """Of the unlabeled rows, highest score first."""
-DISPERSION_BINS = np.linspace(0.0, 1.0, 11)
+DISPERSION_BINS = np.linspace(0.0, 1.0, 11).round(9)
 
 
 def choice_metrics(
@@ -29,6 +29,7 @@ def choice_metrics(
     embeddings: Any,
     labeled: Any,
     classes: int,
+    source: Any = None,
 ) -> dict[str, float]:
     """Return what a cycle's record says about the rows labeled so far and those chosen now.
 
@@ -46,13 +47,15 @@ def choice_metrics(
         Rows labeled before this choice.
     classes
         C.
+    source
+        What each row was made from ``(N,)``, where the pool knows it (its column ``source``).
 
     Returns
     -------
     dict
         ``l1_true`` and ``entropy_true`` of the classes of all labeled rows; of the chosen ones
-        ``l1_batch``, ``share_misclassified``, ``redundancy`` (`near_duplicates`) and ``logdet``
-        (`spread`). What cannot be told is left out.
+        ``l1_batch``, ``share_misclassified``, ``redundancy`` (`near_duplicates`), ``logdet``
+        (`spread`) and ``repeated`` (`repeated_sources`). What cannot be told is left out.
 
     Examples
     --------
@@ -73,6 +76,8 @@ def choice_metrics(
     if embeddings is not None and len(chosen):
         told["redundancy"] = near_duplicates(embeddings, chosen, labeled)
         told["logdet"] = spread(embeddings, chosen)
+    if source is not None and len(chosen):
+        told["repeated"] = repeated_sources(source, chosen, labeled)
     return told
 
 
@@ -211,7 +216,9 @@ def dispersion_metrics(right: Any, dispersion: Any) -> dict[str, float]:
     dict
         ``dispersion_rows_0`` to ``_9``, and ``dispersion_accuracy_0`` and so on of bins with rows.
     """
-    counts, found = accuracy_by_bin(right, dispersion, DISPERSION_BINS)
+    # Tenths such as 1 - 0.9 would fall on either side of an edge.
+    exact = as_vector(dispersion, "dispersion").round(9)
+    counts, found = accuracy_by_bin(right, exact, DISPERSION_BINS)
     told = {f"dispersion_rows_{at}": float(count) for at, count in enumerate(counts)}
     some = np.flatnonzero(counts)
     return told | {f"dispersion_accuracy_{at}": float(found[at]) for at in some}

@@ -5,31 +5,24 @@ The format is documented in the README; unknown keys are errors with a suggestio
 
 from __future__ import annotations
 
-import hashlib
-import json
-import re
 from dataclasses import dataclass, fields, replace
-from difflib import get_close_matches
 from functools import cached_property
-from inspect import getsourcefile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...models.named import find_named
 from ...problems.array_files import read_array, require_known
 from ...problems.errors import InvalidInput
 from ...problems.problem_files import read_toml, require_format, require_types, toml_table
+from .entrants import Entrant, Functions, hash_files, hash_stated, read_entrants, require_needs
 from .learner import Learner
 from .plans import make_plan
 from .pool import Pool
 from .ready import Training, ready_learner
-from .round import Strategy
-from .strategies import STRATEGIES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Mapping
 
     from .plans import Plan
 
@@ -55,30 +48,6 @@ LEARNER = {
     "layer": (str,),
     "score_batch": (int,),
 }
-STRATEGY = {"name": (str,), "use": (str,), "choose": (str,), "options": (dict,)}
-_NAME = re.compile(r"[\w@+().=,-]+")
-
-
-@dataclass(frozen=True, eq=False)
-class Entrant:
-    """A strategy as a campaign runs it.
-
-    Parameters
-    ----------
-    name
-        What records call it.
-    strategy
-        How it chooses.
-    options
-        Its options.
-    fingerprint
-        A hash of all that.
-    """
-
-    name: str
-    strategy: Strategy
-    options: Mapping[str, Any]
-    fingerprint: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,6 +70,8 @@ class Campaign:
         Who competes.
     weights
         What ``init = "pretrained"`` begins from, or None: then `make_model` makes it so.
+    full
+        Whether a model is to learn from every row too, once for each seed.
     with_person
         Whether a person gives the answers, not the truth.
     workers, threads
@@ -119,6 +90,7 @@ class Campaign:
     learner: Learner
     strategies: tuple[Entrant, ...]
     weights: Path | None
+    full: bool
     with_person: bool
     workers: int
     threads: int
@@ -129,12 +101,12 @@ class Campaign:
     def fingerprints(self) -> dict[str, str]:
         """Hashes of what results depend on, by what a person would call it."""
         found = {
-            f"the file {self.path.name}": _hash(self.stated),
+            f"the file {self.path.name}": hash_stated(self.stated),
             "the data": self.pool.fingerprint(),
-            "the code of its functions": _hash_files(self.code),
+            "the code of its functions": hash_files(self.code),
         }
         if self.weights is not None:
-            found[f"the weights {self.weights.name}"] = _hash_files([self.weights])
+            found[f"the weights {self.weights.name}"] = hash_files([self.weights])
         return found
 
     def entrant(self, name: str) -> Entrant:
@@ -167,25 +139,27 @@ class _Reader:
     def __init__(self, path: Path, content: Mapping[str, Any]) -> None:
         self.path = path
         self.content = content
-        self.code: dict[Path, None] = {}
+        self.functions = Functions(path.parent)
 
     def read(self) -> Campaign:
         content = self.content
         require_format(content)
         require_known(content, ("labelcut", "campaign", "data", "learner", "strategy"), "top level")
         stated = toml_table(content, "campaign")
+        full = stated.pop("full", False)
+        if not isinstance(full, bool):
+            raise InvalidInput(f"[campaign] full: must be true or false; got {full!r}")
         require_types(stated, CAMPAIGN, "[campaign]")
-        entrants = self._strategies()
+        entrants = read_entrants(content.get("strategy"), self.path.parent)
         pool = self._pool(toml_table(content, "data"))
         asked = toml_table(content, "learner", needed=False)
         learner = self._learner(asked, pool)
-        code = tuple(self.code)
         person = _person(stated, pool)
         plan = make_plan(stated, pool.size)
         if person:
             plan = _plan_with_person(plan, pool, entrants)
         for entrant in entrants:
-            _require_needs(entrant, pool)
+            require_needs(entrant, pool)
         weights = self._weights(asked)
         if plan.init == "pretrained" and weights is None and "make_model" not in asked:
             raise InvalidInput(
@@ -202,6 +176,7 @@ class _Reader:
             learner,
             entrants,
             weights,
+            full,
             person,
             _positive(stated, "workers"),
             _positive(stated, "threads"),
@@ -211,13 +186,13 @@ class _Reader:
                 "data": content["data"],
                 "learner": asked,
             },
-            code,
+            tuple(self.functions.files),
         )
 
     def _pool(self, data: Mapping[str, Any]) -> Pool:
         if "pool" in data:
             require_types(data, {"pool": (str,)}, "[data]")
-            made = self._function(data["pool"], "[data] pool")()
+            made = self.functions.find(data["pool"], "[data] pool")()
             if not isinstance(made, Pool):
                 raise InvalidInput(
                     f"[data] pool: {data['pool']} must return a labelcut.studies.campaign.Pool; "
@@ -248,7 +223,7 @@ class _Reader:
         own = {name: types[str(kind)] for name, kind in options.items()}
         require_types(asked, {**LEARNER, **own}, "[learner]")
         named = {
-            name: self._function(asked[name], f"[learner] {name}")
+            name: self.functions.find(asked[name], f"[learner] {name}")
             for name in FUNCTIONS
             if name in asked
         }
@@ -274,56 +249,6 @@ class _Reader:
         if not path.is_file():
             raise InvalidInput(f"[learner] weights: {path} is no file; check the path")
         return path
-
-    def _strategies(self) -> tuple[Entrant, ...]:
-        tables = self.content.get("strategy")
-        if not (isinstance(tables, list) and all(isinstance(table, dict) for table in tables)):
-            raise InvalidInput("[[strategy]]: needs two brackets, one table for each strategy")
-        entrants = [self._entrant(table) for table in tables]
-        names = [entrant.name for entrant in entrants]
-        again = next((name for name in names if names.count(name) > 1), None)
-        if again is not None or not names:
-            raise InvalidInput(f"[[strategy]] name: each may come once; {again!r} comes twice")
-        return tuple(entrants)
-
-    def _entrant(self, table: Mapping[str, Any]) -> Entrant:
-        require_types(table, STRATEGY, "[[strategy]]")
-        name = table.get("name", table.get("use", ""))
-        where = f"[[strategy]] {name}"
-        if not _NAME.fullmatch(name):
-            raise InvalidInput(
-                f"{where}: name: must be letters, digits and any of @+().=,-_; got {name!r}"
-            )
-        options = table.get("options", {})
-        before = dict(self.code)
-        if "choose" in table:
-            if "use" in table:
-                raise InvalidInput(f"{where}: has both use and choose; take one of them out")
-            strategy = Strategy(name, self._function(table["choose"], f"{where} choose"))
-        else:
-            strategy = _named(table.get("use", name), where)
-        if strategy.options is not None:
-            require_known(options, strategy.options, f"{where} options")
-        called = {
-            key: self._function(options[key], f"{where} {key}")
-            for key in sorted(strategy.functions & set(options))
-        }
-        mine, self.code = [file for file in self.code if file not in before], before
-        stated = [strategy.name, table.get("choose"), options, _hash_files(mine)]
-        return Entrant(name, strategy, {**options, **called}, _hash(stated))
-
-    def _function(self, name: str, argument: str) -> Callable[..., Any]:
-        try:
-            found = find_named(name, argument, self.path.parent)
-        except ValueError as error:
-            raise InvalidInput(str(error)) from None
-        try:
-            file = getsourcefile(found)
-        except TypeError:  # a class instance, or C code
-            file = None
-        if file is not None:
-            self.code[Path(file)] = None
-        return found
 
 
 def _person(stated: Mapping[str, Any], pool: Pool) -> bool:
@@ -351,44 +276,8 @@ def _plan_with_person(plan: Plan, pool: Pool, entrants: tuple[Entrant, ...]) -> 
     return plan
 
 
-def _require_needs(entrant: Entrant, pool: Pool) -> None:
-    """Raise `InvalidInput` unless a pool has what a strategy needs."""
-    lacks = {
-        "truth": len(pool.known) < pool.size and "the class of every row",
-        "images": not pool.is_image and "inputs (N, channels, height, width)",
-        "video": not {"video", "frame"} <= set(pool.table) and "table columns video and frame",
-    }
-    for need in sorted(entrant.strategy.needs):
-        if lacks.get(need):
-            raise InvalidInput(
-                f"[[strategy]] {entrant.name}: needs {lacks[need]}, which this pool lacks; add "
-                "them or take it out"
-            )
-
-
-def _named(name: str, where: str) -> Strategy:
-    if name not in STRATEGIES:
-        near = get_close_matches(name, STRATEGIES, n=1)
-        hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(STRATEGIES)}"
-        raise InvalidInput(f"{where}: no strategy is called '{name}'; {hint}")
-    return STRATEGIES[name]
-
-
 def _positive(table: Mapping[str, Any], name: str, default: int = 1) -> int:
     value = int(table.get(name, default))
     if value < 1:
         raise InvalidInput(f"{name}: must be at least 1; got {value}")
     return value
-
-
-def _hash(stated: Any) -> str:
-    text = json.dumps(stated, sort_keys=True, default=str)
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-
-
-def _hash_files(paths: Iterable[Path]) -> str:
-    running = hashlib.blake2b(digest_size=16)
-    for path in paths:
-        with path.open("rb") as file:
-            running.update(hashlib.file_digest(file, "sha256").digest())
-    return running.hexdigest()

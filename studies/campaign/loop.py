@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...problems.arrays import Ints, to_numpy
 from ...problems.base import plain
 from ...problems.errors import InvalidInput
 from ...problems.selection import Selection
 from ...problems.solution_files import solution_to_dict
 from .audit import audit_metrics
+from .checking import checked_rows
 from .choices import choice_metrics
 from .drawing import draw_audit, draw_initial
 from .learner import Stopwatch
 from .metrics import accuracy, mean_class_accuracy
-from .records import Record
+from .records import FULL, Record
 from .round import Round
 from .seeds import derive_seed
 from .store import Finished
@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from .files import Campaign, Entrant
+    from ...problems.arrays import Ints
+    from .entrants import Entrant
+    from .files import Campaign
     from .pool import Pool
     from .store import Store
 
@@ -118,7 +120,8 @@ class Run:
         labeled = self.labeled()
         labels = self.labels_of(labeled)
         round = self._round(labeled, labels, watch)
-        metrics = self._measured(round)
+        with watch.on("score"):
+            metrics = measured(self.campaign, round.model)
         choosing = cycle < plan.cycles
         self.stage(cycle, "choose")
         strategy, solution = self.entrant.strategy, None
@@ -203,30 +206,9 @@ class Run:
 
     def _begun(self, seed: int) -> nn.Module:
         """Return the model that this cycle's training begins from."""
-        campaign = self.campaign
-        if campaign.plan.init == "previous" and self.model is not None:
+        if self.campaign.plan.init == "previous" and self.model is not None:
             return self.model
-        model = campaign.learner.make_model(seed)
-        if campaign.weights is not None and campaign.plan.init != "scratch":
-            from ...models.named import load_weights
-
-            load_weights(model, campaign.weights)
-        return model
-
-    def _measured(self, round: Round) -> dict[str, float]:
-        learner, pool = self.campaign.learner, self.campaign.pool
-        with round.watch.on("score"):
-            if learner.measure is not None:
-                told = learner.measure(round.model, pool)
-                return {name: float(value) for name, value in told.items()}
-            if pool.test_inputs is None or pool.test_truth is None:
-                return {}
-            probs, _ = learner.predict(round.model, pool.test_inputs, embeddings=False)
-            guessed = probs.argmax(axis=1)
-            return {
-                "accuracy": accuracy(pool.test_truth, guessed),
-                "mean_class_accuracy": mean_class_accuracy(pool.test_truth, guessed),
-            }
+        return first_model(self.campaign, seed)
 
     def _chosen(self, round: Round, own: Ints) -> dict[str, float]:
         """Return what numbers tell about the rows labeled and chosen."""
@@ -243,6 +225,7 @@ class Run:
             embeddings=round.embeddings,
             labeled=round.labeled,
             classes=round.pool.classes,
+            source=round.pool.table.get("source"),
         )
 
     def _audited(self, round: Round) -> tuple[Ints | None, dict[str, float]]:
@@ -279,48 +262,6 @@ def first_rows(campaign: Campaign, seed: int) -> Ints:
     return draw_initial(pool, campaign.plan, seed)
 
 
-def checked_rows(answer: Any, round: Round, who: str) -> Ints:
-    """Return the rows of a strategy's answer, ascending.
-
-    Raises
-    ------
-    InvalidInput
-        Unless they are as many candidates as the budget says, each once.
-    """
-    where = f"strategy {who}, cycle {round.cycle}"
-    if isinstance(answer, Selection):
-        if answer.objective is None:
-            raise InvalidInput(
-                f"{where}: found no rows ({answer.status.value}: {answer.reason}); loosen its "
-                "options or lower the budget"
-            )
-        answer = answer.indices
-    rows = to_numpy(answer, where)
-    if rows.ndim != 1 or rows.dtype.kind not in "iu":
-        raise InvalidInput(
-            f"{where}: must return a Selection or row numbers; got {rows.dtype} of shape "
-            f"{rows.shape}"
-        )
-    values, counts = np.unique(rows.astype(np.int64), return_counts=True)
-    problems = {
-        "comes twice": values[counts > 1],
-        "is labeled already": np.intersect1d(values, round.labeled),
-        "is kept for the audit": np.intersect1d(values, round.barred),
-        "is no row of the pool": values[(values < 0) | (values >= round.pool.size)],
-    }
-    for what, wrong in problems.items():
-        if len(wrong):
-            raise InvalidInput(
-                f"{where}: row {wrong[0]} {what}; return distinct rows of round.candidates"
-            )
-    if len(values) != round.budget:
-        raise InvalidInput(
-            f"{where}: must return {round.budget} rows; got {len(values)}; return as many as "
-            "round.budget says"
-        )
-    return values
-
-
 class _Tracker:
     """Label dispersion over the epochs of one training."""
 
@@ -350,6 +291,53 @@ def _seed_all(seed: int) -> None:
     random.seed(seed)
     np.random.seed(seed)  # noqa: NPY002
     torch.manual_seed(seed)
+
+
+def full_run(campaign: Campaign, seed: int, since: float) -> Finished:
+    """Train a model on every row of known class, and measure it: what all labels would give."""
+    pool, watch = campaign.pool, Stopwatch()
+    rows = pool.known
+    labels = truth_of(campaign)(rows)
+    begun = derive_seed(seed, 0, "train")
+    with watch.on("train"):
+        _seed_all(begun)
+        model = campaign.learner.train(
+            first_model(campaign, begun), pool.inputs[rows], labels, seed=begun
+        )
+    with watch.on("score"):
+        metrics = measured(campaign, model)
+    metrics |= {f"seconds_{name}": seconds for name, seconds in watch.seconds.items()}
+    metrics["seconds_cycle"] = time.perf_counter() - since
+    none = np.zeros(0, dtype=np.int64)
+    counts = np.bincount(labels, minlength=pool.classes)
+    share = len(rows) / pool.size
+    return Finished(Record(FULL, seed, 0, len(rows), share, metrics, none, counts, none), {})
+
+
+def first_model(campaign: Campaign, seed: int) -> nn.Module:
+    """Return a new model, with the file's weights where models do not begin from scratch."""
+    model = campaign.learner.make_model(seed)
+    if campaign.weights is not None and campaign.plan.init != "scratch":
+        from ...models.named import load_weights
+
+        load_weights(model, campaign.weights)
+    return model
+
+
+def measured(campaign: Campaign, model: nn.Module) -> dict[str, float]:
+    """Return what the learner, or else the test set, says of a model."""
+    learner, pool = campaign.learner, campaign.pool
+    if learner.measure is not None:
+        told = learner.measure(model, pool)
+        return {name: float(value) for name, value in told.items()}
+    if pool.test_inputs is None or pool.test_truth is None:
+        return {}
+    probs, _ = learner.predict(model, pool.test_inputs, embeddings=False)
+    guessed = probs.argmax(axis=1)
+    return {
+        "accuracy": accuracy(pool.test_truth, guessed),
+        "mean_class_accuracy": mean_class_accuracy(pool.test_truth, guessed),
+    }
 
 
 def truth_of(campaign: Campaign) -> Callable[[Ints], Ints]:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 DATABASE = "campaign.sqlite"
 """Name of the database in a campaign's folder."""
+FULL = "all-labels"
+"""What stands for the strategy in records of models that have learned from every row."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,6 +93,13 @@ class Record:
 class Results:
     """All records of a campaign, in the order in which they were finished.
 
+    Parameters
+    ----------
+    records
+        Those of strategies.
+    full
+        Those of models that have learned from every row, where the campaign asks for them.
+
     Examples
     --------
     >>> none = np.zeros(0, np.int64)
@@ -102,6 +111,7 @@ class Results:
     """
 
     records: tuple[Record, ...]
+    full: tuple[Record, ...] = ()
 
     @cached_property
     def strategies(self) -> tuple[str, ...]:
@@ -168,4 +178,8 @@ def load_results(folder: str | Path) -> Results:
             ).fetchall()
     except sqlite3.DatabaseError as error:
         raise InvalidInput(f"{path}: cannot be read ({error}); is it a campaign's?") from None
-    return Results(tuple(Record.from_dict(json.loads(text), number) for number, text in rows))
+    found = [Record.from_dict(json.loads(text), number) for number, text in rows]
+    return Results(
+        tuple(record for record in found if record.strategy != FULL),
+        tuple(record for record in found if record.strategy == FULL),
+    )

@@ -19,6 +19,7 @@ from .report_sections import (
     knowledge_section,
     map_points,
     map_section,
+    others_section,
     penalty_section,
     seconds_section,
     standing_section,
@@ -88,6 +89,7 @@ def write_report(
         *knowledge_section(results),
         *map_section(results, map_points(pool, embeddings), options.projection),
         *audit_section(results, options.least_gain),
+        *others_section(results, curves),
         *seconds_section(results),
     ]
     for picture in (picture for section in sections for picture in section.pictures):

@@ -20,6 +20,7 @@ from .report_tables import (
     against_grid,
     audit_grid,
     choices_grid,
+    others_grid,
     seconds_grid,
     standings_grid,
 )
@@ -83,15 +84,15 @@ def standing_section(curves: Curves, rows: list[Standing], options: ReportOption
         f"Welch's t-tests at the end, p < {options.alpha:g} corrected by Holm for all pairs."
     ]
     grids = [standings_grid(curves, rows, penalties(curves, options.alpha))]
-    against = against_grid(curves, rows)
+    against = against_grid(curves, rows, options.alpha)
     if against is not None:
         assert curves.baseline is not None
         name = curves.names[curves.baseline]
         grids.append(against)
         remarks.append(
             f"Against {name}: Welch's t-test at the end, p corrected by Holm for the number of "
-            f"strategies, * below 0.05; labels at which a mean curve first reaches what {name} has "
-            "at the end, and the share of labels that this saves."
+            f"strategies, * below {options.alpha:g}; labels at which a mean curve first reaches "
+            f"what {name} has at the end, and the share of labels that this saves."
         )
     return Section("How the strategies did", pictures=[picture], grids=grids, remarks=remarks)
 
@@ -226,6 +227,14 @@ def audit_section(results: Results, least_gain: float) -> Iterator[Section]:
     yield Section("The audit slice", notes=[note], grids=[grid], remarks=[rule])
 
 
+def others_section(results: Results, curves: Curves) -> Iterator[Section]:
+    """Yield the metrics that have no place of their own, where there are any."""
+    grid = others_grid(results, curves.metric)
+    if grid is not None:
+        remark = "In the last cycle that has them, mean ± std over seeds."
+        yield Section("Other numbers", grids=[grid], remarks=[remark])
+
+
 def seconds_section(results: Results) -> Iterator[Section]:
     """Yield how long a cycle takes, where that was recorded."""
     grid = seconds_grid(results)
@@ -235,14 +244,14 @@ def seconds_section(results: Results) -> Iterator[Section]:
 
 def place(points: Any, how: str) -> Floats:
     """Return points in a plane ``(N, 2)``, by ``"pca"`` or ``"tsne"`` (seed 0)."""
-    matrix = np.asarray(to_numpy(points, "embeddings"), dtype=np.float64)
+    matrix = to_numpy(points, "embeddings")
     if how == "pca" or len(matrix) < 5:
         return project(Embeddings(matrix), np.arange(len(matrix)))
     from sklearn.manifold import TSNE
 
     perplexity = min(30.0, (len(matrix) - 1) / 3)
     plane = TSNE(2, init="pca", perplexity=perplexity, random_state=0, n_jobs=1)
-    return np.asarray(plane.fit_transform(matrix), dtype=np.float64)
+    return np.asarray(plane.fit_transform(matrix.astype(np.float64)), dtype=np.float64)
 
 
 def map_points(pool: Pool | None, embeddings: Any) -> Any:

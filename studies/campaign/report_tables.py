@@ -25,10 +25,13 @@ CHOICES = {
     "l1_batch": "L1 score, chosen",
     "share_misclassified": "misclassified, chosen",
     "redundancy": "near-duplicates, chosen",
+    "repeated": "from one original, chosen",
     "logdet": "log-determinant, chosen",
 }
 """Metrics that say what was chosen, and what the report calls them."""
 STAGES = ("train", "score", "choose")
+ELSEWHERE = ("seconds_", "audit_", "accuracy_top_", "dispersion_")
+"""What metrics begin with that have a place of their own."""
 
 
 def standings_grid(
@@ -52,8 +55,8 @@ def standings_grid(
     return Grid(columns, texts, best=[0] if len(rows) > 1 else [])
 
 
-def against_grid(curves: Curves, rows: Sequence[Standing]) -> Grid | None:
-    """Return what each strategy is worth against the baseline, or None without others."""
+def against_grid(curves: Curves, rows: Sequence[Standing], alpha: float) -> Grid | None:
+    """Return what each strategy is worth against the baseline, * below `alpha`; None alone."""
     if curves.baseline is None or len(rows) < 2:
         return None
     name = curves.names[curves.baseline]
@@ -61,7 +64,7 @@ def against_grid(curves: Curves, rows: Sequence[Standing]) -> Grid | None:
         [
             rows[at].name,
             _number(curves.scale * rows[at].gain, 2, signed=True),
-            _p(rows[at].p),
+            _p(rows[at].p, alpha),
             _number(rows[at].labels, 0) if isfinite(rows[at].labels) else "not reached",
             f"{rows[at].saved:.0%}" if isfinite(rows[at].saved) else "-",
         ]
@@ -86,6 +89,27 @@ def choices_grid(results: Results) -> Grid | None:
         means.append(mean_and_std(table, axis=(1, 2))[0])
     heads = [CHOICES[name] + (", end" if name == "l1_true" else "") for name in known]
     return Grid(["strategy", *heads], _mean_rows(results, means))
+
+
+def others_grid(results: Results, shown: str) -> Grid | None:
+    """Return all other metrics in the last cycle that has them, mean ± std over seeds, or None."""
+    names = [
+        name
+        for name in results.metrics
+        if name != shown and name not in CHOICES and not name.startswith(ELSEWHERE)
+    ]
+    columns = []
+    for name in names:
+        table = results.table(name)
+        last = np.flatnonzero(np.isfinite(table).any(axis=(0, 1)))
+        if len(last):
+            columns.append((name, *mean_and_std(table[:, :, last[-1]])))
+    rows = [
+        [strategy, *(_spread(float(mean[at]), float(std[at]), 3) for _, mean, std in columns)]
+        for at, strategy in enumerate(results.strategies)
+    ]
+    heads = [name.replace("_", " ") for name, _, _ in columns]
+    return Grid(["strategy", *heads], rows) if columns else None
 
 
 def audit_grid(results: Results, least_gain: float) -> Grid | None:
@@ -148,10 +172,10 @@ def _within(interval: Interval, *, signed: bool = False) -> str:
     return f"{middle} ({low} to {high})"
 
 
-def _spread(mean: float, std: float) -> str:
+def _spread(mean: float, std: float, places: int = 2) -> str:
     if not isfinite(mean):
         return "-"
-    return f"{mean:.2f} ± {std:.2f}" if isfinite(std) else f"{mean:.2f}"
+    return f"{mean:.{places}f}" + (f" ± {std:.{places}f}" if isfinite(std) else "")
 
 
 def _number(value: float, places: int, *, signed: bool = False) -> str:
@@ -160,10 +184,10 @@ def _number(value: float, places: int, *, signed: bool = False) -> str:
     return f"{value:+,.{places}f}" if signed else f"{value:,.{places}f}"
 
 
-def _p(value: float) -> str:
+def _p(value: float, alpha: float) -> str:
     if not isfinite(value):
         return "-"
-    star = " *" if value < 0.05 else ""
+    star = " *" if value < alpha else ""
     return ("<0.001" if value < 0.001 else f"{value:.3f}") + star
 
 

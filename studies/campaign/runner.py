@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ...problems.errors import InvalidInput
 from .crew import Crew, Job, Worker
 from .loop import truth_of
-from .records import Record, Results
+from .records import FULL, Record, Results
 from .store import Finished, Store
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def run_campaign(
 
 def jobs_left(campaign: Campaign, results: Results) -> tuple[list[Job], int]:
     """Return the runs that are not finished, seed by seed, and how many cycles they lack."""
-    have = {record.key for record in results.records}
+    have = {record.key for record in (*results.records, *results.full)}
     jobs, left = [], 0
     for seed in campaign.plan.seeds:
         for entrant in campaign.strategies:
@@ -127,6 +127,9 @@ def jobs_left(campaign: Campaign, results: Results) -> tuple[list[Job], int]:
             left += lacks
             if lacks:
                 jobs.append((entrant.name, seed))
+        if campaign.full and (FULL, seed, 0) not in have:
+            left += 1
+            jobs.append((FULL, seed))
     return jobs, left
 
 

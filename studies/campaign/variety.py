@@ -29,6 +29,9 @@ def near_duplicates(
     between two of up to 512 rows of the dataset (seed 0). Of k chosen rows that repeat each other
     k - 1 count: labels that could have been spent elsewhere.
 
+    It sees what the embedding sees: frames that hardly differ, but not crops in other colors that a
+    weak model takes for other images. `repeated_sources` counts those where the pool knows them.
+
     Parameters
     ----------
     embeddings

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,12 +34,10 @@ def campaign_table(
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     metric = leading_metric(results)
-    last = max(results.cycles, default=0)
     table.add_column("strategy")
     table.add_column("cycles", justify="right")
     table.add_column("labeled", justify="right")
     table.add_column(metric or "metric", justify="right")
-    table.add_column(f"after cycle {last}", justify="right")
     table.add_column("now")
     total = len(campaign.plan.seeds) * (campaign.plan.cycles + 1)
     for entrant in campaign.strategies:
@@ -51,7 +50,7 @@ def campaign_table(
         table.add_row(
             entrant.name,
             f"{len(mine)}/{total}",
-            *_latest(mine, metric, last),
+            *_latest(mine, metric),
             "failed" if entrant.name in (failures or {}) else busy,
         )
     return table
@@ -78,28 +77,55 @@ def seconds_table(results: Results) -> str:
     )
 
 
+_FRAME = 0.25
+"""Seconds between two pictures of the live table."""
+
+
 @contextmanager
 def watched(console: Console) -> Iterator[Callable[[Standing], None]]:
     """Show how a campaign goes: a live table in a terminal, else a line for each finished cycle."""
     if not console.is_terminal:
         yield _Lines(console)
         return
+    from rich.console import Group
     from rich.live import Live
 
-    with Live(console=console, refresh_per_second=4) as live:
+    with Live(console=console, refresh_per_second=4, transient=True) as live:
+        pace = _Pace()
         shown = 0.0
 
         def show(standing: Standing) -> None:
             nonlocal shown
-            if time.monotonic() - shown < 0.25:
+            if time.monotonic() - shown < _FRAME:
                 return
             shown = time.monotonic()
             results = Results(tuple(standing.records))
-            live.update(
-                campaign_table(standing.campaign, results, standing.workers, standing.failures)
-            )
+            table = campaign_table(standing.campaign, results, standing.workers, standing.failures)
+            live.update(Group(table, pace.tell(standing)))
 
         yield show
+
+
+class _Pace:
+    """How long what is left will take, by what has been finished since the start."""
+
+    def __init__(self) -> None:
+        self.begun = time.monotonic()
+        self.before: int | None = None
+
+    def tell(self, standing: Standing) -> str:
+        """Return a line of cycles done and time left."""
+        done = len(standing.records)
+        if self.before is None:
+            self.before = sum(record.order > 0 for record in standing.records)
+        plan = standing.campaign.plan
+        total = len(standing.campaign.strategies) * len(plan.seeds) * (plan.cycles + 1)
+        total += len(plan.seeds) * standing.campaign.full
+        told = f"{done} of {total} cycles"
+        if done > self.before:
+            each = (time.monotonic() - self.begun) / (done - self.before)
+            told += f", about {timedelta(seconds=round(each * (total - done)))} left"
+        return told
 
 
 class _Lines:
@@ -122,13 +148,12 @@ class _Lines:
         self.told = len(records)
 
 
-def _latest(mine: Sequence[Record], metric: str | None, last: int) -> tuple[str, str, str]:
-    """Return a strategy's labeled rows and metric at its latest cycle, again if it is the last."""
+def _latest(mine: Sequence[Record], metric: str | None) -> tuple[str, str]:
+    """Return a strategy's labeled rows and metric at its latest cycle, over seeds."""
     if not mine or metric is None:
-        return "", "", ""
+        return "", ""
     cycle = max(record.cycle for record in mine)
     at = [record for record in mine if record.cycle == cycle]
     values = [record.metrics.get(metric, np.nan) for record in at]
     spread = f" ± {np.std(values, ddof=1):.4f}" if len(values) > 1 else ""
-    shown = f"{np.mean(values):.4f}{spread}"
-    return f"{at[0].labeled:,}", shown, shown if cycle == last else ""
+    return f"{at[0].labeled:,}", f"{np.mean(values):.4f}{spread}"

@@ -37,6 +37,7 @@ def test_a_record_tells_what_was_chosen():
         embeddings=np.array([[0.0], [5.0], [9.0], [9.01], [3.0], [3.01]]),
         labeled=[0, 1, 2],
         classes=2,
+        source=["a", "b", "c", "c", "d", "e"],
     )
     # Labeled: 1 and 2 rows, |1 - 1.5| + |2 - 1.5| = 1 of the worst 3; chosen: 2 and 1.
     assert told["l1_true"] == pytest.approx(1 / 3)
@@ -44,10 +45,12 @@ def test_a_record_tells_what_was_chosen():
     assert told["entropy_true"] == pytest.approx(0.9183, abs=1e-4)
     # Row 3 is of class 0 and predicted 1, row 5 the other way round.
     assert told["share_misclassified"] == pytest.approx(2 / 3)
-    # Row 3 repeats labeled row 2, row 5 repeats row 4.
+    # Row 3 repeats labeled row 2, row 5 repeats row 4; only the first pair is of one original.
     assert told["redundancy"] == pytest.approx(2 / 3)
+    assert told["repeated"] == pytest.approx(1 / 3)
     assert set(told) == {
         "l1_true", "entropy_true", "l1_batch", "share_misclassified", "redundancy", "logdet",
+        "repeated",
     }  # fmt: skip
 
 
@@ -205,6 +208,12 @@ def test_scores_go_into_records():
         "dispersion_accuracy_5": 1.0,
         "dispersion_accuracy_9": 0.0,
     }
+
+
+def test_dispersions_of_ten_epochs_fill_one_bin_each():
+    """Rounding would leave bins empty and others twice as full."""
+    told = dispersion_metrics([True] * 10, [1 - epochs / 10 for epochs in range(1, 11)])
+    assert [told[f"dispersion_rows_{at}"] for at in range(10)] == [1] * 10
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,9 @@ import torch
 
 from labelcut.problems.errors import InvalidInput
 from labelcut.studies.campaign import Pool
+from labelcut.studies.campaign.checking import checked_rows
 from labelcut.studies.campaign.learner import Learner, Stopwatch
-from labelcut.studies.campaign.loop import Run, checked_rows, truth_of
+from labelcut.studies.campaign.loop import Run, truth_of
 from labelcut.studies.campaign.round import Round
 from labelcut.studies.campaign.store import Store
 

@@ -213,6 +213,46 @@ def test_the_same_records_make_the_same_report(tmp_path):
     assert texts[0] == texts[1]
 
 
+def test_a_campaigns_own_records_fill_the_report(read, finish, tmp_path):
+    """The loop would write metrics by other names than the report reads."""
+    campaign = read(
+        campaign="audit = 0.34",
+        strategy='[[strategy]]\nname = "margin"\n[[strategy]]\nname = "dispersion"',
+    )
+    records = [
+        record
+        for name in ("unsure", "margin", "dispersion")
+        for seed in (0, 1)
+        for record in finish(campaign, name, seed)
+    ]
+    first = next(record for record in records if record.key == ("margin", 0, 0))
+    assert 0 <= first.metrics["accuracy_top_5"] <= 1
+    assert sum(v for k, v in records[-3].metrics.items() if "dispersion_rows" in k) == 60 - 9 - 4
+    path = write_report(
+        Results(tuple(records)), tmp_path / "r.html", title="Own", pool=campaign.pool, options=PCA
+    )
+    page = Page(path.read_text("utf-8"))
+    assert page.headings == [
+        "Own",
+        "How the strategies did",
+        "Who beats whom",
+        "Classes of what was labeled",
+        "What was chosen",
+        "What the model knew before",
+        "Where the choices lie",
+        "The audit slice",
+        "Other numbers",
+        "Seconds of a cycle",
+    ]
+    macro = [record.metrics["mean_class_accuracy"] for record in records if record.cycle == 2]
+    shown = f"{np.mean(macro[2:4]):.3f} ± {np.std(macro[2:4], ddof=1):.3f}"
+    assert any(shown in row for row in page.row("margin"))
+    ends = [record.metrics for record in records if record.key[::2] == ("margin", 2)]
+    gained, lost = (sum(told[f"audit_{what}"] for told in ends) for what in ("gained", "lost"))
+    audit = next(row for row in page.row("margin") if row[1:3] == ["2", "8"])
+    assert audit[4].startswith(f"{100 * (gained - lost) / 8:+.1f} (")
+
+
 @pytest.mark.parametrize("how", ["pca", "tsne"])
 def test_clumps_stay_clumps_in_the_plane(how):
     """A mode collapse could not be seen on the map."""

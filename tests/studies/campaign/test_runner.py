@@ -7,7 +7,7 @@ import pytest
 
 from labelcut.problems.errors import InvalidInput
 from labelcut.studies.campaign.files import read_campaign
-from labelcut.studies.campaign.records import load_results
+from labelcut.studies.campaign.records import Results, load_results
 from labelcut.studies.campaign.runner import jobs_left, parse_until, run_campaign
 
 
@@ -50,9 +50,17 @@ def lowest(round):
 @pytest.mark.parametrize(
     ("what", "words"),
     [
-        ("return round.candidates[:2]", "strategy lowest, seed 0, cycle 0: must return 6 rows"),
+        pytest.param(
+            "return round.candidates[:2]",
+            "strategy lowest, seed 0, cycle 0: must return 6 rows",
+            marks=pytest.mark.slow,
+        ),
         ("raise KeyError('oops')", r"KeyError: 'oops' \(more in .*worker-1.log"),
-        ("os.kill(os.getpid(), signal.SIGKILL)", "signal 9 often means that memory ran out"),
+        pytest.param(
+            "os.kill(os.getpid(), signal.SIGKILL)",
+            "signal 9 often means that memory ran out",
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=["wrong rows", "exception", "killed"],
 )
@@ -122,3 +130,17 @@ def test_times_that_are_none(text):
     """A typing error would let a run go on for ever."""
     with pytest.raises(InvalidInput, match="--until: must be a time"):
         parse_until(text, datetime(2026, 5, 1, 20, 0))
+
+
+def test_the_line_of_all_labels_stands_beside_the_strategies(read):
+    """The best that labels can give would be unknown, or take part as a strategy."""
+    campaign = read(campaign="full = true\nfolder = 'full'")
+    assert jobs_left(campaign, Results(()))[1] == 14
+    outcome = run_campaign(campaign, workers=2)
+    assert outcome.left == 0
+    assert outcome.results.strategies == ("lowest", "unsure")
+    assert [record.seed for record in outcome.results.full] in ([0, 1], [1, 0])
+    for record in outcome.results.full:
+        assert (record.labeled, record.share) == (60, 1.0)
+        assert record.histogram.tolist() == [20, 20, 20]
+        assert record.metrics["accuracy"] > 0.6
