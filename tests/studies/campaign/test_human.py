@@ -9,6 +9,7 @@ import pytest
 from labelcut.problems.errors import InvalidInput
 from labelcut.studies.campaign.files import read_campaign
 from labelcut.studies.campaign.human import next_batch, take_labels
+from labelcut.studies.campaign.loop import Run
 from labelcut.studies.campaign.records import load_results
 from labelcut.studies.campaign.runner import run_campaign
 
@@ -135,6 +136,25 @@ def test_answers_come_after_questions(person):
     take_labels(campaign, answers)
     with pytest.raises(InvalidInput, match="was not asked for"):
         take_labels(campaign, answers)
+
+
+def test_answers_survive_a_training_that_stops(person, monkeypatch):
+    """An hour of labeling would be lost with the process that trains on it."""
+    campaign = person()
+    answers = fill_in(campaign, next_batch(campaign))
+
+    def stopped(run):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "next", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            take_labels(campaign, answers)
+    batch = next_batch(campaign)
+    assert batch.cycle == 0
+    (record,) = load_results(campaign.folder).records
+    assert record.labeled == 9
+    assert record.chosen.tolist() == batch.rows.tolist()
 
 
 def test_people_and_truth_are_told_apart(person, read):
