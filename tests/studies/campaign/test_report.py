@@ -199,6 +199,7 @@ def test_a_person_labels_without_a_test_set(tmp_path):
     path = write_report(Results(tuple(kept)), tmp_path / "r.html", title="Real", options=PCA)
     page = Page(path.read_text("utf-8"))
     assert "The audit slice" in page.headings
+    assert "on 6 audit rows the last cycle brought" in path.read_text("utf-8")
     assert len(page.row("entropy")) == 2
 
 
