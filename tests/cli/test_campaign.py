@@ -108,6 +108,7 @@ def test_what_cannot_be_is_one_line(points, labelcut, arguments, words):
     assert len(result.err.strip().splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_a_failing_strategy_is_exit_code_two(points, labelcut):
     """A script would believe that the campaign is complete."""
     path = points()
