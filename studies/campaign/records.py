@@ -177,7 +177,8 @@ def load_results(folder: str | Path) -> Results:
     if not path.is_file():
         raise InvalidInput(f"{folder}: holds no {DATABASE}; run the campaign first")
     try:
-        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as database:
+        # Not read-only: what a killed process has left half written must be rolled back first.
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True)) as database:
             rows = database.execute(
                 "SELECT number, content FROM records ORDER BY number"
             ).fetchall()
