@@ -18,18 +18,24 @@ SURE = 0.95
 """Probability with which noise is to be recognized."""
 
 
-def gains_over_mix(probs: Floats, classes: Ints, fit: Callable[[Any, Any], Calibration]) -> Floats:
+def gains_over_mix(
+    probs: Floats, classes: Ints, trained: Floats, fit: Callable[[Any, Any], Calibration]
+) -> Floats:
     r"""Return how much better each row's class is told by predictions than by the class mix.
 
-    .. math:: d_i = \log q_{i, y_i} - \log \frac{1 + n_{y_i}}{C + n}
+    .. math:: d_i = \log \frac{q_{i, y_i}\, m_{y_i} / \tau_{y_i}}
+        {\sum_k q_{ik}\, m_k / \tau_k} - \log m_{y_i}, \qquad m_k = \frac{1 + n_k}{C + n}
 
-    q is calibrated, and n counted, on the other folds alone; rows go to folds in turn, class by
-    class.
+    q is calibrated, and the mix m counted, on the other folds alone; rows go to folds in turn,
+    class by class. Held-out rows may be of another mix than the τ that the classifier learned from:
+    both sides know theirs.
 
     Parameters
     ----------
     probs, classes
         Held-out predictions ``(n, C)`` and their classes ``(n,)``; two rows at least.
+    trained
+        τ ``(C,)``.
     fit
         Fits the calibration.
     """
@@ -39,10 +45,11 @@ def gains_over_mix(probs: Floats, classes: Ints, fit: Callable[[Any, Any], Calib
     gains = np.empty(count)
     for fold in np.unique(folds):
         out = folds == fold
-        rest = classes[~out]
-        told = fit(probs[~out], rest).apply(probs[out])[np.arange(out.sum()), classes[out]]
+        rest, own = classes[~out], classes[out]
         mix = (1.0 + np.bincount(rest, minlength=size)) / (size + len(rest))
-        gains[out] = np.log(np.maximum(told, np.finfo(float).tiny)) - np.log(mix[classes[out]])
+        told = fit(probs[~out], rest).apply(probs[out]) * (mix / trained)
+        told = told[np.arange(len(own)), own] / told.sum(axis=1)
+        gains[out] = np.log(np.maximum(told, np.finfo(float).tiny)) - np.log(mix[own])
     return gains
 
 

@@ -174,7 +174,7 @@ def correct_priors(
     evidence = Evidence(method, trained, labeled, fitted)
     prior = _rounded(_estimate(evidence, pool))
     spread = bootstrap(evidence, pool, anew, prior, Draws(replicates, seed))
-    reason = _noise(labeled, method, kind) or doubt(evidence, pool, prior, spread.together())
+    reason = _noise(evidence, kind) or doubt(evidence, pool, prior, spread.together())
     interval = share_intervals(evidence, pool, prior, spread, level)
     applied = reason is None
     if applied:
@@ -349,12 +349,13 @@ def _too_little(counts: Floats, labeled: HeldOut | None, classes: int) -> str | 
     return None
 
 
-def _noise(labeled: HeldOut | None, method: str, kind: str) -> str | None:
+def _noise(evidence: Evidence, kind: str) -> str | None:
     """Return that held-out predictions do not tell the classes, where rows suffice to say so."""
-    if labeled is None or method == "none" or _few(labeled):
+    labeled = evidence.labeled
+    if labeled is None or evidence.method == "none" or _few(labeled):
         return None
     fit = FITS["temperature" if kind == "none" else kind]
-    gains = gains_over_mix(labeled.probs, labeled.classes, fit)
+    gains = gains_over_mix(labeled.probs, labeled.classes, evidence.trained, fit)
     if tells_classes(gains):
         return None
     return (

@@ -32,9 +32,10 @@ def main() -> None:
     threading.Thread(target=_listen, args=(jobs,), daemon=True).start()
     say = _teller(told)
     campaign, store = _prepared(json.loads(sys.argv[1]))
+    job, start = jobs.get(), time.perf_counter() - since
     while True:
-        _run(campaign, store, jobs.get(), say, since)
-        since = time.perf_counter()
+        _run(campaign, store, job, say, start)
+        job, start = jobs.get(), 0.0
 
 
 def _listen(jobs: SimpleQueue[Job]) -> None:
@@ -66,7 +67,7 @@ def _prepared(request: dict[str, Any]) -> tuple[Campaign, Store]:
 
 
 def _run(
-    campaign: Campaign, store: Store, job: Job, say: Callable[..., None], since: float
+    campaign: Campaign, store: Store, job: Job, say: Callable[..., None], start: float
 ) -> None:
     """Run what is left of a run; say what it finished, or why it failed."""
     from .loop import Run, full_run, truth_of
@@ -82,7 +83,7 @@ def _run(
 
     try:
         if job[0] == FULL:
-            tell(full_run(campaign, job[1], since))
+            tell(full_run(campaign, job[1]))
             say("done")
             return
         run = Run(
@@ -92,7 +93,7 @@ def _run(
             job[1],
             truth_of(campaign),
             lambda cycle, stage: say("stage", cycle=cycle, stage=stage),
-            since,
+            start=start,
         )
         for finished in run.cycles():
             tell(finished)

@@ -229,14 +229,6 @@ def audit_metrics(right: Any, before: Any = None) -> dict[str, float]:
     return {**told, "audit_gained": float(gained), "audit_lost": float(lost)}
 
 
-def audit_interval(metrics: Mapping[str, float]) -> Interval | None:
-    """Return the accuracy that a record's `audit_metrics` tell with its interval, or None."""
-    if not metrics.get("audit_seen"):
-        return None
-    seen = round(metrics["audit_seen"])
-    return accuracy_interval(round(metrics["audit_accuracy"] * seen), seen)
-
-
 def audit_hint(metrics: Mapping[str, float], least_gain: float = LEAST_GAIN) -> StoppingHint | None:
     """Return the stopping hint that a record's `audit_metrics` give, or None."""
     if "audit_gained" not in metrics:

@@ -37,11 +37,10 @@ def random_spaced(round: Round) -> Selection:
 
 
 def uniform(round: Round) -> Selection:
-    """Choose frames at equal distances in time, as far from the labeled ones as these allow.
+    """Choose frames at equal distances in time (002 section 4.4, "Uniform").
 
-    The pool's videos, one after another, are cut into as many stretches of candidates as rows are
-    asked for, and the middle of each is chosen: the one answer that takes one row of each stretch
-    and lies nearest to the middles (002 section 4.4, "Uniform").
+    The candidates of all videos, one after another, are cut into as many equal stretches as rows
+    are asked for, and one of each is chosen: nearest to its middle.
     """
     timeline_rows = _by_time(round)
     stretch = np.full(round.pool.size, -1, dtype=np.int64)

@@ -56,6 +56,8 @@ class Run:
         Called with the cycle and what begins: ``"train"``, ``"score"``, ``"choose"``.
     since
         When the next cycle's seconds begin to count, by `time.perf_counter`.
+    start
+        Seconds that the process took to start, for the next cycle's record.
     """
 
     campaign: Campaign
@@ -65,6 +67,7 @@ class Run:
     labels_of: Callable[[Ints], Ints]
     stage: Callable[[int, str], None] = lambda cycle, stage: None
     since: float = field(default_factory=time.perf_counter)
+    start: float = 0.0
     initial: Ints = field(init=False)
     slices: Ints = field(init=False)
     batches: list[Ints] = field(init=False, default_factory=list)
@@ -172,6 +175,8 @@ class Run:
         """Return what the cycle took, and begin to count the next one."""
         begun, self.since = self.since, time.perf_counter()
         spent = {f"seconds_{name}": value for name, value in round.watch.seconds.items()}
+        begins, self.start = self.start, 0.0
+        spent |= {"seconds_start": begins} if begins else {}
         return {**spent, "seconds_cycle": self.since - begun}
 
     def _round(self, labeled: Ints, labels: Ints, watch: Stopwatch) -> Round:
@@ -299,9 +304,9 @@ def _seed_all(seed: int) -> None:
     torch.manual_seed(seed)
 
 
-def full_run(campaign: Campaign, seed: int, since: float) -> Finished:
+def full_run(campaign: Campaign, seed: int) -> Finished:
     """Train a model on every row of known class, and measure it: what all labels would give."""
-    pool, watch = campaign.pool, Stopwatch()
+    pool, watch, since = campaign.pool, Stopwatch(), time.perf_counter()
     rows = pool.known
     labels = truth_of(campaign)(rows)
     begun = derive_seed(seed, 0, "train")

@@ -99,6 +99,8 @@ class Results:
         Those of strategies.
     full
         Those of models that have learned from every row, where the campaign asks for them.
+    named
+        Strategies in the order in which tables and pictures show them; default: as they finished.
 
     Examples
     --------
@@ -112,11 +114,14 @@ class Results:
 
     records: tuple[Record, ...]
     full: tuple[Record, ...] = ()
+    named: tuple[str, ...] = ()
 
     @cached_property
     def strategies(self) -> tuple[str, ...]:
-        """Names in the order in which they first finished."""
-        return tuple(dict.fromkeys(record.strategy for record in self.records))
+        """Names of those that have records, in the order of `named`, then as they finished."""
+        found = dict.fromkeys(record.strategy for record in self.records)
+        first = [name for name in self.named if name in found]
+        return tuple(dict.fromkeys([*first, *found]))
 
     @cached_property
     def seeds(self) -> tuple[int, ...]:
@@ -172,14 +177,17 @@ def load_results(folder: str | Path) -> Results:
     if not path.is_file():
         raise InvalidInput(f"{folder}: holds no {DATABASE}; run the campaign first")
     try:
-        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as database:
+        # Not read-only: what a killed process has left half written must be rolled back first.
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True)) as database:
             rows = database.execute(
                 "SELECT number, content FROM records ORDER BY number"
             ).fetchall()
+            named = database.execute("SELECT name FROM strategies ORDER BY rowid").fetchall()
     except sqlite3.DatabaseError as error:
         raise InvalidInput(f"{path}: cannot be read ({error}); is it a campaign's?") from None
     found = [Record.from_dict(json.loads(text), number) for number, text in rows]
     return Results(
         tuple(record for record in found if record.strategy != FULL),
         tuple(record for record in found if record.strategy == FULL),
+        tuple(name for (name,) in named),
     )

@@ -12,7 +12,7 @@ from ...problems.arrays import to_numpy
 from ...problems.embeddings import Embeddings
 from ..projections import project
 from . import report_figures as figures
-from .audit import LEAST_GAIN
+from .audit import LEAST_GAIN, audit_hint
 from .choices import DISPERSION_BINS, PORTIONS, portion_name
 from .report_page import Picture, Section
 from .report_tables import (
@@ -214,17 +214,22 @@ def audit_section(results: Results, least_gain: float) -> Iterator[Section]:
     grid = audit_grid(results, least_gain)
     if grid is None:
         return
-    note = (
+    notes = [
         "Audit rows were drawn uniformly before anything was chosen and kept from strategies and "
         "training; the last model was asked about all of them. In brackets: 95 % limits, Wilson's "
-        "of the accuracy. Runs of several seeds are taken together."
-    )
+        "of the accuracy. Runs of several seeds are taken together, as if each had rows of its own."
+    ]
+    if len(results.strategies) == len(results.seeds) == 1:
+        hint = audit_hint(
+            results.run(results.strategies[0], results.seeds[0])[-1].metrics, least_gain
+        )
+        notes += [] if hint is None else [hint.reason]
     rule = (
         "The rule: stop when the upper end of the 95 % interval for what the last cycle brought, "
         "from the audit rows that only one of the last two models has right, lies below "
         f"{100 * least_gain:g} points. It takes learning curves to flatten."
     )
-    yield Section("The audit slice", notes=[note], grids=[grid], remarks=[rule])
+    yield Section("The audit slice", notes=notes, grids=[grid], remarks=[rule])
 
 
 def others_section(results: Results, curves: Curves) -> Iterator[Section]:

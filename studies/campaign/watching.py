@@ -63,18 +63,20 @@ def leading_metric(results: Results) -> str | None:
 
 
 def seconds_table(results: Results) -> str:
-    """Return in a line where the time went; the loop is all but training and scoring."""
-    spent = {
-        name: float(np.nansum(results.table(f"seconds_{name}")))
-        for name in ("cycle", "train", "score", "choose")
-    }
-    whole = max(spent["cycle"], 1e-9)
-    parts = ", ".join(f"{name} {spent[name]:.1f} s" for name in ("train", "score", "choose"))
-    rest = spent["cycle"] - spent["train"] - spent["score"]
+    """Return in a line where the time went; a process starts by importing and reading the pool."""
+    parts = ("start", "train", "score", "choose")
+    spent = {name: _total(results, name) for name in ("cycle", *parts)}
+    whole = max(spent["start"] + spent["cycle"], 1e-9)
+    told = ", ".join(f"{name} {spent[name]:.1f} s ({spent[name] / whole:.1%})" for name in parts)
+    rest = spent["cycle"] - sum(spent[name] for name in parts[1:])
     return (
-        f"{spent['cycle']:.1f} s of all processes: {parts}; "
-        f"all but training and scoring {rest:.1f} s ({rest / whole:.1%})"
+        f"{whole:.1f} s of all processes: {told}, the loop itself {rest:.1f} s ({rest / whole:.1%})"
     )
+
+
+def _total(results: Results, stage: str) -> float:
+    records = (*results.records, *results.full)
+    return sum(record.metrics.get(f"seconds_{stage}", 0.0) for record in records)
 
 
 _FRAME = 0.25

@@ -39,7 +39,7 @@ def test_predictions_that_tell_classes_are_believed():
     """Every model would be called noise."""
     for seed in range(20):
         held_out, labels = noise(4, 25, seed, telling=3.0)
-        assert tells_classes(gains_over_mix(held_out, labels, fit_temperature))
+        assert tells_classes(gains_over_mix(held_out, labels, np.full(4, 0.25), fit_temperature))
 
 
 def test_gains_are_worked_by_hand():
@@ -47,10 +47,22 @@ def test_gains_are_worked_by_hand():
     from labelcut.problems.calibration import no_calibration
 
     probs = np.array([[0.8, 0.2], [0.6, 0.4], [0.3, 0.7]])
-    gains = gains_over_mix(probs, np.array([0, 0, 1]), lambda *_: no_calibration(2))
+    trained = np.array([0.25, 0.75])
+    found = gains_over_mix(probs, np.array([0, 0, 1]), trained, lambda *_: no_calibration(2))
     # Three folds of a row each; the mix counts the other two, and one more of each class.
-    mix = [np.log(2 / 4), np.log(2 / 4), np.log(1 / 4)]
-    np.testing.assert_allclose(gains, np.log([0.8, 0.6, 0.7]) - mix, atol=1e-6)
+    odds = [0.8 / 0.25 * 2, 0.2 / 0.75 * 2], [0.6 / 0.25 * 2, 0.4 / 0.75 * 2]
+    last = [0.3 / 0.25 * 3, 0.7 / 0.75 * 1]
+    told = [odds[0][0] / sum(odds[0]), odds[1][0] / sum(odds[1]), last[1] / sum(last)]
+    np.testing.assert_allclose(found, np.log(told) - np.log([2 / 4, 2 / 4, 1 / 4]), atol=1e-6)
+
+
+def test_held_out_rows_of_another_mix_than_the_training_are_no_noise():
+    """Nine rows of ten of one class: a mix that counts them would beat an honest model."""
+    rng = np.random.default_rng(0)
+    classes = (rng.random(60) < 0.1).astype(int)
+    score = 1 / (1 + np.exp(-2 * rng.normal(2 * classes - 1)))
+    probs = np.stack([1 - score, score], axis=1)
+    assert tells_classes(gains_over_mix(probs, classes, np.array([0.5, 0.5]), fit_temperature))
 
 
 def test_calibration_is_fitted_to_the_other_folds():
@@ -62,7 +74,7 @@ def test_calibration_is_fitted_to_the_other_folds():
         return fit_temperature(probs, labels)
 
     probs, labels = noise(3, 6, 0)
-    gains_over_mix(probs, labels, fit)
+    gains_over_mix(probs, labels, np.full(3, 1 / 3), fit)
     assert len(seen) == 5
     left_out = [set(map(tuple, probs)) - some for some in seen]
     assert sorted(row for rows in left_out for row in rows) == sorted(map(tuple, probs))

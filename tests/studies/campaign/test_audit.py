@@ -10,7 +10,6 @@ from labelcut import InvalidInput
 from labelcut.studies.campaign.audit import (
     accuracy_interval,
     audit_hint,
-    audit_interval,
     audit_metrics,
     gain_interval,
     stopping_hint,
@@ -109,10 +108,8 @@ def test_pooling_asks_the_last_model_about_all_rows():
     }  # fmt: skip
     assert audit_metrics(right) == {"audit_seen": 4, "audit_accuracy": 0.75}
     assert audit_metrics(np.zeros(0, bool)) == {}
-    assert audit_interval(told) == accuracy_interval(3, 4)
     assert audit_hint(told) == stopping_hint(2, 1, 4)
     assert audit_hint(audit_metrics(right)) is None
-    assert audit_interval({}) is None
 
 
 @pytest.mark.parametrize(

@@ -163,6 +163,7 @@ def test_a_second_process_is_kept_out_and_a_dead_one_is_not(read):
         pass
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_line_and_what_is_there_stays(blobs, finish):
     """A full disk would leave a damaged campaign, or a traceback."""
     path = blobs(campaign=LINES)

@@ -154,6 +154,8 @@ def test_tables_hold_the_records_numbers(report):
     last = 100 * results.table("accuracy")[:, :, -1]
     rows = page.row("entropy")
     assert rows[0][:3] == ["entropy", "3", f"{last[1].mean():.2f} ± {last[1].std(ddof=1):.2f}"]
+    middle = 100 * results.table("accuracy")[1, :, CYCLES // 2].mean()
+    assert rows[0][3] == f"{middle:.2f}"
     assert rows[1][1] == f"{last[1].mean() - last[0].mean():+.2f}"
     choice = next(row for row in rows if row[1:] == ["0.100", "0.250"])
     assert choice
@@ -197,6 +199,7 @@ def test_a_person_labels_without_a_test_set(tmp_path):
     path = write_report(Results(tuple(kept)), tmp_path / "r.html", title="Real", options=PCA)
     page = Page(path.read_text("utf-8"))
     assert "The audit slice" in page.headings
+    assert "on 6 audit rows the last cycle brought" in path.read_text("utf-8")
     assert len(page.row("entropy")) == 2
 
 

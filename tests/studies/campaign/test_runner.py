@@ -21,11 +21,19 @@ def comparable(records):
 
 def test_two_processes_give_the_results_of_one_loop(read, finish):
     """Results would depend on how many processes a machine affords."""
-    campaign = read()
+    campaign = read(campaign="full = true")
+    assert jobs_left(campaign, Results(()))[1] == 14
     outcome = run_campaign(campaign, workers=2)
     assert (outcome.left, outcome.stopped, dict(outcome.failures)) == (0, None, {})
-    records = outcome.results.records
-    assert [record.order for record in records] == list(range(1, 13))
+    records, full = outcome.results.records, outcome.results.full
+    assert sorted(record.order for record in (*records, *full)) == list(range(1, 15))
+    # The best that labels can give stands beside the strategies and is none of them.
+    assert outcome.results.strategies == ("lowest", "unsure")
+    assert sorted(record.seed for record in full) == [0, 1]
+    for record in full:
+        assert (record.labeled, record.share) == (60, 1.0)
+        assert record.histogram.tolist() == [20, 20, 20]
+        assert record.metrics["accuracy"] > 0.6
     here = read(campaign='folder = "here"')
     alone = [
         record
@@ -76,6 +84,7 @@ def test_a_strategy_that_fails_is_named_and_the_others_go_on(blobs, what, words)
     assert len(outcome.results.records) == 6
 
 
+@pytest.mark.slow
 def test_time_is_kept(blobs):
     """A cluster would kill the job before it has stopped by itself."""
     path = blobs()
@@ -130,17 +139,3 @@ def test_times_that_are_none(text):
     """A typing error would let a run go on for ever."""
     with pytest.raises(InvalidInput, match="--until: must be a time"):
         parse_until(text, datetime(2026, 5, 1, 20, 0))
-
-
-def test_the_line_of_all_labels_stands_beside_the_strategies(read):
-    """The best that labels can give would be unknown, or take part as a strategy."""
-    campaign = read(campaign="full = true\nfolder = 'full'")
-    assert jobs_left(campaign, Results(()))[1] == 14
-    outcome = run_campaign(campaign, workers=2)
-    assert outcome.left == 0
-    assert outcome.results.strategies == ("lowest", "unsure")
-    assert [record.seed for record in outcome.results.full] in ([0, 1], [1, 0])
-    for record in outcome.results.full:
-        assert (record.labeled, record.share) == (60, 1.0)
-        assert record.histogram.tolist() == [20, 20, 20]
-        assert record.metrics["accuracy"] > 0.6

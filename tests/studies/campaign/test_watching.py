@@ -47,10 +47,12 @@ def test_the_table_tells_the_latest_cycle_and_what_goes_on(read):
 
 def test_seconds_add_up():
     """The loop's own share would be claimed, not measured."""
-    told = seconds_table(Results((record("a", 0, 0, 0.1), record("a", 1, 0, 0.1))))
+    first = record("a", 0, 0, 0.1)
+    first.metrics["seconds_start"] = 5.0
+    told = seconds_table(Results((first, record("a", 1, 0, 0.1))))
     assert told == (
-        "20.0 s of all processes: train 12.0 s, score 7.0 s, choose 0.5 s; "
-        "all but training and scoring 1.0 s (5.0%)"
+        "25.0 s of all processes: start 5.0 s (20.0%), train 12.0 s (48.0%), score 7.0 s (28.0%), "
+        "choose 0.5 s (2.0%), the loop itself 0.5 s (2.0%)"
     )
 
 
