@@ -55,7 +55,7 @@ def main() -> None:
 def ralis(scenes: Scenes, out: Path, seed: int, episodes: int) -> None:
     """Train RALIS on some images, and choose regions of others."""
     splits = draw_splits(scenes, Sizes(state=8, initial=8, train=48, reward=24), [], seed)
-    world = SegmentationWorld(scenes, splits, NetworkPlan(REGION, CELLS, epochs=5), seed)
+    world = SegmentationWorld(scenes, splits, NetworkPlan(REGION, CELLS, epochs=4), seed)
     features = RalisFeatures(len(scenes.names), CELLS)
     training = RalisTraining(
         world.training_game(),
