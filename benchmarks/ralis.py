@@ -60,8 +60,9 @@ frozen, asks for 240 regions. The oracle knows what pays. {seeds} seeds.
 |---|---:|---:|---:|
 """
 LATER_HEAD = """\
-`python benchmarks/ralis.py delayed`. The planted task with a tenth of the noise and 6 pools, where a step's regions pay one step later, and the state shows
-what is yet to be paid. {seeds} seeds.
+`python benchmarks/ralis.py delayed`. The planted task with a tenth of the noise and 6
+pools, where a step's regions pay one step later, and the state shows what is yet to be paid.
+{seeds} seeds.
 
 | γ | return | share of the oracle's |
 |---:|---:|---:|
