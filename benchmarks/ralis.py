@@ -281,7 +281,9 @@ class CamVid:
         region = WHOLE if variant.whole else REGION
         scenes = read_camvid()
         splits = draw_splits(scenes, Sizes(reward=40), _test(scenes), seed)
-        world = SegmentationWorld(scenes, splits, NetworkPlan(region), seed)
+        # As many gradient steps on whole images as on their regions.
+        network = NetworkPlan(region, epochs=30, batch=1) if variant.whole else NetworkPlan(region)
+        world = SegmentationWorld(scenes, splits, network, seed)
         folder = self.work / f"{variant.name.replace(' ', '-')}-{self.episodes}-{seed}"
         features = RalisFeatures(len(scenes.names), 5, variant.pooled, variant.bins)
         policy = RalisTraining(
