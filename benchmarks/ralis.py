@@ -53,8 +53,9 @@ SHAPES = ((24, 10, 2400, 40), (24, 10, 500, 40), (24, 10, 240, 40), (256, 100, 2
 PLANTED_HEAD = """\
 `python benchmarks/ralis.py planted`. 2,000 made-up regions of which 10 % hold a rare class; each of
 these pays 1, the reward is paid for 12 regions at once, and predicted shares of classes are mixed
-with noise (30 %). 15 episodes of 20 steps, 12 pools of 8, 4 gradient steps a step; then the policy,
-frozen, asks for 240 regions. The oracle knows what pays. {seeds} seeds.
+with noise (30 %). 15 episodes of 20 steps, 12 pools of 8; 4 gradient steps of 64 transitions a
+step, memory 2,400, γ 0.2 (16 transitions, memory 600 and γ 0.5 reach 0.24 to 0.86, mean 0.61, on
+these seeds). Then the policy, frozen, asks for 240 regions. The oracle knows what pays. {seeds} seeds.
 
 | strategy | return | share of the oracle's | CPU s |
 |---|---:|---:|---:|
@@ -166,7 +167,7 @@ def main() -> None:
 def planted(seeds: int, work: Path) -> str:
     """Return the table of the planted task."""
     found = [
-        kept(work / f"regions-rare-{seed}.json", partial(_rare, seed)) for seed in range(seeds)
+        kept(work / f"regions-taught-{seed}.json", partial(_rare, seed)) for seed in range(seeds)
     ]
     text = PLANTED_HEAD.format(seeds=seeds)
     for name in found[0]:
@@ -194,7 +195,8 @@ def delayed(seeds: int, work: Path) -> str:
 def _rare(seed: int) -> dict[str, Any]:
     game, batches = PlantedGame(PlantedWorld(), seed), Batches(12, 8, 240)
     begun = time.process_time()
-    policy = _trained(game, batches, RalisSettings(updates=4), seed)
+    settings = RalisSettings(updates=4, batch=64, replay=2400, discount=0.2)
+    policy = _trained(game, batches, settings, seed)
     seconds = time.process_time() - begun
     strategies = [
         frozen(policy),
@@ -212,7 +214,9 @@ def _rare(seed: int) -> dict[str, Any]:
 def _later(discount: float, seed: int) -> dict[str, Any]:
     game = PlantedGame(PlantedWorld(noise=0.03, delay=1), seed)
     batches = Batches(6, 8, 180)
-    policy = _trained(game, batches, RalisSettings(updates=4, discount=discount), seed)
+    policy = _trained(
+        game, batches, RalisSettings(updates=4, batch=64, replay=2400, discount=discount), seed
+    )
     taken = acquire(game, frozen(policy), batches, seed).regions
     return {"return": float(game.pays[taken].sum()), "oracle": game.oracle(batches, seed)}
 
