@@ -54,8 +54,8 @@ PLANTED_HEAD = """\
 `python benchmarks/ralis.py planted`. 2,000 made-up regions of which 10 % hold a rare class; each of
 these pays 1, the reward is paid for 12 regions at once, and predicted shares of classes are mixed
 with noise (30 %). 15 episodes of 20 steps, 12 pools of 8; 4 gradient steps of 64 transitions a
-step, memory 2,400, γ 0.2 (16 transitions, memory 600 and γ 0.5 reach 0.24 to 0.86, mean 0.61, on
-these seeds). Then the policy, frozen, asks for 240 regions. The oracle knows what pays. {seeds} seeds.
+step, memory 2,400, γ 0.2. Then the policy, frozen, asks for 240 regions. The oracle knows what
+pays. {seeds} seeds.
 
 | strategy | return | share of the oracle's | CPU s |
 |---|---:|---:|---:|

@@ -198,7 +198,7 @@ def test_entropy_of_classes_by_hand():
 def test_learns_what_pays():
     """RALIS would not find a rare class that its features show, though with noise."""
     game, batches = PlantedGame(PlantedWorld()), Batches(12, 8, 240)
-    settings = RalisSettings(updates=4)
+    settings = RalisSettings(updates=4, batch=64, replay=2400, discount=0.2)
     policy = RalisTraining(game, RalisFeatures(5, cells=1), batches, settings, Schedule(15)).run()
     taken = acquire(game, frozen(policy), batches).regions
     assert game.pays[taken].sum() >= 0.75 * game.oracle(batches, seed=0)
