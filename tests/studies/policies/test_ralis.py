@@ -201,6 +201,6 @@ def test_learns_what_pays():
     settings = RalisSettings(updates=4, batch=64, replay=2400, discount=0.2)
     policy = RalisTraining(game, RalisFeatures(5, cells=1), batches, settings, Schedule(15)).run()
     taken = acquire(game, frozen(policy), batches).regions
-    assert game.pays[taken].sum() >= 0.75 * game.oracle(batches, seed=0)
+    assert game.pays[taken].sum() >= 0.9 * game.oracle(batches, seed=0)
     blind = acquire(game, BASELINES[0], batches).regions
     assert game.pays[blind].sum() < 0.5 * game.oracle(batches, seed=0)
