@@ -18,6 +18,7 @@ ORDER = (
     "MiSiCAL on planted tasks",
     "MiSiCAL on CamVid",
     "RALIS on planted tasks",
+    "RALIS where rewards come late",
     "RALIS on CamVid",
     "RALIS ablations",
     "Exact batches",

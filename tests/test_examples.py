@@ -334,3 +334,21 @@ def test_patches_of_a_rare_class_are_found_under_limits(tmp_path):
     again = subprocess.run([*command, "--json"], check=True, capture_output=True, text=True)
     record = json.loads((folder / "patches.policy" / "policy.json").read_text())
     assert json.loads(again.stdout)["policy"]["fingerprint"] == record["fingerprint"]
+
+
+@pytest.mark.slow
+def test_regions_that_a_policy_values_are_chosen_under_limits(tmp_path):
+    """The road from games over Q-values to a batch within its limits would be broken."""
+    folder, printed = make("regions", tmp_path, "--episodes", "2", "--steps", "40")
+    problem = labelcut.load(folder / "ralis.toml")
+    answer = labelcut.load(folder / "ralis.selection.json")
+    labelcut.check(problem, answer)
+    assert len(answer.indices) == 60
+    table = {name: np.asarray(column)[answer.indices] for name, column in problem.table.items()}
+    assert np.bincount(table["image"]).max() <= 3
+    assert {*table["top"]} <= {0, 18, 36, 54}
+    assert np.ptp(problem.utility) > 0
+    assert json.loads((folder / "ralis.policy" / "policy.json").read_text())["kind"] == "ralis"
+    assert (folder / "ralis.png").read_bytes().startswith(b"\x89PNG")
+    assert "arg max would repeat" in printed
+    assert "hold a pedestrian" in printed

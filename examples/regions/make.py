@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from patches import mine_patches
 
-from labelcut import BudgetedSelection, GroupLimit, Solution, solve
+from labelcut import BudgetedSelection, GroupLimit, Selection, solve
 from labelcut.models.policies import save_policy
 from labelcut.models.policies.ralis import RalisSettings
 from labelcut.models.policies.ralis_features import RalisFeatures
@@ -55,7 +55,7 @@ def main() -> None:
 def ralis(scenes: Scenes, out: Path, seed: int, episodes: int) -> None:
     """Train RALIS on some images, and choose regions of others."""
     splits = draw_splits(scenes, Sizes(state=8, initial=8, train=48, reward=24), [], seed)
-    world = SegmentationWorld(scenes, splits, NetworkPlan(REGION, CELLS), seed)
+    world = SegmentationWorld(scenes, splits, NetworkPlan(REGION, CELLS, epochs=4), seed)
     features = RalisFeatures(len(scenes.names), CELLS)
     training = RalisTraining(
         world.training_game(),
@@ -112,7 +112,7 @@ def alike(histograms: np.ndarray) -> np.ndarray:
     return group.ravel()
 
 
-def finish(problem: BudgetedSelection, scenes: Scenes, out: Path, name: str) -> Solution:
+def finish(problem: BudgetedSelection, scenes: Scenes, out: Path, name: str) -> Selection:
     """Solve a problem, write both, and draw the chosen regions over their images."""
     solution = solve(problem, time_limit=10)
     print(solution.summary())

@@ -34,6 +34,8 @@ class NetworkPlan:
         Times that it sees the regions it knows when a game begins.
     learning_rate
         Of the first training and of the games.
+    batch
+        Regions in a gradient step; 1 where regions are whole images.
     """
 
     region: tuple[int, int]
@@ -42,6 +44,7 @@ class NetworkPlan:
     dropout: tuple[float, float] = (0.2, 0.2)
     epochs: int = 10
     learning_rate: float = 0.02
+    batch: int = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,4 +93,5 @@ class SegmentationWorld:
         images, labels = self.scenes.images, self.scenes.labels
         grid = RegionGrid((images.shape[1], images.shape[2]), self.plan.region)
         model = SmallUNet(len(self.scenes.names), self.plan.width, self.plan.dropout)
-        return RegionLearner(model, images, labels, grid, Training(lr=self.plan.learning_rate))
+        training = Training(lr=self.plan.learning_rate, batch=self.plan.batch)
+        return RegionLearner(model, images, labels, grid, training)

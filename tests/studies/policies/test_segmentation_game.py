@@ -130,7 +130,9 @@ def test_regions_and_whole_images_go_through_the_same_loop(world):
     ).run()
     found = acquire(world.applying_game(), frozen(policy), Batches(3, 4, 9))
     assert set(found.regions) <= set(regions_of(world.splits.valid, 24))
-    whole = SegmentationWorld(world.scenes, world.splits, NetworkPlan((72, 96), 2, 4, epochs=8))
+    whole = SegmentationWorld(
+        world.scenes, world.splits, NetworkPlan((72, 96), 2, 4, epochs=8, batch=1)
+    )
     batches = Batches(pools=1, size=3, budget=3)
     policy = RalisTraining(whole.training_game(), features, batches, settings, Schedule(2)).run()
     images = acquire(whole.applying_game(), frozen(policy), batches).regions
