@@ -53,7 +53,7 @@ SHAPES = ((24, 10, 2400, 40), (24, 10, 500, 40), (24, 10, 240, 40), (256, 100, 2
 PLANTED_HEAD = """\
 `python benchmarks/ralis.py planted`. 2,000 made-up regions of which 10 % hold a rare class; each of
 these pays 1, the reward is paid for 12 regions at once, and predicted shares of classes are mixed
-with noise (30 %). 15 episodes of 20 steps, 12 pools of 8; 4 gradient steps of 64 transitions a
+with noise (30 %). 30 episodes of 20 steps, 12 pools of 8; 4 gradient steps of 64 transitions a
 step, memory 2,400, γ 0.2. Then the policy, frozen, asks for 240 regions. The oracle knows what
 pays. {seeds} seeds.
 
@@ -195,7 +195,7 @@ def delayed(seeds: int, work: Path) -> str:
 def _rare(seed: int) -> dict[str, Any]:
     game, batches = PlantedGame(PlantedWorld(), seed), Batches(12, 8, 240)
     begun = time.process_time()
-    settings = RalisSettings(updates=4, batch=64, replay=2400, discount=0.2)
+    settings = RalisSettings(batch=64, replay=2400, discount=0.2)
     policy = _trained(game, batches, settings, seed)
     seconds = time.process_time() - begun
     strategies = [
@@ -214,16 +214,14 @@ def _rare(seed: int) -> dict[str, Any]:
 def _later(discount: float, seed: int) -> dict[str, Any]:
     game = PlantedGame(PlantedWorld(noise=0.03, delay=1), seed)
     batches = Batches(6, 8, 180)
-    policy = _trained(
-        game, batches, RalisSettings(updates=4, batch=64, replay=2400, discount=discount), seed
-    )
+    policy = _trained(game, batches, RalisSettings(batch=64, replay=2400, discount=discount), seed)
     taken = acquire(game, frozen(policy), batches, seed).regions
     return {"return": float(game.pays[taken].sum()), "oracle": game.oracle(batches, seed)}
 
 
 def _trained(game: PlantedGame, batches: Batches, settings: RalisSettings, seed: int) -> Policy:
     features = RalisFeatures(game.world.classes, game.world.cells)
-    return RalisTraining(game, features, batches, settings, Schedule(15), seed).run()
+    return RalisTraining(game, features, batches, settings, Schedule(30), seed).run()
 
 
 def exact() -> str:
@@ -302,7 +300,7 @@ class CamVid:
             world.training_game(),
             features,
             variant.batches(500),
-            RalisSettings(updates=4),
+            RalisSettings(),
             Schedule(self.episodes),
             seed,
             folder,

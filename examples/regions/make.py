@@ -61,7 +61,7 @@ def ralis(scenes: Scenes, out: Path, seed: int, episodes: int) -> None:
         world.training_game(),
         features,
         Batches(pools=12, size=8, budget=144),
-        RalisSettings(updates=4),
+        RalisSettings(),
         Schedule(episodes),
         seed,
         out / "ralis.policy",

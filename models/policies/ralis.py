@@ -59,7 +59,7 @@ class RalisSettings:
     weight_decay: float = 1e-3
     batch: int = 16
     replay: int = 600
-    updates: int = 1
+    updates: int = 4
     target_every: int = 25
     clip: float = 1.0
     hidden: int = 64

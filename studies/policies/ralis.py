@@ -192,12 +192,9 @@ class RalisTraining:
         return len(self.game.state().histogram)
 
     def _require_pay(self) -> None:
-        played = len(self.episodes)
-        if played == min(_UNPAID, self.schedule.episodes) and all(
-            episode.gain == 0.0 for episode in self.episodes
-        ):
+        if len(self.episodes) == _UNPAID and all(e.gain == 0.0 for e in self.episodes):
             raise InvalidInput(
-                f"reward: the score did not change in {played} episodes, there is nothing to "
+                f"reward: the score did not change in {_UNPAID} episodes, there is nothing to "
                 "learn from; does the class occur in the regions and in the images that are scored?"
             )
 

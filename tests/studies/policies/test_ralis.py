@@ -198,9 +198,24 @@ def test_entropy_of_classes_by_hand():
 def test_learns_what_pays():
     """RALIS would not find a rare class that its features show, though with noise."""
     game, batches = PlantedGame(PlantedWorld()), Batches(12, 8, 240)
-    settings = RalisSettings(updates=4, batch=64, replay=2400, discount=0.2)
+    settings = RalisSettings(batch=64, replay=2400, discount=0.2)
     policy = RalisTraining(game, RalisFeatures(5, cells=1), batches, settings, Schedule(15)).run()
     taken = acquire(game, frozen(policy), batches).regions
-    assert game.pays[taken].sum() >= 0.9 * game.oracle(batches, seed=0)
+    assert game.pays[taken].sum() >= 0.8 * game.oracle(batches, seed=0)
     blind = acquire(game, BASELINES[0], batches).regions
     assert game.pays[blind].sum() < 0.5 * game.oracle(batches, seed=0)
+
+
+@pytest.mark.slow
+def test_late_rewards_count_as_far_as_gamma_looks():
+    """A policy would ask for nothing that pays a step later, or would ask for it without γ too."""
+    game, batches = PlantedGame(PlantedWorld(noise=0.03, delay=1)), Batches(6, 8, 180)
+    share = {}
+    for discount in (0.0, 0.5):
+        settings = RalisSettings(batch=64, replay=2400, discount=discount)
+        features = RalisFeatures(5, cells=1)
+        policy = RalisTraining(game, features, batches, settings, Schedule(15)).run()
+        taken = acquire(game, frozen(policy), batches).regions
+        share[discount] = game.pays[taken].sum() / game.oracle(batches, seed=0)
+    assert share[0.5] > 0.7
+    assert share[0.0] < 0.4
