@@ -198,11 +198,15 @@ def _tell(read: Campaign, batch: Batch | None, as_json: bool) -> None:
         )
         print_json("batch", str(read.folder), content)
         return
+    from ..studies.campaign.answers import SHOWN_NAMES
+
     console = open_console()
     if batch is None:
         console.print("all cycles are over; see labelcut campaign report")
         return
     console.print(f"{len(batch.rows)} rows to label: {batch.csv} (and {batch.coco.name})")
-    console.print(
-        f"fill in the column label, then: labelcut campaign labels {read.path} {batch.csv}"
-    )
+    names = read.pool.class_names or ()
+    more = ", ..." if len(names) > SHOWN_NAMES else ""
+    how = f" (a number or {', '.join(names[:SHOWN_NAMES])}{more})" if names else ""
+    console.print(f"fill in the column label{how}, then:")
+    console.print(f"labelcut campaign labels {read.path} {batch.csv}")

@@ -84,7 +84,7 @@ def write_report(
     sections = [
         standing_section(curves, rows, options),
         *penalty_section(curves, options),
-        *class_section(results),
+        *class_section(results, None if pool is None else pool.class_names),
         *choice_section(results, curves),
         *knowledge_section(results),
         *map_section(results, map_points(pool, embeddings), options.projection),

@@ -28,7 +28,7 @@ from .significance import ALPHA, mean_and_std
 from .summary import BASELINE, Curves, curves_of, penalties
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from matplotlib.figure import Figure
 
@@ -115,8 +115,8 @@ def penalty_section(curves: Curves, options: ReportOptions) -> Iterator[Section]
     yield Section("Who beats whom", pictures=[picture], remarks=[remark])
 
 
-def class_section(results: Results) -> Iterator[Section]:
-    """Yield the class histograms by cycle, where labels are classes."""
+def class_section(results: Results, names: Sequence[str] | None = None) -> Iterator[Section]:
+    """Yield the class histograms by cycle, where labels are classes; these may have names."""
     classes = max((len(record.histogram) for record in results.records), default=0)
     if not classes:
         return
@@ -129,7 +129,7 @@ def class_section(results: Results) -> Iterator[Section]:
     means = mean_and_std(counts, axis=1)[0]
     picture = _picture(
         "classes",
-        figures.class_histograms(means, results.strategies, results.cycles),
+        figures.class_histograms(means, results.strategies, results.cycles, names),
         "Labeled rows of each class, cycle upon cycle, means over seeds.",
     )
     yield Section("Classes of what was labeled", pictures=[picture])
