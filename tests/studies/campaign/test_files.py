@@ -127,5 +127,5 @@ def test_rows_of_unknown_class_need_a_person(blobs):
     truth = np.load(path.parent / "y.npy")
     truth[9:] = -1
     np.save(path.parent / "y.npy", truth)
-    with pytest.raises(InvalidInput, match="lacks the class of 51 of 60 rows.*answers = 'person'"):
+    with pytest.raises(InvalidInput, match=r"lacks the class of 51 of 60 rows.*answers = 'person'"):
         read_campaign(path)
