@@ -50,8 +50,10 @@ class ReportOptions:
     ----------
     metric
         Which metric; default: ``accuracy``, else the audit's, else the first there is.
+    lower
+        Whether lower values of it are better; default: by its name.
     baseline
-        Strategy that others are compared with.
+        Strategy that others are compared with, if it takes part.
     alpha
         Level of all tests.
     least_gain
@@ -61,6 +63,9 @@ class ReportOptions:
     full
         The metric of fully labeled models, by the name to show. Models with dropout have a line of
         their own (paper 002).
+    left
+        Cycles that are planned and not finished; where that is not told, a report counts those
+        that its own strategies, seeds and cycles lack.
     """
 
     metric: str | None = None
@@ -69,6 +74,8 @@ class ReportOptions:
     least_gain: float = LEAST_GAIN
     projection: str = "auto"
     full: Mapping[str, float] = field(default_factory=dict)
+    left: int = 0
+    lower: bool | None = None
 
 
 def standing_section(curves: Curves, rows: list[Standing], options: ReportOptions) -> Section:
@@ -80,7 +87,7 @@ def standing_section(curves: Curves, rows: list[Standing], options: ReportOption
     )
     remarks = [
         "± is one standard deviation over seeds. AUC@B is the area under the curve over labeled "
-        f"shares, {curves.shares[0]:.4g} to {curves.shares[-1]:.4g}. † above every other strategy: "
+        f"shares, {curves.shares[0]:.4g} to {curves.shares[-1]:.4g}. † better than every other: "
         f"Welch's t-tests at the end, p < {options.alpha:g} corrected by Holm for all pairs."
     ]
     grids = [standings_grid(curves, rows, penalties(curves, options.alpha))]
@@ -105,7 +112,8 @@ def penalty_section(curves: Curves, options: ReportOptions) -> Iterator[Section]
     picture = _picture(
         "penalties",
         figures.penalty_map(found, curves.names),
-        "Share of cycles in which the row's strategy beats the column's; Φ is the column's mean: "
+        "Share of cycles in which the row's strategy beats the column's"
+        f"{' with a lower value' if curves.lower else ''}; Φ is the column's mean: "
         "lower is better.",
     )
     remark = (

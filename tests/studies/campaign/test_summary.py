@@ -6,6 +6,8 @@ from scipy import stats
 
 from labelcut import InvalidInput
 from labelcut.studies.campaign import Record, Results
+from labelcut.studies.campaign.report_tables import best_first
+from labelcut.studies.campaign.significance import penalty_matrix
 from labelcut.studies.campaign.summary import curves_of, penalties, standings
 
 NONE = np.zeros(0, np.int64)
@@ -115,3 +117,19 @@ def test_percent_is_for_shares_only(table):
     """An mIoU that comes in percent would be shown times a hundred."""
     assert curves_of(results(table)).scale == 100
     assert curves_of(results(100 * table)).scale == 1
+
+
+def test_where_lower_is_better_the_lowest_wins(table):
+    """The strategy with the most lopsided labels would be called the best."""
+    curves = curves_of(results(table, "l1_true"))
+    assert curves.lower
+    random, good, bad = standings(curves)
+    assert (good.beats, random.beats, bad.beats) == (0, 1, 2)
+    assert bad.end == pytest.approx(table[2, :, 2].mean())
+    assert bad.gain == pytest.approx(table[2, :, 2].mean() - table[0, :, 2].mean())
+    # From 0.5 at once: all begin below what random has at the end.
+    assert (good.labels, bad.labels, random.labels) == (10, 10, 10)
+    assert penalties(curves).phi == pytest.approx(penalty_matrix([-table[:, :, 1:]]).phi)
+    assert not curves_of(results(table)).lower
+    assert curves_of(results(table), lower=True).lower
+    assert best_first(curves, standings(curves)) == [2, 0, 1]
