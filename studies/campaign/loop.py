@@ -137,9 +137,10 @@ class Run:
         }
         record = self._record(round, metrics, own)
         self.batches.append(record.chosen)
-        # As the store will give it back: a run that is resumed must not differ in a type.
+        # As the store will give it back: a run that is resumed must not differ in anything, such
+        # as a model that is left in evaluation mode.
         self.memory, self.before = state["memory"], predicted
-        self.model, self.models = round.model, round.models
+        self._take_up(record.cycle, state["models"])
         return Finished(
             record, state, solution_to_dict(answer) if isinstance(answer, Selection) else None
         )
@@ -251,17 +252,22 @@ class Run:
         return predicted, audit_metrics(right, before)
 
     def _restore(self, last: Finished) -> None:
-        campaign, cycle, state = self.campaign, last.record.cycle, last.state
+        cycle, state = last.record.cycle, last.state
         self.memory = dict(state["memory"])
         if state["audit_predicted"] is not None:
             self.before = np.array(state["audit_predicted"], dtype=np.int64)
+        self._take_up(cycle, state["models"])
+
+    def _take_up(self, cycle: int, names: list[str]) -> None:
+        """Read the weights that the next cycle begins from, if there is one."""
+        campaign = self.campaign
         if cycle >= campaign.plan.cycles:
             return
         make = campaign.learner.make_model
         if campaign.plan.init == "previous":
             self.model = self.store.load_model(self.key, cycle, _OWN, make(0))
         self.models = {
-            name: self.store.load_model(self.key, cycle, name, make(0)) for name in state["models"]
+            name: self.store.load_model(self.key, cycle, name, make(0)) for name in names
         }
 
 
