@@ -125,7 +125,8 @@ class Run:
         answer, own = self._choose(round)
         metrics |= self._chosen(round, own)
         predicted, told = self._audited(round)
-        metrics |= told | {name: float(value) for name, value in round.metrics.items()}
+        metrics |= told
+        metrics |= self._own_metrics(round, metrics)
         is_kept = self.campaign.plan.init == "previous"
         kept = round.models | ({_OWN: round.model} if is_kept else {})
         self.store.save_models(self.key, self.cycle, kept)
@@ -171,6 +172,17 @@ class Run:
             np.bincount(round.labels[round.labels >= 0], minlength=classes),
             audit,
         )
+
+    def _own_metrics(self, round: Round, others: dict[str, float]) -> dict[str, float]:
+        """Return what the strategy told, in names that nothing else has."""
+        clash = sorted(set(round.metrics) & set(others))
+        if clash:
+            raise InvalidInput(
+                f"strategy {self.entrant.name}, seed {self.seed}, cycle {round.cycle}: "
+                f"round.metrics[{clash[0]!r}] is what the campaign itself records; take another "
+                "name"
+            )
+        return {name: float(value) for name, value in round.metrics.items()}
 
     def _seconds(self, round: Round) -> dict[str, float]:
         """Return what the cycle took, and begin to count the next one."""

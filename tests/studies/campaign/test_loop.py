@@ -341,3 +341,14 @@ def test_the_stopwatch_counts_each_second_once():
             time.sleep(0.02)
     assert watch.seconds["train"] >= 0.04
     assert watch.seconds["choose"] < watch.seconds["train"]
+
+
+def test_a_strategy_cannot_overwrite_what_is_measured(blobs, finish):
+    """A strategy of one's own would be compared by a number it made up."""
+    from labelcut.studies.campaign.files import read_campaign
+
+    path = blobs()
+    own = "def lowest(round):\n    round.metrics['accuracy'] = 1.0\n"
+    (path.parent / "own.py").write_text(f"{own}    return round.candidates[: round.budget]\n")
+    with pytest.raises(InvalidInput, match=r"lowest, seed 0, cycle 0: round.metrics\['accuracy'\]"):
+        finish(read_campaign(path), "lowest")

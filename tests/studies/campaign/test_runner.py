@@ -64,13 +64,20 @@ def lowest(round):
             marks=pytest.mark.slow,
         ),
         ("raise KeyError('oops')", r"KeyError: 'oops' \(more in .*worker-1.log"),
+        ("raise SystemExit('no GPU')", r"SystemExit: no GPU \(more in"),
+        pytest.param(
+            "print('last words', flush=True); os.close(1); os.close(2); os.closerange(3, 64); "
+            "import time; time.sleep(1); os._exit(7)",
+            r"its process ended \(exit code 7\): last words",
+            marks=pytest.mark.slow,
+        ),
         pytest.param(
             "os.kill(os.getpid(), signal.SIGKILL)",
             "signal 9 often means that memory ran out",
             marks=pytest.mark.slow,
         ),
     ],
-    ids=["wrong rows", "exception", "killed"],
+    ids=["wrong rows", "exception", "exit", "hard exit", "killed"],
 )
 def test_a_strategy_that_fails_is_named_and_the_others_go_on(blobs, what, words):
     """One bug would cost a night of all strategies, or go unnoticed."""
