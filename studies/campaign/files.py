@@ -156,6 +156,11 @@ class _Reader:
         learner = self._learner(asked, pool)
         person = _person(stated, pool)
         plan = make_plan(stated, pool.size)
+        if person and full:
+            raise InvalidInput(
+                "[campaign] full: nobody knows the classes of all rows where a person answers; "
+                "take it out"
+            )
         if person:
             plan = _plan_with_person(plan, pool, entrants)
         for entrant in entrants:

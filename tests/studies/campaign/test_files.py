@@ -56,6 +56,11 @@ def test_a_file_of_arrays_alone_runs_with_the_ready_learner(read):
         ("cycles = 2", "cycles = 2\ninit = 'pretrained'", "pretrained needs weights"),
         ("cycles = 2", "cycles = 2\nanswers = 'persona'", "must be truth or person"),
         ("cycles = 2", "cycles = 2\nanswers = 'person'", "one strategy and one seed"),
+        (
+            "cycles = 2",
+            "cycles = 2\nanswers = 'person'\nfull = true",
+            "full: nobody knows the classes of all rows",
+        ),
         ("cycles = 2", "cycles = 2\nworkers = 0", "workers: must be at least 1"),
         ("[learner]", "class_names = ['a', 'b']\nclasses = 3\n[learner]", "each of 3 classes"),
         ("[learner]", "class_names = ['a', 'b', 'a ']\n[learner]", "no two alike"),

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from labelcut.problems.errors import InvalidInput
+from labelcut.studies.campaign import store
 from labelcut.studies.campaign.files import read_campaign
 from labelcut.studies.campaign.records import Results, load_results
 from labelcut.studies.campaign.runner import jobs_left, parse_until, run_campaign
@@ -113,6 +114,22 @@ def test_a_damaged_folder_is_told(read, finish):
     (campaign.folder / "campaign.sqlite").write_text("something else, long enough to be read")
     with pytest.raises(InvalidInput, match="cannot be read"):
         load_results(campaign.folder)
+
+
+def test_a_campaign_that_has_just_begun_has_no_results_yet(read, finish, monkeypatch):
+    """Status would call the folder of a campaign that starts, or was killed then, no campaign's."""
+    campaign = read()
+    campaign.folder.mkdir()
+    (campaign.folder / "campaign.sqlite").touch()
+    assert load_results(campaign.folder).records == ()
+    # A kill between two tables leaves none.
+    half = store._TABLES.replace("CREATE TABLE IF NOT EXISTS answers", "CREATE NONSENSE")
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "_TABLES", half)
+        with pytest.raises(InvalidInput, match="syntax error"):
+            finish(campaign, cycles=1)
+    assert load_results(campaign.folder).records == ()
+    assert len(finish(campaign)) == 3
 
 
 def test_what_is_left_is_counted_seed_by_seed(read, finish):
