@@ -108,7 +108,7 @@ def write_report(
 
 
 def _lead(results: Results, curves: Curves, rows: list[Standing], left: int) -> list[str]:
-    names, seeds, cycles = curves.values.shape
+    names, (_, seeds, cycles) = len(results.strategies), curves.values.shape
     told = (
         f"{_counted(names, 'strategy', 'strategies')}, {_counted(seeds, 'seed', 'seeds')}, "
         f"{_counted(cycles, 'model', 'models')} a run; from {curves.labeled[0]:,.0f} to "

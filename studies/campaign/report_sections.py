@@ -25,7 +25,7 @@ from .report_tables import (
     standings_grid,
 )
 from .significance import ALPHA, mean_and_std
-from .summary import BASELINE, Curves, curves_of, penalties
+from .summary import BASELINE, SECOND_MODELS, Curves, curves_of, penalties
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -100,6 +100,11 @@ def standing_section(curves: Curves, rows: list[Standing], options: ReportOption
             f"Against {name}: Welch's t-test at the end, p corrected by Holm for the number of "
             f"strategies, * below {options.alpha:g}; labels at which a mean curve first reaches "
             f"what {name} has at the end, and the share of labels that this saves."
+        )
+    if curves.names[-1].endswith(tuple(f" ({model})" for model in SECOND_MODELS)):
+        remarks.append(
+            "In brackets: models that strategies train beside the campaign's own, on labels that "
+            "models gave too."
         )
     return Section("How the strategies did", pictures=[picture], grids=grids, remarks=remarks)
 

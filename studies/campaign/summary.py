@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,6 +21,9 @@ BASELINE = "random"
 LOWER = ("l1_true", "l1_batch", "redundancy", "repeated", "gap", "loss", "error")
 """Metrics that are better the lower they are, beside seconds."""
 
+SECOND_MODELS = ("b", "ceal")
+"""Models that strategies train beside the campaign's own; metrics of theirs end in ``_b``, …"""
+
 
 @dataclass(frozen=True, eq=False)
 class Curves:
@@ -29,7 +32,7 @@ class Curves:
     Parameters
     ----------
     names
-        The S strategies.
+        The S strategies; then as ``two-models (b)`` those of `SECOND_MODELS` that have the metric.
     values
         The metric ``(S, seeds, K)``, NaN where a run has not come.
     labeled, shares
@@ -154,6 +157,7 @@ def curves_of(
         raise InvalidInput("results: hold no metric; give a test set, an audit slice or measure")
     if name not in known:
         raise InvalidInput(f"metric: the records hold {', '.join(known)}; got {name!r}")
+    results = _with_second_models(results, name)
     names = results.strategies
     return Curves(
         names,
@@ -164,6 +168,17 @@ def curves_of(
         names.index(baseline) if baseline in names else None,
         name in LOWER or name.startswith("seconds_") if lower is None else lower,
     )
+
+
+def _with_second_models(results: Results, metric: str) -> Results:
+    """Add the metric of strategies' own models, as strategies that come last."""
+    own = [
+        replace(record, strategy=f"{record.strategy} ({model})", metrics={metric: value})
+        for model in SECOND_MODELS
+        for record in results.records
+        if (value := record.metrics.get(f"{metric}_{model}")) is not None
+    ]
+    return replace(results, records=(*results.records, *own), named=results.strategies)
 
 
 def standings(curves: Curves, alpha: float = ALPHA) -> list[Standing]:

@@ -1,11 +1,13 @@
 """How strategies end, what that saves, and which differences are more than chance."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import stats
 
 from labelcut import InvalidInput
-from labelcut.studies.campaign import Record, Results
+from labelcut.studies.campaign import Record, Results, write_report
 from labelcut.studies.campaign.report_tables import best_first
 from labelcut.studies.campaign.significance import penalty_matrix
 from labelcut.studies.campaign.summary import curves_of, penalties, standings
@@ -133,3 +135,26 @@ def test_where_lower_is_better_the_lowest_wins(table):
     assert not curves_of(results(table)).lower
     assert curves_of(results(table), lower=True).lower
     assert best_first(curves, standings(curves)) == [2, 0, 1]
+
+
+def test_both_models_of_a_strategy_have_a_curve(table, tmp_path):
+    """Of two-models, the model that the thesis shows to be the better one would be left out."""
+    first, second = results(table), results(table + 0.1, "accuracy_b", ("none", "good", "none"))
+    both = [
+        replace(record, metrics={**record.metrics, **other.metrics})
+        if record.strategy == other.strategy
+        else record
+        for record, other in zip(first.records, second.records, strict=True)
+    ]
+    curves = curves_of(Results(tuple(both)))
+    assert curves.names == ("random", "good", "bad", "good (b)")
+    assert curves.baseline == 0
+    assert curves.values[:3] == pytest.approx(table)
+    assert curves.values[3] == pytest.approx(table[1] + 0.1)
+    assert standings(curves)[3].beats == 3
+    path = write_report(Results(tuple(both)), tmp_path / "r.html", title="Both")
+    text = path.read_text("utf-8")
+    assert "3 strategies, 4 seeds, 3 models a run" in text
+    assert "good (b) ends highest" in text
+    assert "In brackets: models" in text
+    assert "Not finished" not in text
