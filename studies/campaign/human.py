@@ -111,7 +111,8 @@ def take_labels(
         waiting = _waiting(campaign, store)
         if waiting is None:
             raise InvalidInput(
-                f"{path.name}: nothing was asked for; run 'labelcut campaign next' first"
+                f"{path.name}: nothing was asked for, or its answers are kept already; run "
+                "'labelcut campaign next'"
             )
         cycle, rows = waiting
         labels = read_answers(path, campaign.pool, rows)

@@ -104,7 +104,7 @@ def standing_section(curves: Curves, rows: list[Standing], options: ReportOption
     if curves.names[-1].endswith(tuple(f" ({model})" for model in SECOND_MODELS)):
         remarks.append(
             "In brackets: models that strategies train beside the campaign's own, on labels that "
-            "models gave too."
+            "models gave too; they begin from its weights, so that they have been trained longer."
         )
     return Section("How the strategies did", pictures=[picture], grids=grids, remarks=remarks)
 
@@ -240,7 +240,7 @@ def audit_section(results: Results, least_gain: float) -> Iterator[Section]:
     rule = (
         "The rule: stop when the upper end of the 95 % interval for what the last cycle brought, "
         "from the audit rows that only one of the last two models has right, lies below "
-        f"{100 * least_gain:g} points. It takes learning curves to flatten."
+        f"{100 * least_gain:g} point{'' if least_gain == 0.01 else 's'}. It takes learning curves to flatten."
     )
     yield Section("The audit slice", notes=notes, grids=[grid], remarks=[rule])
 
