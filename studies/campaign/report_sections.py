@@ -240,7 +240,8 @@ def audit_section(results: Results, least_gain: float) -> Iterator[Section]:
     rule = (
         "The rule: stop when the upper end of the 95 % interval for what the last cycle brought, "
         "from the audit rows that only one of the last two models has right, lies below "
-        f"{100 * least_gain:g} point{'' if least_gain == 0.01 else 's'}. It takes learning curves to flatten."
+        f"{100 * least_gain:g} point{'' if least_gain == 0.01 else 's'}. It takes learning curves "
+        "to flatten."
     )
     yield Section("The audit slice", notes=notes, grids=[grid], remarks=[rule])
 
