@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from ..studies.campaign.files import Campaign
     from ..studies.campaign.human import Batch
     from ..studies.campaign.records import Results
+    from ..studies.campaign.report_sections import ReportOptions
 
 campaign = typer.Typer(help="Labelling campaigns: strategies compared, or a person labels.")
 app.add_typer(campaign, name="campaign", no_args_is_help=True)
@@ -134,15 +136,44 @@ def report(
     out: Annotated[
         Path | None, typer.Option(metavar="HTML", help="Where to. [report.html in its folder]")
     ] = None,
+    metric: Annotated[
+        str | None, typer.Option(help="What to compare. [accuracy, else the audit's, else another]")
+    ] = None,
+    lower: Annotated[
+        bool | None,
+        typer.Option("--lower/--higher", help="Which values are better. [by the metric's name]"),
+    ] = None,
+    baseline: Annotated[
+        str | None, typer.Option(help="Strategy to compare the others with. [random]")
+    ] = None,
+    alpha: Annotated[float, typer.Option(help="Level of the tests.")] = 0.05,
+    least_gain: Annotated[
+        float, typer.Option(help="Accuracy a cycle has to bring, for the stopping hint.")
+    ] = 0.01,
+    projection: Annotated[
+        str, typer.Option(help="Map of the choices: tsne, pca, or auto.")
+    ] = "auto",
 ) -> None:
     """Write curves, tables, tests and pictures of what is finished, as one HTML file."""
     from ..studies.campaign.files import read_campaign
+    from ..studies.campaign.report_sections import ReportOptions
 
     read = read_campaign(file)
     results = _results(read)
     if not results.records:
         fail(f"error: {read.folder}: nothing is finished yet; run the campaign first", 2)
-    open_console().print(f"report in {_write(read, results, out)}")
+    if baseline is not None and baseline not in results.strategies:
+        known = ", ".join(results.strategies)
+        fail(f"error: --baseline: must be one of {known}; got {baseline!r}", 2)
+    options = ReportOptions(
+        metric=metric,
+        lower=lower,
+        baseline=baseline or "random",
+        alpha=alpha,
+        least_gain=least_gain,
+        projection=projection,
+    )
+    open_console().print(f"report in {_write(read, results, out, options)}")
 
 
 def _results(read: Campaign) -> Results:
@@ -154,12 +185,16 @@ def _results(read: Campaign) -> Results:
     return load_results(read.folder)
 
 
-def _write(read: Campaign, results: Results, out: Path | None) -> Path:
+def _write(
+    read: Campaign, results: Results, out: Path | None, options: ReportOptions | None = None
+) -> Path:
     from ..studies.campaign.report import write_report
     from ..studies.campaign.report_sections import ReportOptions
+    from ..studies.campaign.runner import jobs_left
     from ..studies.campaign.summary import curves_of
 
-    metric = curves_of(results).metric
+    options = options or ReportOptions()
+    metric = curves_of(results, options.metric).metric
     values = [record.metrics[metric] for record in results.full if metric in record.metrics]
     full = {"all labels": sum(values) / len(values)} if values else {}
     return write_report(
@@ -167,7 +202,7 @@ def _write(read: Campaign, results: Results, out: Path | None) -> Path:
         out or read.folder / "report.html",
         title=read.title,
         pool=read.pool,
-        options=ReportOptions(full=full),
+        options=replace(options, full=full, left=jobs_left(read, results)[1]),
     )
 
 
@@ -198,11 +233,15 @@ def _tell(read: Campaign, batch: Batch | None, as_json: bool) -> None:
         )
         print_json("batch", str(read.folder), content)
         return
+    from ..studies.campaign.answers import SHOWN_NAMES
+
     console = open_console()
     if batch is None:
         console.print("all cycles are over; see labelcut campaign report")
         return
     console.print(f"{len(batch.rows)} rows to label: {batch.csv} (and {batch.coco.name})")
-    console.print(
-        f"fill in the column label, then: labelcut campaign labels {read.path} {batch.csv}"
-    )
+    names = read.pool.class_names or ()
+    more = ", ..." if len(names) > SHOWN_NAMES else ""
+    how = f" (a number or {', '.join(names[:SHOWN_NAMES])}{more})" if names else ""
+    console.print(f"fill in the column label{how}, then:")
+    console.print(f"labelcut campaign labels {read.path} {batch.csv}")

@@ -214,8 +214,9 @@ def _balanced(advice: Advice, measures: Measures, held_out: bool) -> Advice:
         return advice
     end = "-cb-corrected" if held_out else "-cb"
     rarest = int(balance.prior.argmin())
+    how = "prior corrected" if balance.corrected else "as predicted"
     reason = (
-        f"{advice.reason}; and its classes are imbalanced (L1 score {balance.l1:.2f} as predicted, "
+        f"{advice.reason}; and its classes are imbalanced (L1 score {balance.l1:.2f} {how}, "
         f"class {rarest} is {balance.prior[rarest]:.1%} of it), so that the choice is balanced too"
     )
     return Advice(

@@ -221,8 +221,10 @@ def measure(
     Raises
     ------
     InvalidInput
-        If the budget is not to be had, or the pool has fewer than two rows.
+        If the budget is not to be had, the pool has fewer than two rows, or `near` is not positive.
     """
+    if not near > 0:
+        raise InvalidInput(f"near: must be above 0; got {near:g}; the usual is {NEAR}")
     if pool.size < 2 or not 1 <= budget <= len(pool.unlabeled):
         raise InvalidInput(
             f"budget: must lie in 1..{len(pool.unlabeled)}, the unlabeled rows of {pool.size}; "

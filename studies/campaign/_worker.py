@@ -99,7 +99,7 @@ def _run(
             tell(finished)
     except LabelcutError as error:
         say("failed", message=str(error))
-    except Exception as error:  # users' functions may raise anything
+    except (Exception, SystemExit) as error:  # users' functions may raise anything
         traceback.print_exc()
         say("failed", message=f"{type(error).__name__}: {error}", log=True)
     else:

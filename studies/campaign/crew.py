@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from .files import Campaign
 
 Job = tuple[str, int]
+_LAST_WORDS = 5.0
+"""Seconds in which a process that has closed its pipe may end by itself."""
 _ONE_LIBRARY_EACH = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
@@ -31,6 +33,8 @@ class Worker:
     cycle: int = 0
     stage: str = "start"
     ear: threading.Thread | None = None
+    logged: int = 0
+    """Bytes of the log that are of earlier jobs."""
 
 
 @dataclass(eq=False)
@@ -69,6 +73,7 @@ class Crew:
     def give(self, worker: Worker, job: Job) -> None:
         """Give a worker its next job."""
         worker.job, worker.cycle, worker.stage = job, 0, "start"
+        worker.logged = worker.log.stat().st_size
         assert worker.process.stdin is not None
         with suppress(OSError):  # it may be gone already, which its last event will tell
             worker.process.stdin.write(json.dumps(job) + "\n")
@@ -85,6 +90,8 @@ class Crew:
             return None
         if told["event"] == "gone":
             self.workers.remove(worker)
+            with suppress(subprocess.TimeoutExpired):  # its own exit code tells more than our kill
+                worker.process.wait(_LAST_WORDS)
             self._end(worker)
             told["message"] = self._obituary(worker)
         return worker, told
@@ -135,7 +142,8 @@ class Crew:
 
     def _obituary(self, worker: Worker) -> str:
         code = worker.process.returncode
-        lines = worker.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        said = worker.log.read_bytes()[worker.logged :].decode("utf-8", errors="replace")
+        lines = said.strip().splitlines()
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
         hint = "; signal 9 often means that memory ran out" if code == -9 else ""
         return f"its process ended ({how}{hint}): {(lines or ['no message'])[-1]}"

@@ -41,7 +41,7 @@ CAMPAIGN = {
     "workers": (int,),
     "threads": (int,),
 }
-DATA = {"pool": (str,), "classes": (int,), "table": (dict,)}
+DATA = {"pool": (str,), "classes": (int,), "class_names": (list,), "table": (dict,)}
 LEARNER = {
     **dict.fromkeys(FUNCTIONS, (str,)),
     "weights": (str,),
@@ -156,10 +156,17 @@ class _Reader:
         learner = self._learner(asked, pool)
         person = _person(stated, pool)
         plan = make_plan(stated, pool.size)
+        if person and full:
+            raise InvalidInput(
+                "[campaign] full: nobody knows the classes of all rows where a person answers; "
+                "take it out"
+            )
         if person:
             plan = _plan_with_person(plan, pool, entrants)
         for entrant in entrants:
             require_needs(entrant, pool)
+        if not person and "train" not in asked:
+            _require_classes(pool)
         weights = self._weights(asked)
         if plan.init == "pretrained" and weights is None and "make_model" not in asked:
             raise InvalidInput(
@@ -212,10 +219,15 @@ class _Reader:
             name: read_array(source, folder, name) for name, source in data.get("table", {}).items()
         }
         known = [arrays[name] for name in ("truth", "test_truth") if name in arrays]
-        if "classes" not in data and not known:
-            raise InvalidInput("[data] classes: is missing, and there is no truth to count them")
-        classes = data.get("classes") or max(int(np.max(values)) for values in known) + 1
-        return Pool(**arrays, classes=classes, table=table)
+        names = data.get("class_names")
+        if "classes" not in data and names is None and not known:
+            raise InvalidInput(
+                "[data] classes: is missing, and there is no truth to count them; write classes "
+                "or class_names"
+            )
+        classes = data.get("classes") or len(names or ())
+        classes = classes or max(int(np.max(values)) for values in known) + 1
+        return Pool(**arrays, classes=classes, table=table, class_names=names)
 
     def _learner(self, asked: Mapping[str, Any], pool: Pool) -> Learner:
         options = {field.name: field.type for field in fields(Training)}
@@ -260,6 +272,16 @@ def _person(stated: Mapping[str, Any], pool: Pool) -> bool:
             "[campaign] answers: the pool has no truth to answer from; write answers = 'person'"
         )
     return bool(answers == "person")
+
+
+def _require_classes(pool: Pool) -> None:
+    missing = pool.size - len(pool.known)
+    if missing:
+        raise InvalidInput(
+            f"[campaign] answers: the truth lacks the class of {missing:,} of {pool.size:,} rows, "
+            "which the ready learner cannot learn from; write answers = 'person' if somebody is to "
+            "label them"
+        )
 
 
 def _plan_with_person(plan: Plan, pool: Pool, entrants: tuple[Entrant, ...]) -> Plan:

@@ -13,6 +13,7 @@ import numpy as np
 from ...problems.atomic import atomic_file
 from ...problems.base import plain
 from ...problems.errors import InvalidInput
+from .answers import is_begun, read_answers
 from .loop import Run, first_rows
 from .store import Store
 
@@ -54,7 +55,8 @@ def next_batch(
 ) -> Batch | None:
     """Return what a person is to label now, training and choosing first if need be.
 
-    Called again before the answers are there, it returns the same rows.
+    Called again before the answers are there, it returns the same rows, and leaves the CSV file
+    alone if somebody has begun to fill it in.
 
     Parameters
     ----------
@@ -91,8 +93,8 @@ def take_labels(
     campaign
         One with a person.
     path
-        A CSV file with the columns ``row`` or ``id`` and ``label``: an answer for each row that was
-        asked for, and for no other.
+        A CSV file with the columns ``row`` or ``id`` and ``label``, the number or the name of a
+        class: an answer for each row that was asked for, and for no other.
     stage
         As in `next_batch`.
 
@@ -109,10 +111,11 @@ def take_labels(
         waiting = _waiting(campaign, store)
         if waiting is None:
             raise InvalidInput(
-                f"{path.name}: nothing was asked for; run 'labelcut campaign next' first"
+                f"{path.name}: nothing was asked for, or its answers are kept already; run "
+                "'labelcut campaign next'"
             )
         cycle, rows = waiting
-        labels = _read_answers(campaign, path, rows)
+        labels = read_answers(path, campaign.pool, rows)
         store.add_answers(entrant.name, seed, cycle, labels)
         return _next(campaign, store, stage)
 
@@ -176,63 +179,18 @@ def _written(campaign: Campaign, cycle: int, rows: Ints) -> Batch:
         "info": {"description": campaign.title, "cycle": cycle},
         "images": images,
         "annotations": [],
-        "categories": [{"id": c, "name": str(c)} for c in range(pool.classes)],
+        "categories": [
+            {"id": at, "name": name}
+            for at, name in enumerate(pool.class_names or map(str, range(pool.classes)))
+        ],
     }
     batch = Batch(cycle, rows, campaign.folder / CSV, campaign.folder / COCO)
-    with atomic_file(batch.csv) as temporary:
-        temporary.write_text(text.getvalue(), encoding="utf-8")
+    if not is_begun(batch.csv, rows):
+        with atomic_file(batch.csv) as temporary:
+            temporary.write_text(text.getvalue(), encoding="utf-8")
     with atomic_file(batch.coco) as temporary:
         temporary.write_text(json.dumps(coco, indent=1) + "\n", encoding="utf-8")
     return batch
-
-
-def _read_answers(campaign: Campaign, path: Path, asked: Ints) -> dict[int, int]:
-    """Return the classes by row that a file gives for exactly the rows asked for."""
-    pool, name = campaign.pool, path.name
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            lines = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InvalidInput(
-            f"{name}: cannot be read ({error}); pass the CSV file filled in"
-        ) from None
-    columns = set(lines[0]) if lines else set()
-    key = next((column for column in ("row", "id") if column in columns), None)
-    if key is None or "label" not in columns:
-        raise InvalidInput(
-            f"{name}: must have the columns row (or id) and label, and a line for each answer; got "
-            f"{', '.join(map(str, columns)) or 'nothing'}; fill in {CSV}"
-        )
-    ids = range(pool.size) if key == "row" or pool.ids is None else pool.ids
-    row_of = {str(value): row for row, value in enumerate(ids)}
-    labels: dict[int, int] = {}
-    wanted = set(asked.tolist())
-    for at, line in enumerate(lines, start=2):
-        row = row_of.get((line[key] or "").strip())
-        if row is None or row not in wanted:
-            raise InvalidInput(
-                f"{name} line {at}: {key} {line[key]!r} was not asked for; answer the "
-                f"{len(asked)} rows of {CSV} and no others"
-            )
-        if row in labels:
-            raise InvalidInput(f"{name} line {at}: {key} {line[key]!r} is answered twice")
-        labels[row] = _class(line["label"], pool.classes, f"{name} line {at}")
-    missing = sorted(wanted - set(labels))
-    if missing:
-        raise InvalidInput(
-            f"{name}: {len(missing)} of {len(asked)} rows have no answer, row {missing[0]} first; "
-            "answer all of them"
-        )
-    return labels
-
-
-def _class(text: str | None, classes: int, where: str) -> int:
-    stripped = (text or "").strip()
-    if not (stripped.isdecimal() and int(stripped) < classes):
-        raise InvalidInput(
-            f"{where}: label must be a class from 0 to {classes - 1}; got {stripped!r}"
-        )
-    return int(stripped)
 
 
 def _require_person(campaign: Campaign) -> None:

@@ -125,7 +125,8 @@ class Run:
         answer, own = self._choose(round)
         metrics |= self._chosen(round, own)
         predicted, told = self._audited(round)
-        metrics |= told | {name: float(value) for name, value in round.metrics.items()}
+        metrics |= told
+        metrics |= self._own_metrics(round, metrics)
         is_kept = self.campaign.plan.init == "previous"
         kept = round.models | ({_OWN: round.model} if is_kept else {})
         self.store.save_models(self.key, self.cycle, kept)
@@ -137,9 +138,10 @@ class Run:
         }
         record = self._record(round, metrics, own)
         self.batches.append(record.chosen)
-        # As the store will give it back: a run that is resumed must not differ in a type.
+        # As the store will give it back: a run that is resumed must not differ in anything, such
+        # as a model that is left in evaluation mode.
         self.memory, self.before = state["memory"], predicted
-        self.model, self.models = round.model, round.models
+        self._take_up(record.cycle, state["models"])
         return Finished(
             record, state, solution_to_dict(answer) if isinstance(answer, Selection) else None
         )
@@ -170,6 +172,17 @@ class Run:
             np.bincount(round.labels[round.labels >= 0], minlength=classes),
             audit,
         )
+
+    def _own_metrics(self, round: Round, others: dict[str, float]) -> dict[str, float]:
+        """Return what the strategy told, in names that nothing else has."""
+        clash = sorted(set(round.metrics) & set(others))
+        if clash:
+            raise InvalidInput(
+                f"strategy {self.entrant.name}, seed {self.seed}, cycle {round.cycle}: "
+                f"round.metrics[{clash[0]!r}] is what the campaign itself records; take another "
+                "name"
+            )
+        return {name: float(value) for name, value in round.metrics.items()}
 
     def _seconds(self, round: Round) -> dict[str, float]:
         """Return what the cycle took, and begin to count the next one."""
@@ -251,17 +264,22 @@ class Run:
         return predicted, audit_metrics(right, before)
 
     def _restore(self, last: Finished) -> None:
-        campaign, cycle, state = self.campaign, last.record.cycle, last.state
+        cycle, state = last.record.cycle, last.state
         self.memory = dict(state["memory"])
         if state["audit_predicted"] is not None:
             self.before = np.array(state["audit_predicted"], dtype=np.int64)
+        self._take_up(cycle, state["models"])
+
+    def _take_up(self, cycle: int, names: list[str]) -> None:
+        """Read the weights that the next cycle begins from, if there is one."""
+        campaign = self.campaign
         if cycle >= campaign.plan.cycles:
             return
         make = campaign.learner.make_model
         if campaign.plan.init == "previous":
             self.model = self.store.load_model(self.key, cycle, _OWN, make(0))
         self.models = {
-            name: self.store.load_model(self.key, cycle, name, make(0)) for name in state["models"]
+            name: self.store.load_model(self.key, cycle, name, make(0)) for name in names
         }
 
 

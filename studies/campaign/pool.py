@@ -14,7 +14,7 @@ from ...problems.errors import InvalidInput
 from ...problems.fingerprint import ArrayHash, hash_array
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 _CHUNK = 1 << 20
 """Values that are hashed at a time."""
@@ -36,6 +36,8 @@ class Pool:
         The test set and its classes ``(T,)``, or None.
     classes
         Number of classes C.
+    class_names
+        Names of the classes ``(C,)``, by which a person may answer, or None.
     ids
         One str or int for each row ``(N,)``, or None.
     table
@@ -45,7 +47,7 @@ class Pool:
     Raises
     ------
     InvalidInput
-        If lengths differ, a class does not exist, or ids repeat.
+        If lengths differ, a class does not exist, or ids or names repeat.
 
     Examples
     --------
@@ -61,6 +63,7 @@ class Pool:
     classes: int = 2
     ids: npt.NDArray[Any] | None = None
     table: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
+    class_names: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
         """Validate."""
@@ -83,6 +86,7 @@ class Pool:
             "test_truth": tested,
             "ids": dataset.ids,
             "table": dict(dataset.table),
+            "class_names": _named(self.class_names, self.classes),
         }
         for name, value in found.items():
             object.__setattr__(self, name, value)
@@ -109,6 +113,8 @@ class Pool:
         Inputs that are no arrays count by their length alone.
         """
         named = {"truth": self.truth, "test_truth": self.test_truth, "ids": self.ids, **self.table}
+        if self.class_names is not None:
+            named["class_names"] = np.array(self.class_names)
         digests = [hash_array(name, value) for name, value in named.items() if value is not None]
         for name in ("inputs", "test_inputs"):
             values = getattr(self, name)
@@ -134,6 +140,26 @@ class Pool:
                 f"holds {classes[wrong[0]]}; check classes"
             )
         return freeze(classes)
+
+
+def _named(names: Sequence[str] | None, classes: int) -> tuple[str, ...] | None:
+    """Return the names of the classes without blanks around them."""
+    if names is None:
+        return None
+    found = tuple(name.strip() if isinstance(name, str) else "" for name in names)
+    if len(found) != classes or not all(found) or len(set(found)) < classes:
+        raise InvalidInput(
+            f"class_names: must be one text for each of {classes} classes, no two alike; got "
+            f"{list(names)!r}"
+        )
+    wrong = [at for at, name in enumerate(found) if name.isdecimal() and name != str(at)]
+    if wrong:
+        raise InvalidInput(
+            f"class_names: class {wrong[0]} is called {found[wrong[0]]!r}, which reads as the "
+            "number of another class; write it otherwise, such as "
+            f"'no. {found[wrong[0]]}'"
+        )
+    return found
 
 
 def _length(values: Any, name: str) -> int:

@@ -179,6 +179,8 @@ def load_results(folder: str | Path) -> Results:
     try:
         # Not read-only: what a killed process has left half written must be rolled back first.
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True)) as database:
+            if not database.execute("SELECT 1 FROM sqlite_master").fetchone():
+                return Results(())  # its run begins just now, or was killed as it began
             rows = database.execute(
                 "SELECT number, content FROM records ORDER BY number"
             ).fetchall()

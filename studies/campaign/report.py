@@ -24,6 +24,7 @@ from .report_sections import (
     seconds_section,
     standing_section,
 )
+from .report_tables import best_first
 from .summary import Curves, curves_of, standings
 
 if TYPE_CHECKING:
@@ -78,13 +79,17 @@ def write_report(
         raise InvalidInput(
             f"projection: must be one of {', '.join(PROJECTIONS)}; got {options.projection!r}"
         )
+    if not 0 < options.alpha < 1:
+        raise InvalidInput(
+            f"alpha: must lie between 0 and 1; got {options.alpha:g}; the usual is 0.05"
+        )
     require_writable(path)
-    curves = curves_of(results, options.metric, options.baseline)
+    curves = curves_of(results, options.metric, options.baseline, lower=options.lower)
     rows = standings(curves, options.alpha)
     sections = [
         standing_section(curves, rows, options),
         *penalty_section(curves, options),
-        *class_section(results),
+        *class_section(results, None if pool is None else pool.class_names),
         *choice_section(results, curves),
         *knowledge_section(results),
         *map_section(results, map_points(pool, embeddings), options.projection),
@@ -96,29 +101,37 @@ def write_report(
         with atomic_file(path.with_name(f"{path.stem}-{picture.name}.png")) as temporary:
             temporary.write_bytes(picture.png)
     with atomic_file(path) as temporary:
-        temporary.write_text(page(title, _lead(results, curves, rows), sections), "utf-8")
+        temporary.write_text(
+            page(title, _lead(results, curves, rows, options.left), sections), "utf-8"
+        )
     return path
 
 
-def _lead(results: Results, curves: Curves, rows: list[Standing]) -> list[str]:
-    names, seeds, cycles = curves.values.shape
+def _lead(results: Results, curves: Curves, rows: list[Standing], left: int) -> list[str]:
+    names, (_, seeds, cycles) = len(results.strategies), curves.values.shape
     told = (
         f"{_counted(names, 'strategy', 'strategies')}, {_counted(seeds, 'seed', 'seeds')}, "
         f"{_counted(cycles, 'model', 'models')} a run; from {curves.labeled[0]:,.0f} to "
         f"{curves.labeled[-1]:,.0f} labeled rows, {curves.shares[0]:.1%} to "
         f"{curves.shares[-1]:.1%} of the dataset."
     )
-    expected, done = names * seeds * cycles, len(results.records)
+    done = len(results.records)
+    expected = max(names * seeds * cycles, done + left)
     lead = [told]
     if done < expected:
         lead.append(f"Not finished: {done:,} of {expected:,} cycles are in.")
-    ended = [row for row in rows if np.isfinite(row.end)]
+    ended = [rows[at] for at in best_first(curves, rows) if np.isfinite(rows[at].end)]
     if len(ended) > 1:
-        best = max(ended, key=lambda row: row.end)
-        lead.append(
-            f"{best.name} ends highest; beyond chance it is above {best.beats} of the other "
-            f"{len(ended) - 1}."
+        how = "lowest, which is best" if curves.lower else "highest"
+        best, others = ended[0], len(ended) - 1
+        tested = sum(row.seeds > 1 for row in ended) > 1
+        chance = (
+            f"beyond chance it is {'below' if curves.lower else 'above'} {best.beats} of the other "
+            f"{others}"
+            if tested
+            else "one seed does not tell whether by chance"
         )
+        lead.append(f"{best.name} ends {how}; {chance}.")
     return lead
 
 

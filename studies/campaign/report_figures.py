@@ -24,6 +24,8 @@ WIDTH = 5.8
 """Inches; a phone shows that at a size whose letters can be read."""
 MANY_POINTS = 1_000
 """Above so many chosen rows the map draws them smaller."""
+SHOWN_CLASSES = 20
+"""Up to so many classes are called by their names."""
 SHOWN_NUMBERS = 12
 """Up to so many strategies the penalty matrix holds its numbers."""
 
@@ -83,15 +85,20 @@ def penalty_map(penalties: PenaltyMatrix, names: Sequence[str]) -> Figure:
     return figure
 
 
-def class_histograms(histograms: Floats, names: Sequence[str], cycles: Sequence[int]) -> Figure:
+def class_histograms(
+    histograms: Floats,
+    names: Sequence[str],
+    cycles: Sequence[int],
+    classes: Sequence[str] | None = None,
+) -> Figure:
     """Draw the classes of the labeled rows after each cycle, one panel a strategy.
 
     Parameters
     ----------
     histograms
         Rows of each class, means over seeds ``(S, K, C)``.
-    names, cycles
-        Of strategies and points.
+    names, cycles, classes
+        Of strategies, points and, up to 20, classes.
     """
     figure, axes = _panels(len(names), 1.7, sharey=True)
     colors = _shades(len(cycles))
@@ -105,7 +112,10 @@ def class_histograms(histograms: Floats, names: Sequence[str], cycles: Sequence[
         if len(last):
             axis.axhline(last.mean(), color="black", linestyle=":", linewidth=1)
         axis.set_title(name, fontsize=10)
-        axis.locator_params(axis="x", integer=True, nbins=10)
+        if classes is not None and len(classes) <= SHOWN_CLASSES:
+            axis.set_xticks(range(len(classes)), classes, rotation=60, ha="right", fontsize=8)
+        else:
+            axis.locator_params(axis="x", integer=True, nbins=10)
         axis.set_xlim(edges[0], edges[-1])
     for axis in axes[max(len(names) - 2, 0) : len(names)]:
         axis.set_xlabel("class")
@@ -122,6 +132,7 @@ def metric_panels(curves: Sequence[Curves], titles: Sequence[str]) -> Figure:
             axis.plot(one.labeled, mean, **_style(at, at == one.baseline), label=one.names[at])
         axis.set_title(title, fontsize=10)
         axis.set_xlabel("labeled rows")
+        axis.locator_params(axis="x", integer=True)
         if one.scale == 100:  # A share: what looks like a change should be one.
             axis.set_ylim(0, max(1.05 * float(np.nanmax(one.means)), 0.05))
     _legend(figure, axes[0])
@@ -216,6 +227,7 @@ def _draw_bands(axis: Axes, curves: Curves, values: Floats) -> None:
             alpha=0.1,
             linewidth=0,
         )
+    axis.locator_params(axis="x", integer=True)  # rows are counted
     axis.grid(alpha=0.3)
 
 

@@ -25,10 +25,10 @@ from .report_tables import (
     standings_grid,
 )
 from .significance import ALPHA, mean_and_std
-from .summary import BASELINE, Curves, curves_of, penalties
+from .summary import BASELINE, SECOND_MODELS, Curves, curves_of, penalties
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from matplotlib.figure import Figure
 
@@ -50,8 +50,10 @@ class ReportOptions:
     ----------
     metric
         Which metric; default: ``accuracy``, else the audit's, else the first there is.
+    lower
+        Whether lower values of it are better; default: by its name.
     baseline
-        Strategy that others are compared with.
+        Strategy that others are compared with, if it takes part.
     alpha
         Level of all tests.
     least_gain
@@ -61,6 +63,9 @@ class ReportOptions:
     full
         The metric of fully labeled models, by the name to show. Models with dropout have a line of
         their own (paper 002).
+    left
+        Cycles that are planned and not finished; where that is not told, a report counts those
+        that its own strategies, seeds and cycles lack.
     """
 
     metric: str | None = None
@@ -69,6 +74,8 @@ class ReportOptions:
     least_gain: float = LEAST_GAIN
     projection: str = "auto"
     full: Mapping[str, float] = field(default_factory=dict)
+    left: int = 0
+    lower: bool | None = None
 
 
 def standing_section(curves: Curves, rows: list[Standing], options: ReportOptions) -> Section:
@@ -80,7 +87,7 @@ def standing_section(curves: Curves, rows: list[Standing], options: ReportOption
     )
     remarks = [
         "± is one standard deviation over seeds. AUC@B is the area under the curve over labeled "
-        f"shares, {curves.shares[0]:.4g} to {curves.shares[-1]:.4g}. † above every other strategy: "
+        f"shares, {curves.shares[0]:.4g} to {curves.shares[-1]:.4g}. † better than every other: "
         f"Welch's t-tests at the end, p < {options.alpha:g} corrected by Holm for all pairs."
     ]
     grids = [standings_grid(curves, rows, penalties(curves, options.alpha))]
@@ -94,6 +101,11 @@ def standing_section(curves: Curves, rows: list[Standing], options: ReportOption
             f"strategies, * below {options.alpha:g}; labels at which a mean curve first reaches "
             f"what {name} has at the end, and the share of labels that this saves."
         )
+    if curves.names[-1].endswith(tuple(f" ({model})" for model in SECOND_MODELS)):
+        remarks.append(
+            "In brackets: models that strategies train beside the campaign's own, on labels that "
+            "models gave too; they begin from its weights, so that they have been trained longer."
+        )
     return Section("How the strategies did", pictures=[picture], grids=grids, remarks=remarks)
 
 
@@ -105,7 +117,8 @@ def penalty_section(curves: Curves, options: ReportOptions) -> Iterator[Section]
     picture = _picture(
         "penalties",
         figures.penalty_map(found, curves.names),
-        "Share of cycles in which the row's strategy beats the column's; Φ is the column's mean: "
+        "Share of cycles in which the row's strategy beats the column's"
+        f"{' with a lower value' if curves.lower else ''}; Φ is the column's mean: "
         "lower is better.",
     )
     remark = (
@@ -115,8 +128,8 @@ def penalty_section(curves: Curves, options: ReportOptions) -> Iterator[Section]
     yield Section("Who beats whom", pictures=[picture], remarks=[remark])
 
 
-def class_section(results: Results) -> Iterator[Section]:
-    """Yield the class histograms by cycle, where labels are classes."""
+def class_section(results: Results, names: Sequence[str] | None = None) -> Iterator[Section]:
+    """Yield the class histograms by cycle, where labels are classes; these may have names."""
     classes = max((len(record.histogram) for record in results.records), default=0)
     if not classes:
         return
@@ -129,7 +142,7 @@ def class_section(results: Results) -> Iterator[Section]:
     means = mean_and_std(counts, axis=1)[0]
     picture = _picture(
         "classes",
-        figures.class_histograms(means, results.strategies, results.cycles),
+        figures.class_histograms(means, results.strategies, results.cycles, names),
         "Labeled rows of each class, cycle upon cycle, means over seeds.",
     )
     yield Section("Classes of what was labeled", pictures=[picture])
@@ -227,7 +240,8 @@ def audit_section(results: Results, least_gain: float) -> Iterator[Section]:
     rule = (
         "The rule: stop when the upper end of the 95 % interval for what the last cycle brought, "
         "from the audit rows that only one of the last two models has right, lies below "
-        f"{100 * least_gain:g} points. It takes learning curves to flatten."
+        f"{100 * least_gain:g} point{'' if least_gain == 0.01 else 's'}. It takes learning curves "
+        "to flatten."
     )
     yield Section("The audit slice", notes=notes, grids=[grid], remarks=[rule])
 

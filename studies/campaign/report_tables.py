@@ -41,7 +41,7 @@ def standings_grid(
     middle, end = (f"{curves.shares[at]:.1%}" for at in (len(curves.shares) // 2, -1))
     columns = ["strategy", "seeds", f"at {end}", f"at {middle}", "AUC@B"]
     texts = []
-    for at in _best_first(rows):
+    for at in best_first(curves, rows):
         row, scale = rows[at], curves.scale
         cells = [
             row.name + ("†" if len(rows) > 1 and row.beats == len(rows) - 1 else ""),
@@ -68,7 +68,7 @@ def against_grid(curves: Curves, rows: Sequence[Standing], alpha: float) -> Grid
             _number(rows[at].labels, 0) if isfinite(rows[at].labels) else "not reached",
             f"{rows[at].saved:.0%}" if isfinite(rows[at].saved) else "-",
         ]
-        for at in _best_first(rows)
+        for at in best_first(curves, rows)
         if at != curves.baseline
     ]
     return Grid(["strategy", f"less {name}", "p", f"labels to {name}'s end", "saved"], texts)
@@ -191,7 +191,7 @@ def _p(value: float, alpha: float) -> str:
     return ("<0.001" if value < 0.001 else f"{value:.3f}") + star
 
 
-def _best_first(rows: Sequence[Standing]) -> list[int]:
-    return sorted(
-        range(len(rows)), key=lambda at: -rows[at].end if isfinite(rows[at].end) else 1e300
-    )
+def best_first(curves: Curves, rows: Sequence[Standing]) -> list[int]:
+    """Return the strategies as they end, best first; those that have not ended come last."""
+    ends = [-curves.sign * row.end if isfinite(row.end) else float("inf") for row in rows]
+    return sorted(range(len(rows)), key=ends.__getitem__)

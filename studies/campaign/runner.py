@@ -144,7 +144,7 @@ class _Running:
     def run(self, crew: Crew, until: datetime | None) -> str | None:
         """Give out jobs and keep what comes back, until all is done or time is up."""
         results = self.store.results()
-        self.records = list(results.records)
+        self.records = [*results.records, *results.full]
         waiting = deque(jobs_left(self.campaign, results)[0])
         end = None if until is None else time.monotonic() + _seconds_to(until)
         while True:

@@ -178,7 +178,7 @@ class Store:
 
     def _begin(self, campaign: Campaign) -> None:
         with self._database() as database:
-            database.executescript(_TABLES)
+            database.executescript(f"BEGIN; {_TABLES} COMMIT;")
             known = dict(database.execute("SELECT name, value FROM facts").fetchall())
             facts = {"format": str(FORMAT), **campaign.fingerprints}
             for name, value in facts.items():

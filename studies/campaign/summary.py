@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,10 +12,17 @@ from .budget_curves import auc_at_budget, labels_to_reach
 from .significance import ALPHA, PenaltyMatrix, holm, mean_and_std, penalty_matrix, welch_p
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ...problems.arrays import Floats
     from .records import Results
 
 BASELINE = "random"
+LOWER = ("l1_true", "l1_batch", "redundancy", "repeated", "gap", "loss", "error")
+"""Metrics that are better the lower they are, beside seconds."""
+
+SECOND_MODELS = ("b", "ceal")
+"""Models that strategies train beside the campaign's own; metrics of theirs end in ``_b``, …"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +32,7 @@ class Curves:
     Parameters
     ----------
     names
-        The S strategies.
+        The S strategies; then as ``two-models (b)`` those of `SECOND_MODELS` that have the metric.
     values
         The metric ``(S, seeds, K)``, NaN where a run has not come.
     labeled, shares
@@ -34,6 +41,8 @@ class Curves:
         What the values are.
     baseline
         Index of the strategy that others are compared with, or None.
+    lower
+        Whether lower values are better.
     """
 
     names: tuple[str, ...]
@@ -42,6 +51,12 @@ class Curves:
     shares: Floats
     metric: str
     baseline: int | None
+    lower: bool = False
+
+    @property
+    def sign(self) -> float:
+        """-1 where lower values are better, else 1: times this, higher ones are."""
+        return -1.0 if self.lower else 1.0
 
     @property
     def means(self) -> Floats:
@@ -73,7 +88,8 @@ class Standing:
         Mean at the end less the baseline's; p of Welch's test, corrected by Holm for the number of
         strategies that are compared with the baseline.
     beats
-        How many others it ends above, with a p below the level that is corrected for all pairs.
+        How many others it ends better than, with a p below the level that is corrected for all
+        pairs.
     labels
         Labels it takes to reach the baseline's value at the end.
     saved
@@ -94,7 +110,27 @@ class Standing:
     saved: float
 
 
-def curves_of(results: Results, metric: str | None = None, baseline: str = BASELINE) -> Curves:
+def leading_metric(known: Sequence[str]) -> str | None:
+    """Return what a campaign is judged by: ``accuracy``, else the audit's, else the first.
+
+    Seconds are none; None where there is nothing else.
+
+    Examples
+    --------
+    >>> leading_metric(["l1_true", "seconds_train", "audit_accuracy"])
+    'audit_accuracy'
+    """
+    first = [name for name in ("accuracy", "audit_accuracy") if name in known]
+    return next((name for name in [*first, *known] if not name.startswith("seconds_")), None)
+
+
+def curves_of(
+    results: Results,
+    metric: str | None = None,
+    baseline: str = BASELINE,
+    *,
+    lower: bool | None = None,
+) -> Curves:
     """Return the learning curves that a campaign's records hold.
 
     Parameters
@@ -102,9 +138,11 @@ def curves_of(results: Results, metric: str | None = None, baseline: str = BASEL
     results
         Records.
     metric
-        Which; default: ``accuracy``, else the audit's, else the first that there is.
+        Which; default: as `leading_metric` says.
     baseline
         Name of the strategy to compare with; it may be missing.
+    lower
+        Whether lower is better; default: by the name, as `LOWER` knows it.
 
     Raises
     ------
@@ -114,12 +152,12 @@ def curves_of(results: Results, metric: str | None = None, baseline: str = BASEL
     if not results.records:
         raise InvalidInput("results: must hold a finished cycle; got none; run the campaign first")
     known = results.metrics
-    if not known:
+    name = metric or leading_metric(known)
+    if name is None:
         raise InvalidInput("results: hold no metric; give a test set, an audit slice or measure")
-    wanted = [name for name in ("accuracy", "audit_accuracy") if name in known]
-    name = metric or [*wanted, *known][0]
     if name not in known:
         raise InvalidInput(f"metric: the records hold {', '.join(known)}; got {name!r}")
+    results = _with_second_models(results, name)
     names = results.strategies
     return Curves(
         names,
@@ -128,7 +166,19 @@ def curves_of(results: Results, metric: str | None = None, baseline: str = BASEL
         mean_and_std(results.table("share"), axis=(0, 1))[0],
         name,
         names.index(baseline) if baseline in names else None,
+        name in LOWER or name.startswith("seconds_") if lower is None else lower,
     )
+
+
+def _with_second_models(results: Results, metric: str) -> Results:
+    """Add the metric of strategies' own models, as strategies that come last."""
+    own = [
+        replace(record, strategy=f"{record.strategy} ({model})", metrics={metric: value})
+        for model in SECOND_MODELS
+        for record in results.records
+        if (value := record.metrics.get(f"{metric}_{model}")) is not None
+    ]
+    return replace(results, records=(*results.records, *own), named=results.strategies)
 
 
 def standings(curves: Curves, alpha: float = ALPHA) -> list[Standing]:
@@ -145,7 +195,7 @@ def standings(curves: Curves, alpha: float = ALPHA) -> list[Standing]:
     end, end_std = mean_and_std(last)
     areas = _areas(curves)
     auc, auc_std = mean_and_std(areas)
-    beats = _beaten(last, alpha)
+    beats = _beaten(curves.sign * last, alpha)
     gain, p = _against(last, curves.baseline)
     labels = _labels(curves)
     own = labels[curves.baseline] if curves.baseline is not None else np.nan
@@ -176,7 +226,7 @@ def penalties(curves: Curves, alpha: float = ALPHA) -> PenaltyMatrix | None:
     seeds = np.isfinite(curves.values).sum(axis=1)
     if len(curves.names) < 2 or curves.values.shape[2] < 2 or not (seeds[:, 1:] > 1).any():
         return None
-    return penalty_matrix([curves.values[:, :, 1:]], alpha=alpha)
+    return penalty_matrix([curves.sign * curves.values[:, :, 1:]], alpha=alpha)
 
 
 def _areas(curves: Curves) -> Floats:
@@ -186,7 +236,7 @@ def _areas(curves: Curves) -> Floats:
 
 
 def _against(last: Floats, baseline: int | None) -> tuple[Floats, Floats]:
-    """Return by how much each ends above the baseline, and Holm's p of Welch's test."""
+    """Return each strategy's end less the baseline's, and Holm's p of Welch's test."""
     gain, p = np.full(len(last), np.nan), np.full(len(last), np.nan)
     if baseline is not None:
         means = mean_and_std(last)[0]
@@ -210,5 +260,6 @@ def _beaten(last: Floats, alpha: float) -> list[int]:
 def _labels(curves: Curves) -> Floats:
     if curves.baseline is None:
         return np.full(len(curves.names), np.nan)
-    goal = curves.means[curves.baseline, -1]
-    return np.array([labels_to_reach(curves.labeled, mean, goal) for mean in curves.means])
+    means = curves.sign * curves.means
+    goal = means[curves.baseline, -1]
+    return np.array([labels_to_reach(curves.labeled, mean, goal) for mean in means])

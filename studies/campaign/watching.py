@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .records import Results
+from .summary import leading_metric
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -33,7 +34,7 @@ def campaign_table(
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    metric = leading_metric(results)
+    metric = leading_metric(results.metrics)
     table.add_column("strategy")
     table.add_column("cycles", justify="right")
     table.add_column("labeled", justify="right")
@@ -54,12 +55,6 @@ def campaign_table(
             "failed" if entrant.name in (failures or {}) else busy,
         )
     return table
-
-
-def leading_metric(results: Results) -> str | None:
-    """Return the first metric of the records that is no clock."""
-    names = [name for name in results.metrics if not name.startswith("seconds_")]
-    return next(iter(names), None)
 
 
 def seconds_table(results: Results) -> str:
@@ -141,7 +136,7 @@ class _Lines:
         if self.told is None:
             self.told = sum(record.order > 0 for record in records)
         for record in records[self.told :]:
-            metric = leading_metric(Results((record,)))
+            metric = leading_metric(tuple(record.metrics))
             value = "" if metric is None else f"   {metric} {record.metrics[metric]:.4f}"
             self.console.print(
                 f"{record.strategy}   seed {record.seed}   cycle {record.cycle}   "

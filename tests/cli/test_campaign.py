@@ -63,8 +63,16 @@ def test_run_ends_with_a_report_and_runs_nothing_twice(points, labelcut):
     status = labelcut("campaign", "status", path, "--json").json["campaign"]
     assert status == {"left": 0, "records": told["records"]}
     other = path.parent / "other.html"
-    assert labelcut("campaign", "report", path, "--out", other).code == 0
-    assert other.exists()
+    wishes = ("--metric", "l1_true", "--baseline", "random", "--alpha", "0.1")
+    assert labelcut("campaign", "report", path, "--out", other, *wishes).code == 0
+    assert "Learning curves: l1 true over" in other.read_text("utf-8")
+    for option, value, words in (
+        ("--baseline", "entropy", "--baseline: must be one of random; got 'entropy'"),
+        ("--metric", "f1", "metric: the records hold accuracy"),
+        ("--alpha", "5", "alpha: must lie between 0 and 1; got 5"),
+    ):
+        refused = labelcut("campaign", "report", path, option, value)
+        assert (refused.code, words in refused.err) == (2, True), refused.err
 
 
 def test_a_person_labels_by_command(points, labelcut):

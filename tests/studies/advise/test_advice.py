@@ -79,6 +79,10 @@ def test_held_out_rows_lead_to_the_corrected_variant():
     """The plain variant balances predictions that are wrong about the pool."""
     found = advise(told(budget=1000, balance=TAILED), held_out=True)
     assert found.strategy == "entropy-cb-corrected"
+    assert "L1 score 0.44 as predicted" in found.reason
+    mended = replace(TAILED, corrected=True)
+    found = advise(told(budget=1000, balance=mended), held_out=True)
+    assert "L1 score 0.44 prior corrected" in found.reason
 
 
 def test_semi_supervised_training_is_noted_as_the_guide_has_it():

@@ -96,3 +96,10 @@ def test_what_does_not_fit_is_named(given, budget, told):
     """A pool would be measured by rows that are not its own."""
     with pytest.raises(InvalidInput, match=told):
         measure(Scored(np.eye(4), **given), budget)
+
+
+@pytest.mark.parametrize("near", [0.0, -1.0, float("nan")])
+def test_no_row_is_nearer_than_nothing(near):
+    """A slip in an option would call 40,000 frames of one street diverse."""
+    with pytest.raises(InvalidInput, match="near: must be above 0"):
+        measure(Scored(np.eye(4)), 1, near=near)

@@ -56,7 +56,15 @@ def test_a_file_of_arrays_alone_runs_with_the_ready_learner(read):
         ("cycles = 2", "cycles = 2\ninit = 'pretrained'", "pretrained needs weights"),
         ("cycles = 2", "cycles = 2\nanswers = 'persona'", "must be truth or person"),
         ("cycles = 2", "cycles = 2\nanswers = 'person'", "one strategy and one seed"),
+        (
+            "cycles = 2",
+            "cycles = 2\nanswers = 'person'\nfull = true",
+            "full: nobody knows the classes of all rows",
+        ),
         ("cycles = 2", "cycles = 2\nworkers = 0", "workers: must be at least 1"),
+        ("[learner]", "class_names = ['a', 'b']\nclasses = 3\n[learner]", "each of 3 classes"),
+        ("[learner]", "class_names = ['a', 'b', 'a ']\n[learner]", "no two alike"),
+        ("[learner]", "class_names = ['1', '2', '3']\n[learner]", "number of another class"),
     ],
 )
 def test_what_is_wrong_is_named(blobs, old, new, words):
@@ -116,3 +124,13 @@ def test_seeds_and_strategies_may_be_added(blobs, finish):
     change(path, "seeds = 2", "seeds = 3\nworkers = 2\ntitle = 'more'")
     path.write_text(path.read_text() + '[[strategy]]\nname = "third"\nchoose = "own.py:lowest"\n')
     assert [record.key for record in finish(read_campaign(path))] == [r.key for r in before]
+
+
+def test_rows_of_unknown_class_need_a_person(blobs):
+    """Who has labeled some rows would get torch's complaint about class -1, in a log file."""
+    path = blobs()
+    truth = np.load(path.parent / "y.npy")
+    truth[9:] = -1
+    np.save(path.parent / "y.npy", truth)
+    with pytest.raises(InvalidInput, match=r"lacks the class of 51 of 60 rows.*answers = 'person'"):
+        read_campaign(path)

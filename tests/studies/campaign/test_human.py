@@ -12,6 +12,7 @@ from labelcut.studies.campaign.human import next_batch, take_labels
 from labelcut.studies.campaign.loop import Run
 from labelcut.studies.campaign.records import load_results
 from labelcut.studies.campaign.runner import run_campaign
+from labelcut.studies.campaign.store import Store
 
 PERSON = 'answers = "person"\naudit = 0.34'
 
@@ -163,3 +164,72 @@ def test_people_and_truth_are_told_apart(person, read):
         next_batch(read())
     with pytest.raises(InvalidInput, match="campaign next"):
         run_campaign(person())
+
+
+NAMED = 'ids = "ids.txt"\nclass_names = ["tabby cat", "dog", "2"]'
+
+
+@pytest.fixture
+def named(blobs):
+    """Write a campaign that begins with nothing but inputs and the names of the classes."""
+    path = blobs(campaign=PERSON, data=NAMED)
+    (path.parent / "ids.txt").write_text("".join(f"image-{row}\n" for row in range(60)))
+    text = path.read_text().replace("seeds = 2", "seeds = 1").replace('truth = "y.npy"\n', "", 1)
+    first = text.index('[[strategy]]\nname = "lowest"')
+    path.write_text(text[:first] + text[text.index('[[strategy]]\nname = "unsure"') :])
+    return read_campaign(path)
+
+
+def answered(batch, labels, separator=","):
+    """Fill in the file that was written, in its place."""
+    lines = batch.csv.read_text().splitlines()
+    told = [lines[0], *(line + label for line, label in zip(lines[1:], labels, strict=False))]
+    told += lines[len(told) :]
+    batch.csv.write_text("\n".join(told).replace(",", separator) + "\n")
+    return batch.csv
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_classes_are_answered_by_name_or_number(named, separator):
+    """People would look up numbers for what they see, and mix them up."""
+    assert named.pool.classes == 3
+    batch = next_batch(named)
+    coco = json.loads(batch.coco.read_text())
+    assert coco["categories"] == [
+        {"id": 0, "name": "tabby cat"},
+        {"id": 1, "name": "dog"},
+        {"id": 2, "name": "2"},
+    ]
+    labels = [" tabby cat", "0", "dog", "1", "2", "2", "dog", "dog ", "dog"]
+    take_labels(named, answered(batch, labels, separator))
+    kept = Store(named.folder).answers("unsure", 0)[-1]
+    assert [kept[row] for row in batch.rows.tolist()] == [0, 0, 1, 1, 2, 2, 1, 1, 1]
+    (record,) = load_results(named.folder).records
+    assert record.histogram.tolist() == [2, 5, 2]
+
+
+@pytest.mark.parametrize(
+    ("label", "words"),
+    [
+        ("dgo", "or its name, did you mean 'dog'"),
+        ("zebra", r"0 to 2 or its name \(tabby cat, dog, 2\); got 'zebra'"),
+        ("3", "got '3'"),
+    ],
+)
+def test_a_name_that_is_none_is_refused(named, label, words):
+    """A slip of the pen would become another class."""
+    batch = next_batch(named)
+    with pytest.raises(InvalidInput, match=words):
+        take_labels(named, answered(batch, ["dog"] * 8 + [label]))
+
+
+def test_asking_again_keeps_what_is_filled_in(named):
+    """An hour's answers in the file that asked for them would be blank again."""
+    batch = next_batch(named)
+    text = answered(batch, ["dog", "tabby cat"], ";").read_text()
+    assert next_batch(named).csv.read_text() == text
+    after = take_labels(named, answered(batch, ["", "", *["2"] * 7]))
+    lines = after.csv.read_text().splitlines()
+    assert after.cycle == 0
+    assert [line.split(",")[0] for line in lines[1:]] == [str(row) for row in after.rows]
+    assert all(line.endswith(",") for line in lines[1:])

@@ -87,6 +87,43 @@ def test_resumed_equals_unbroken(tmp_path, blobs, finish, init, stop):
     assert len(list((again.folder / "weights").iterdir())) == (init == "previous")
 
 
+OWN_TORCH = """
+import torch
+def make_model(seed):
+    torch.manual_seed(seed)
+    return torch.nn.Sequential(
+        torch.nn.Linear(4, 8), torch.nn.BatchNorm1d(8), torch.nn.Dropout(0.5), torch.nn.Linear(8, 3)
+    )
+def train(model, inputs, labels, *, seed, weights=None, progress=None):
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    for _ in range(3):
+        loss = torch.nn.functional.cross_entropy(
+            model(torch.as_tensor(inputs)), torch.as_tensor(labels)
+        )
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return model.eval()
+"""
+
+
+def test_a_train_function_that_leaves_its_model_changed_resumes_too(blobs, finish):
+    """Dropout and batch norm would be off in unbroken runs, and on after a kill."""
+    from labelcut.studies.campaign.files import read_campaign
+
+    found = []
+    for folder, cycles in (("unbroken", 9), ("broken", 1)):
+        path = blobs(campaign=f'init = "previous"\nfolder = "{folder}"')
+        (path.parent / "torchy.py").write_text(OWN_TORCH)
+        text = path.read_text()
+        first, last = text.index("epochs ="), text.index("[[strategy]]")
+        own = 'make_model = "torchy.py:make_model"\ntrain = "torchy.py:train"\n'
+        path.write_text(text[:first] + own + text[last:])
+        finish(read_campaign(path), cycles=cycles)
+        found.append(comparable(finish(read_campaign(path))))
+    assert found[0] == found[1]
+
+
 def test_previous_goes_on_and_scratch_begins_anew(read, finish, monkeypatch):
     """Chapter 2 fine-tunes the last model, chapter 4 trains anew: the curves differ."""
     made = {}
@@ -304,3 +341,14 @@ def test_the_stopwatch_counts_each_second_once():
             time.sleep(0.02)
     assert watch.seconds["train"] >= 0.04
     assert watch.seconds["choose"] < watch.seconds["train"]
+
+
+def test_a_strategy_cannot_overwrite_what_is_measured(blobs, finish):
+    """A strategy of one's own would be compared by a number it made up."""
+    from labelcut.studies.campaign.files import read_campaign
+
+    path = blobs()
+    own = "def lowest(round):\n    round.metrics['accuracy'] = 1.0\n"
+    (path.parent / "own.py").write_text(f"{own}    return round.candidates[: round.budget]\n")
+    with pytest.raises(InvalidInput, match=r"lowest, seed 0, cycle 0: round.metrics\['accuracy'\]"):
+        finish(read_campaign(path), "lowest")

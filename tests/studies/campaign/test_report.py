@@ -2,6 +2,7 @@
 
 import base64
 import io
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -178,10 +179,30 @@ def test_an_unfinished_campaign_has_a_report(tmp_path):
     results = Results(make_records(told=False).records[:-5])
     path = write_report(results, tmp_path / "r.html", title="Half", options=PCA)
     assert "Not finished: 31 of 36 cycles are in." in path.read_text("utf-8")
+    told = replace(PCA, left=29)
+    path = write_report(results, tmp_path / "r.html", title="Half", options=told)
+    assert "Not finished: 31 of 60 cycles are in." in path.read_text("utf-8")
     one = Results(results.records[:1])
     path = write_report(one, tmp_path / "one.html", title="One", options=PCA)
     assert "1 strategy, 1 seed, 1 model a run" in path.read_text("utf-8")
     assert not list(tmp_path.glob("one-penalties.png"))
+
+
+def test_one_seed_proves_nothing(tmp_path):
+    """A reader would take that nothing was tested for that nothing is better."""
+    path = write_report(make_records(seeds=1), tmp_path / "r.html", title="One", options=PCA)
+    text = path.read_text("utf-8")
+    assert "ends highest; one seed does not tell whether by chance." in text
+    assert "beyond chance" not in text
+
+
+def test_the_most_even_labels_are_best(tmp_path):
+    """A report on the L1 score would praise the strategy with the most lopsided labels."""
+    options = replace(PCA, metric="l1_true")
+    path = write_report(make_records(), tmp_path / "r.html", title="L1", options=options)
+    text = path.read_text("utf-8")
+    assert "random ends lowest, which is best; beyond chance it is below 2 of the other 2." in text
+    assert [row[0] for row in Page(text).rows[1:4]] == ["random†", *NAMES[1:]]
 
 
 def test_a_person_labels_without_a_test_set(tmp_path):
@@ -273,6 +294,7 @@ def test_clumps_stay_clumps_in_the_plane(how):
         ("report.pdf", PCA, "out: must end in .html; got report.pdf"),
         ("no/where.html", PCA, "no such folder"),
         ("r.html", ReportOptions(projection="umap"), "projection: must be one of auto, tsne, pca"),
+        ("r.html", ReportOptions(alpha=5), "alpha: must lie between 0 and 1; got 5"),
         ("r.html", ReportOptions(metric="f1"), "metric: the records hold accuracy; got 'f1'"),
     ],
 )

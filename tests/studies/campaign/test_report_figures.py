@@ -1,5 +1,7 @@
 """Pictures of a campaign show the numbers they are of."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -101,3 +103,25 @@ def test_dispersion_bars_leave_out_what_is_empty():
     bars, line = figure.axes
     assert bars.patches[0].get_data().values.tolist() == [4, 0]
     assert line.lines[0].get_ydata().tolist() == [75]
+
+
+def test_labeled_rows_are_counted_in_whole_numbers(curves):
+    """A reader would look for the model of 12.5 labels."""
+    close = replace(curves, labeled=np.array([10.0, 12.0]))
+    panels = report_figures.metric_panels([close], ["accuracy"]).axes
+    for axis in [*report_figures.learning_curves(close).axes, *panels]:
+        assert axis.get_xticks() == pytest.approx(np.rint(axis.get_xticks()))
+
+
+def test_classes_are_called_by_their_names(monkeypatch):
+    """Whoever labeled cats would read of class 1."""
+    drawn, draw = [], report_figures.class_histograms
+
+    def note(*arguments):
+        drawn.append(draw(*arguments))
+        return drawn[-1]
+
+    monkeypatch.setattr(report_figures, "class_histograms", note)
+    list(class_section(records(), ("dog", "cat")))
+    ticks = [text.get_text() for text in drawn[0].axes[0].get_xticklabels()]
+    assert ticks == ["dog", "cat"]

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from labelcut.problems.errors import InvalidInput
+from labelcut.studies.campaign import store
 from labelcut.studies.campaign.files import read_campaign
 from labelcut.studies.campaign.records import Results, load_results
 from labelcut.studies.campaign.runner import jobs_left, parse_until, run_campaign
@@ -64,13 +65,20 @@ def lowest(round):
             marks=pytest.mark.slow,
         ),
         ("raise KeyError('oops')", r"KeyError: 'oops' \(more in .*worker-1.log"),
+        ("raise SystemExit('no GPU')", r"SystemExit: no GPU \(more in"),
+        pytest.param(
+            "print('last words', flush=True); os.close(1); os.close(2); os.closerange(3, 64); "
+            "import time; time.sleep(1); os._exit(7)",
+            r"its process ended \(exit code 7\): last words",
+            marks=pytest.mark.slow,
+        ),
         pytest.param(
             "os.kill(os.getpid(), signal.SIGKILL)",
             "signal 9 often means that memory ran out",
             marks=pytest.mark.slow,
         ),
     ],
-    ids=["wrong rows", "exception", "killed"],
+    ids=["wrong rows", "exception", "exit", "hard exit", "killed"],
 )
 def test_a_strategy_that_fails_is_named_and_the_others_go_on(blobs, what, words):
     """One bug would cost a night of all strategies, or go unnoticed."""
@@ -106,6 +114,22 @@ def test_a_damaged_folder_is_told(read, finish):
     (campaign.folder / "campaign.sqlite").write_text("something else, long enough to be read")
     with pytest.raises(InvalidInput, match="cannot be read"):
         load_results(campaign.folder)
+
+
+def test_a_campaign_that_has_just_begun_has_no_results_yet(read, finish, monkeypatch):
+    """Status would call the folder of a campaign that starts, or was killed then, no campaign's."""
+    campaign = read()
+    campaign.folder.mkdir()
+    (campaign.folder / "campaign.sqlite").touch()
+    assert load_results(campaign.folder).records == ()
+    # A kill between two tables leaves none.
+    half = store._TABLES.replace("CREATE TABLE IF NOT EXISTS answers", "CREATE NONSENSE")
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "_TABLES", half)
+        with pytest.raises(InvalidInput, match="syntax error"):
+            finish(campaign, cycles=1)
+    assert load_results(campaign.folder).records == ()
+    assert len(finish(campaign)) == 3
 
 
 def test_what_is_left_is_counted_seed_by_seed(read, finish):

@@ -1,11 +1,15 @@
 """How strategies end, what that saves, and which differences are more than chance."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import stats
 
 from labelcut import InvalidInput
-from labelcut.studies.campaign import Record, Results
+from labelcut.studies.campaign import Record, Results, write_report
+from labelcut.studies.campaign.report_tables import best_first
+from labelcut.studies.campaign.significance import penalty_matrix
 from labelcut.studies.campaign.summary import curves_of, penalties, standings
 
 NONE = np.zeros(0, np.int64)
@@ -115,3 +119,42 @@ def test_percent_is_for_shares_only(table):
     """An mIoU that comes in percent would be shown times a hundred."""
     assert curves_of(results(table)).scale == 100
     assert curves_of(results(100 * table)).scale == 1
+
+
+def test_where_lower_is_better_the_lowest_wins(table):
+    """The strategy with the most lopsided labels would be called the best."""
+    curves = curves_of(results(table, "l1_true"))
+    assert curves.lower
+    random, good, bad = standings(curves)
+    assert (good.beats, random.beats, bad.beats) == (0, 1, 2)
+    assert bad.end == pytest.approx(table[2, :, 2].mean())
+    assert bad.gain == pytest.approx(table[2, :, 2].mean() - table[0, :, 2].mean())
+    # From 0.5 at once: all begin below what random has at the end.
+    assert (good.labels, bad.labels, random.labels) == (10, 10, 10)
+    assert penalties(curves).phi == pytest.approx(penalty_matrix([-table[:, :, 1:]]).phi)
+    assert not curves_of(results(table)).lower
+    assert curves_of(results(table), lower=True).lower
+    assert best_first(curves, standings(curves)) == [2, 0, 1]
+
+
+def test_both_models_of_a_strategy_have_a_curve(table, tmp_path):
+    """Of two-models, the model that the thesis shows to be the better one would be left out."""
+    first, second = results(table), results(table + 0.1, "accuracy_b", ("none", "good", "none"))
+    both = [
+        replace(record, metrics={**record.metrics, **other.metrics})
+        if record.strategy == other.strategy
+        else record
+        for record, other in zip(first.records, second.records, strict=True)
+    ]
+    curves = curves_of(Results(tuple(both)))
+    assert curves.names == ("random", "good", "bad", "good (b)")
+    assert curves.baseline == 0
+    assert curves.values[:3] == pytest.approx(table)
+    assert curves.values[3] == pytest.approx(table[1] + 0.1)
+    assert standings(curves)[3].beats == 3
+    path = write_report(Results(tuple(both)), tmp_path / "r.html", title="Both")
+    text = path.read_text("utf-8")
+    assert "3 strategies, 4 seeds, 3 models a run" in text
+    assert "good (b) ends highest" in text
+    assert "In brackets: models" in text
+    assert "Not finished" not in text
