@@ -193,6 +193,7 @@ def test_exact_is_the_optimum_over_all_selections_that_satisfy_everything(mixtur
 
 @settings(max_examples=20)
 @given(mixtures())
+@pytest.mark.slow
 def test_every_other_method_satisfies_everything_and_its_bound_holds(mixture):
     """A baseline would break a constraint, give up where rows exist, or prove too much."""
     arrays, rules, tests = mixture
