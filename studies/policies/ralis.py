@@ -102,6 +102,8 @@ class RalisTraining:
     folder
         Where to keep what has been learned after each episode; a training that finds such a file
         goes on from there and ends where an unbroken one does. Default: nowhere.
+    facts
+        What tells the game from others, JSON values: a training goes on with no other game.
     """
 
     game: RegionGame
@@ -111,6 +113,7 @@ class RalisTraining:
     schedule: Schedule
     seed: int = 0
     folder: Path | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
     episodes: list[Episode] = field(init=False, default_factory=list)
 
     def run(self, tell: Callable[[str], None] | None = None) -> Policy:
@@ -210,6 +213,7 @@ class RalisTraining:
             **asdict(self.batches),
             **asdict(self.settings),
             **asdict(self.schedule),
+            **self.facts,
         }
 
 

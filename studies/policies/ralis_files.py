@@ -7,6 +7,7 @@ the network.
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -92,7 +93,8 @@ def train(file: PolicyFile, folder: Path, tell: Tell) -> Mapping[str, Any]:
     scenes = _scenes(file)
     seed = said.get("seed", 0)
     features = RalisFeatures(len(scenes.names), **_some(said, _FEATURES))
-    splits = draw_splits(scenes, Sizes(**_some(said, _SIZES)), np.empty(0, np.int64), seed)
+    sizes = Sizes(**_some(said, _SIZES))
+    splits = draw_splits(scenes, sizes, np.empty(0, np.int64), seed)
     plan = NetworkPlan(cells=features.cells, **_some(said, _NETWORK))
     training = RalisTraining(
         SegmentationWorld(scenes, splits, plan, seed).training_game(),
@@ -102,6 +104,7 @@ def train(file: PolicyFile, folder: Path, tell: Tell) -> Mapping[str, Any]:
         Schedule(**_some(said, _SCHEDULE)),
         seed,
         folder,
+        {"images": scenes.fingerprint, "splits": asdict(sizes), "network": asdict(plan)},
     )
     policy = training.run(tell)
     save_policy(policy, folder)

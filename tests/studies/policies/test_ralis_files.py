@@ -151,6 +151,24 @@ def test_pools_become_an_assignment(folder, policy):
     assert not set(problem.table["region"]) & {3, 9}
 
 
+@pytest.mark.parametrize("changed", ["labels", "width = 4", "reward = 2"])
+def test_training_on_something_else_does_not_go_on(folder, changed):
+    """New labels or another network would be taken for trained on, and nothing said."""
+    file = folder / "train.toml"
+    file.write_text(TRAIN.replace("episodes = 2", "episodes = 1").replace("epochs = 8", "epochs = 1"))
+    assert run("train", file, "--out", folder / "p").exit_code == 0
+    assert run("train", file, "--out", folder / "p").exit_code == 0
+    if changed == "labels":
+        labels = np.load(folder / "labels.npy")
+        labels[0, 0, 0] += 1
+        np.save(folder / "labels.npy", labels)
+    else:
+        file.write_text(file.read_text().replace(changed, changed[:-1] + "3"))
+    result = run("train", file, "--out", folder / "p")
+    assert result.exit_code == 2
+    assert "was begun with another" in result.output.replace("\n", " ")
+
+
 @pytest.mark.parametrize(
     ("file", "change", "complaint"),
     [
