@@ -155,7 +155,8 @@ def test_pools_become_an_assignment(folder, policy):
 def test_training_on_something_else_does_not_go_on(folder, changed):
     """New labels or another network would be taken for trained on, and nothing said."""
     file = folder / "train.toml"
-    file.write_text(TRAIN.replace("episodes = 2", "episodes = 1").replace("epochs = 8", "epochs = 1"))
+    text = TRAIN.replace("episodes = 2", "episodes = 1").replace("epochs = 8", "epochs = 1")
+    file.write_text(text)
     assert run("train", file, "--out", folder / "p").exit_code == 0
     assert run("train", file, "--out", folder / "p").exit_code == 0
     if changed == "labels":
@@ -163,7 +164,7 @@ def test_training_on_something_else_does_not_go_on(folder, changed):
         labels[0, 0, 0] += 1
         np.save(folder / "labels.npy", labels)
     else:
-        file.write_text(file.read_text().replace(changed, changed[:-1] + "3"))
+        file.write_text(text.replace(changed, changed[:-1] + "3"))
     result = run("train", file, "--out", folder / "p")
     assert result.exit_code == 2
     assert "was begun with another" in result.output.replace("\n", " ")
