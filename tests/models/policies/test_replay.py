@@ -107,8 +107,9 @@ def test_a_memory_goes_on_where_it_was_saved():
 
 def test_a_larger_memory_takes_a_full_ring_over():
     """Experiences that never were would be drawn, and the newest be overwritten first."""
-    full = Replay(4)
-    full.add(number=np.arange(1.0, 7.0))  # 3 to 6, the ring begins in its middle
+    full = Replay(4, small=0.0)
+    full.add(number=np.arange(1.0, 5.0))
+    full.add(number=np.array([5.0, 6.0]))  # 3 to 6 are left, the ring begins in its middle
     full.update(np.arange(4), np.array([5.0, 6.0, 3.0, 4.0]))
     larger = Replay(6, exponent=1.0, small=0.0)
     larger.load_state_dict(full.state_dict())
