@@ -50,10 +50,10 @@ class Schedule:
 
     def __post_init__(self) -> None:
         """Raise `InvalidInput` if a number cannot be."""
-        if self.episodes < 1 or not all(0 <= share <= 1 for share in self.epsilon):
+        if self.episodes < 1 or not all(0 <= e <= 1 for e in (*self.epsilon, self.exploring)):
             raise InvalidInput(
-                "episodes, epsilon: must be 1 or more, and shares from 0 to 1; got "
-                f"{self.episodes} and {self.epsilon}"
+                "episodes, epsilon, exploring: must be 1 or more, and shares from 0 to 1; got "
+                f"{self.episodes}, {self.epsilon} and {self.exploring}"
             )
 
     def epsilon_at(self, step: int, steps: int) -> float:

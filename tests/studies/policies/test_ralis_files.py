@@ -96,6 +96,10 @@ def folder(tmp_path):
         np.save(tmp_path / f"{name}cells.npy", rng.random((count, 12)))
     np.save(tmp_path / "truth.npy", rng.dirichlet(np.ones(6), 60))
     np.save(tmp_path / "labeled.npy", np.array([3, 9]))
+    np.save(tmp_path / "beyond.npy", np.array([3, 60]))
+    cells = rng.random((60, 12))
+    cells[4] = np.nan
+    np.save(tmp_path / "nan.npy", cells)
     np.save(tmp_path / "image.npy", np.arange(60) // 10)
     return tmp_path
 
@@ -180,6 +184,28 @@ def test_training_on_something_else_does_not_go_on(folder, changed):
         ("train", ("train = 4", "train = 40"), "images: 46 are needed"),
         ("train", ("size = 4", "size = 60"), "lower the pools"),
         ("train", ("bins = 4", "bin = 4"), "bins"),
+        ("train", ("region = [18, 16]", 'region = ["a", 16]'), "region: must be two numbers"),
+        ("train", ("region = [18, 16]", "region = [18]"), "region: must be two numbers"),
+        ("train", ("bins = 4", "epsilon = [0.5]"), "epsilon: must be two numbers"),
+        ("train", ("bins = 4", "exploring = -1.0"), "exploring: must be"),
+        ("train", ("bins = 4", "lr = nan"), "lr, clip"),
+        ("train", ("classes = 6", "classes = 300"), "classes: must lie between 2 and 255"),
+        ("train", ("state = 2", "state = 0"), "state: must be 1 image"),
+        ("train", ("width = 4", "width = 0"), "width, batch"),
+        ("apply", ("[batch]", "[batch]\nsize = 4"), "size: is that of pools"),
+        ("apply", ('truth = "truth.npy"', 'truth = "labeled.npy"'), "truth: must have one row"),
+        ("apply", ('"labeled.npy"', '"beyond.npy"'), "labeled: rows go from 0 to 59; 60 came"),
+        (
+            "apply",
+            ('\ncells = "cells.npy"', '\ncells = "state_cells.npy"'),
+            "row for each of the 60",
+        ),
+        ("apply", ('\ncells = "cells.npy"', '\ncells = "nan.npy"'), "cells: must be finite; row 4"),
+        (
+            "apply",
+            ('\nhistogram = "histogram.npy"', '\nhistogram = "cells.npy"'),
+            "sum to 1; row 0",
+        ),
         ("apply", ('cells = "cells.npy"\n', ""), "cells: is missing"),
         ("apply", ('truth = "truth.npy"\n', ""), "truth: is missing"),
         ("apply", ('image = "image.npy"\n', ""), "at_most_image: needs"),
