@@ -34,14 +34,16 @@ def best_of_all(problem):
 def random_problem(seed):
     """Return up to 9 rows under limits of two partitions, with or without all that goes along."""
     rng = np.random.default_rng(seed)
-    size = int(rng.integers(4, 10))
+    size = int(rng.integers(6, 10))
     utility = rng.integers(-3, 6, size) * float(rng.choice([1.0, 1e-7, 0.3, 1e6]))
     rules = []
     for groups in (3, 4):
-        lower = int(rng.random() < 0.4)
+        lower = int(rng.random() < 0.15)
         codes = rng.integers(0, groups, size)
         nested = codes
-        rules.append(GroupLimit(codes, at_least=lower, at_most=lower + int(rng.integers(0, 2))))
+        rules.append(
+            GroupLimit(codes, at_least=lower, at_most=max(lower, 1) + int(rng.random() < 0.2))
+        )
     if rng.random() < 0.3:
         rules.append(GroupLimit(nested // 2, at_most=int(rng.integers(1, 4))))
     if rng.random() < 0.3:
