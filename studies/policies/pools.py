@@ -136,9 +136,9 @@ def pool_problem(
 
     Examples
     --------
-    >>> problem = pool_problem([[3.0, 2.0], [5.0, 4.0]], [[7, 1], [7, 2]])
+    >>> problem = pool_problem([[3.0, 2.0], [5.0, 3.5]], [[7, 1], [7, 2]])
     >>> solve(problem).indices  # arg max of each pool would take region 7 twice
-    array([0, 3])
+    array([1, 2])
     """
     q = np.asarray(values, dtype=np.float64)
     x = np.asarray(regions, dtype=np.int64)
