@@ -73,8 +73,13 @@ class RalisSettings:
                 "batch, replay: batch norm needs 2 transitions or more, and the memory must hold "
                 f"them; {self.batch} and {self.replay} came"
             )
-        if min(self.updates, self.target_every, self.hidden) < 1 or min(self.lr, self.clip) <= 0:
-            raise ValueError("updates, target_every, hidden, lr, clip: must be above 0")
+        if min(self.updates, self.target_every, self.hidden) < 1:
+            raise ValueError("updates, target_every, hidden: must be 1 or more")
+        if not (self.lr > 0 and self.clip > 0 and self.momentum >= 0 and self.weight_decay >= 0):
+            raise ValueError(
+                "lr, clip, momentum, weight_decay: must be above 0, and the last two 0 or more; "
+                f"{self.lr}, {self.clip}, {self.momentum} and {self.weight_decay} came"
+            )
 
 
 class RalisAgent:

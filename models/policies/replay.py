@@ -171,7 +171,7 @@ class Replay:
         return state
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over what `state_dict` returned, of a memory of the same capacity.
+        """Take over what `state_dict` returned, of a memory that held no more than this can.
 
         Raises
         ------
@@ -192,6 +192,15 @@ class Replay:
             array = np.asarray(saved)
             self._rows[name] = np.zeros((self.capacity, *array.shape[1:]), array.dtype)
             self._rows[name][:size] = array
+        if size < self.capacity and self._next != size:
+            self._unroll()
+
+    def _unroll(self) -> None:
+        """Put the oldest first, where a full ring of a smaller memory was taken over."""
+        size = self._size
+        for array in (self._priorities, *self._rows.values()):
+            array[:size] = np.roll(array[:size], -self._next, axis=0)
+        self._next = size
 
     def _scaled(self) -> "NDArray[np.float64]":
         scaled = self._priorities[: self._size] ** self.exponent

@@ -113,7 +113,7 @@ def _core(pursuit: Pursuit, losses: Floats, chosen: Mask, size: int) -> Core:
 def _solve(
     pursuit: Pursuit, core: Core, curves: list[Curve], seconds: float, seed: int
 ) -> MipStatus:
-    model, unit = _model(pursuit, core)
+    model, unit = model_over(pursuit, core)
     start = None
     if pursuit.rows is not None:
         inside = np.zeros(pursuit.problem.dataset.size, dtype=bool)
@@ -178,7 +178,7 @@ def _prove(pursuit: Pursuit, bound: float, unit: float, outside: float) -> None:
     pursuit.prove(max(safe, outside + SAFETY * abs(outside) if np.isfinite(outside) else safe))
 
 
-def _model(pursuit: Pursuit, core: Core) -> tuple[LinearModel, float]:
+def model_over(pursuit: Pursuit, core: Core) -> tuple[LinearModel, float]:
     """Return the model over the core's places, its objective in a unit near the weights' size."""
     from scipy import sparse
 

@@ -14,6 +14,7 @@ from .branching import branch
 from .merging import own_prices
 from .relaxing import Pursuit, cannot_meet, relax
 from .structure import structure_of
+from .transporting import is_transport, transport
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,7 +78,8 @@ def maximize(
     .. math:: \max_z \sum_i u_i z_i \quad\text{s.t. the constraints and the budget of a problem}
 
     Where spacing and nested limits are all there is, this is exact and takes milliseconds
-    (`merging`). Other limits get prices (`relaxing`), and HiGHS decides what these leave open
+    (`merging`), and so it is by a linear program where one more limit on groups crosses those
+    (`transporting`). Other limits get prices (`relaxing`), and HiGHS decides what these leave open
     (`branching`). What depends on the problem alone is found once, at the first call.
 
     Parameters
@@ -134,6 +136,8 @@ def maximize(
             return summed_up(pursuit, pursuit.rows is not None)
         if pursuit.rows is None and cannot_meet(pursuit):
             return Maximum(None, -np.inf, None, -np.inf, True, True)
+        if is_transport(pursuit) and transport(pursuit):
+            return summed_up(pursuit, complete=True)
         relax(pursuit, 0.4 * clock.remaining())
         if not pursuit.closed:
             pursuit.grow()

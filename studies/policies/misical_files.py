@@ -10,6 +10,7 @@ from ...problems import BudgetedSelection, GroupLimit, Include
 from ...problems.arrays import as_integers
 from ...problems.errors import InvalidInput
 from ...problems.problem_files import require_types
+from ...solvers import solve
 from .files import PolicyFile, PolicyKind, Tell
 from .mining import Limit, explored
 from .misical import Patches, require_features, train_misical
@@ -93,7 +94,7 @@ def apply(file: PolicyFile, policy: Policy) -> BudgetedSelection:
 
     Candidates are ``[batch] draw`` of the rows that are not labeled, drawn evenly by ``seed``
     (0, the default: all of them). With ``explore`` a share of the batch is drawn evenly too, within
-    the limits, and included.
+    the limits, and included; where these would keep the batch from being full, none are.
     """
     from ...models.policies.misical import policy_values
 
@@ -112,17 +113,26 @@ def apply(file: PolicyFile, policy: Policy) -> BudgetedSelection:
         raise InvalidInput(f"[batch] explore: must lie between 0 and 1; got {share}")
     rng = np.random.default_rng([seed, *b"explore"])
     forced = explored(rng, rows, int(rng.binomial(budget, share)), list(limits.values()))
-    if len(forced):
-        rules.append(Include(rows[forced]))
-    return BudgetedSelection(
-        utility,
-        budget,
-        labeled=labeled,
-        candidates=rows,
-        constraints=rules,
-        ids=file.array("ids", text=True),
-        table=file.table(),
-    )
+    ids, table = file.array("ids", text=True), file.table()
+
+    def stated(*more: Constraint) -> BudgetedSelection:
+        return BudgetedSelection(
+            utility,
+            budget,
+            labeled=labeled,
+            candidates=rows,
+            constraints=[*rules, *more],
+            ids=ids,
+            table=table,
+        )
+
+    if not len(forced):
+        return stated()
+    including = stated(Include(rows[forced]))
+    # Within one limit any picks can be completed if a batch exists; within two they may not.
+    if len(limits) < 2 or solve(including).objective is not None:
+        return including
+    return stated()
 
 
 def _limits(file: PolicyFile, size: int) -> dict[str, Limit]:

@@ -55,6 +55,9 @@ class PoolChoice:
 def draw_pools(unlabeled: Any, pools: int, size: int, rng: np.random.Generator) -> Ints:
     """Draw K pools of N different regions each; a region may be in several pools.
 
+    Where small pools leave no region of its own to each of them, K·N different ones are drawn
+    instead.
+
     Parameters
     ----------
     unlabeled
@@ -80,7 +83,22 @@ def draw_pools(unlabeled: Any, pools: int, size: int, rng: np.random.Generator) 
     """
     regions = np.asarray(unlabeled, dtype=np.int64)
     require_pools(len(regions), pools, size)
-    return np.stack([rng.choice(regions, size, replace=False) for _ in range(pools)])
+    drawn = np.stack([rng.choice(regions, size, replace=False) for _ in range(pools)])
+    if size >= pools or _differ(drawn):
+        return drawn
+    return rng.permutation(regions)[: pools * size].reshape(pools, size)
+
+
+def _differ(pools: Ints) -> bool:
+    """Return whether a region can be taken from each pool, none twice."""
+    from scipy import sparse
+    from scipy.sparse.csgraph import maximum_bipartite_matching
+
+    names, column = np.unique(pools, return_inverse=True)
+    row = np.repeat(np.arange(len(pools)), pools.shape[1])
+    entries = (np.ones(pools.size, dtype=np.int8), (row, column.ravel()))
+    graph = sparse.csr_array(entries, shape=(len(pools), len(names)))
+    return bool((maximum_bipartite_matching(graph, perm_type="column") >= 0).all())
 
 
 def require_pools(unlabeled: int, pools: int, size: int) -> None:
@@ -118,9 +136,9 @@ def pool_problem(
 
     Examples
     --------
-    >>> problem = pool_problem([[3.0, 2.0], [5.0, 4.0]], [[7, 1], [7, 2]])
+    >>> problem = pool_problem([[3.0, 2.0], [5.0, 3.5]], [[7, 1], [7, 2]])
     >>> solve(problem).indices  # arg max of each pool would take region 7 twice
-    array([0, 3])
+    array([1, 2])
     """
     q = np.asarray(values, dtype=np.float64)
     x = np.asarray(regions, dtype=np.int64)

@@ -50,10 +50,10 @@ class Schedule:
 
     def __post_init__(self) -> None:
         """Raise `InvalidInput` if a number cannot be."""
-        if self.episodes < 1 or not all(0 <= share <= 1 for share in self.epsilon):
+        if self.episodes < 1 or not all(0 <= e <= 1 for e in (*self.epsilon, self.exploring)):
             raise InvalidInput(
-                "episodes, epsilon: must be 1 or more, and shares from 0 to 1; got "
-                f"{self.episodes} and {self.epsilon}"
+                "episodes, epsilon, exploring: must be 1 or more, and shares from 0 to 1; got "
+                f"{self.episodes}, {self.epsilon} and {self.exploring}"
             )
 
     def epsilon_at(self, step: int, steps: int) -> float:
@@ -102,6 +102,8 @@ class RalisTraining:
     folder
         Where to keep what has been learned after each episode; a training that finds such a file
         goes on from there and ends where an unbroken one does. Default: nowhere.
+    facts
+        What tells the game from others, JSON values: a training goes on with no other game.
     """
 
     game: RegionGame
@@ -111,6 +113,7 @@ class RalisTraining:
     schedule: Schedule
     seed: int = 0
     folder: Path | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
     episodes: list[Episode] = field(init=False, default_factory=list)
 
     def run(self, tell: Callable[[str], None] | None = None) -> Policy:
@@ -210,6 +213,7 @@ class RalisTraining:
             **asdict(self.batches),
             **asdict(self.settings),
             **asdict(self.schedule),
+            **self.facts,
         }
 
 

@@ -7,6 +7,7 @@ the network.
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -89,10 +90,13 @@ def train(file: PolicyFile, folder: Path, tell: Tell) -> Mapping[str, Any]:
     said = {name: _tuple(value) for name, value in file.training.items()}
     if "region" not in said:
         raise InvalidInput("[training] region: is missing; say its height and width, as [45, 40]")
+    _require_pair(said, "region", int)
+    _require_pair(said, "epsilon", int, float)
     scenes = _scenes(file)
     seed = said.get("seed", 0)
     features = RalisFeatures(len(scenes.names), **_some(said, _FEATURES))
-    splits = draw_splits(scenes, Sizes(**_some(said, _SIZES)), np.empty(0, np.int64), seed)
+    sizes = Sizes(**_some(said, _SIZES))
+    splits = draw_splits(scenes, sizes, np.empty(0, np.int64), seed)
     plan = NetworkPlan(cells=features.cells, **_some(said, _NETWORK))
     training = RalisTraining(
         SegmentationWorld(scenes, splits, plan, seed).training_game(),
@@ -102,6 +106,7 @@ def train(file: PolicyFile, folder: Path, tell: Tell) -> Mapping[str, Any]:
         Schedule(**_some(said, _SCHEDULE)),
         seed,
         folder,
+        {"images": scenes.fingerprint, "splits": asdict(sizes), "network": asdict(plan)},
     )
     policy = training.run(tell)
     save_policy(policy, folder)
@@ -123,15 +128,20 @@ def apply(file: PolicyFile, policy: Policy) -> BudgetedSelection:
     for key in _MAPS:
         if key not in file.data:
             raise InvalidInput(f"[data] {key}: is missing; name its array file")
+    if "size" in file.batch and "pools" not in file.batch:
+        raise InvalidInput("[batch] size: is that of pools; say how many pools, or leave it out")
+    maps = {name: np.asarray(file.array(name)) for name in _MAPS}
     labeled = np.empty(0, dtype=np.int64)
     if "labeled" in file.data:
         labeled = np.unique(as_integers(file.array("labeled"), "labeled"))
-    values = region_values(
-        policy,
-        {name: np.asarray(file.array(name)) for name in _MAPS},
-        np.asarray(file.array("truth"))[labeled] if "truth" in file.data else None,
-        labeled,
-    )
+    _require_rows(labeled, len(maps["histogram"]))
+    truth = np.asarray(file.array("truth")) if "truth" in file.data else None
+    if truth is not None and len(truth) != len(maps["histogram"]):
+        raise InvalidInput(
+            f"[data] truth: must have one row for each of {len(maps['histogram']):,} regions, of "
+            f"which those of labeled ones are read; {len(truth):,} came"
+        )
+    values = region_values(policy, maps, None if truth is None else truth[labeled], labeled)
     table = {**file.table(), **_groups(file, len(values))}
     if "pools" in file.batch:
         return _of_pools(file, values, labeled, table)
@@ -180,9 +190,7 @@ def region_values(
     from ...models.policies.ralis import policy_features, query_network, query_values
     from ...models.policies.ralis_features import RegionMaps
 
-    for name, values in maps.items():
-        if values.ndim != 2:
-            raise InvalidInput(f"[data] {name}: must have shape (R, ...); {values.shape} came")
+    _require_maps(maps)
     if len(labeled) and truth is None:
         raise InvalidInput(
             "[data] truth: is missing; labeled regions need their share of each true class"
@@ -196,6 +204,32 @@ def region_values(
     regions = RegionMaps(maps["histogram"], maps["cells"], nothing)
     actions = features.actions(regions, known, unlabeled)
     return query_values(query_network(policy, len(state)), state, actions)
+
+
+def _require_maps(maps: Mapping[str, NDArray[Any]]) -> None:
+    for name, values in maps.items():
+        if values.ndim != 2:
+            raise InvalidInput(f"[data] {name}: must have shape (R, ...); {values.shape} came")
+        partner = name.replace("cells", "histogram")
+        if len(values) != len(maps[partner]):
+            raise InvalidInput(
+                f"[data] {name}: must have one row for each of the {len(maps[partner]):,} of "
+                f"{partner}; {len(values):,} came"
+            )
+        fit = np.isfinite(values).all(axis=1)
+        if name == partner:
+            fit &= np.abs(values.sum(axis=1) - 1) <= 1e-3
+        if not fit.all():
+            rule = "shares that sum to 1" if name == partner else "finite"
+            raise InvalidInput(
+                f"[data] {name}: must be {rule}; row {int(np.argmin(fit))} is not; score it again"
+            )
+
+
+def _require_rows(labeled: NDArray[np.int64], size: int) -> None:
+    outside = labeled[(labeled < 0) | (labeled >= size)]
+    if len(outside):
+        raise InvalidInput(f"[data] labeled: rows go from 0 to {size - 1:,}; {outside[0]} came")
 
 
 def _of_pools(
@@ -246,10 +280,18 @@ def _scenes(file: PolicyFile) -> Scenes:
             f"{labels.shape} came"
         )
     classes = file.data["classes"]
+    if not 2 <= classes <= VOID:
+        raise InvalidInput(f"[data] classes: must lie between 2 and {VOID}; {classes} came")
     labels = np.where((labels >= 0) & (labels < classes), labels, VOID).astype(np.uint8)
     ids = np.arange(len(images)).astype(np.str_)
     # Copied, as torch takes no memory-mapped array that cannot be written.
     return Scenes(images.copy(), labels, tuple(f"class {c}" for c in range(classes)), ids)
+
+
+def _require_pair(said: Mapping[str, Any], name: str, *types: type) -> None:
+    pair = said.get(name, (types[0](), types[0]()))
+    if len(pair) != 2 or any(type(value) not in types for value in pair):
+        raise InvalidInput(f"[training] {name}: must be two numbers; got {list(pair)}")
 
 
 def _some(said: Mapping[str, Any], names: Mapping[str, Any]) -> dict[str, Any]:

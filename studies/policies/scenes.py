@@ -11,6 +11,7 @@ import numpy as np
 
 from ...models.policies import region_grid
 from ...problems.errors import InvalidInput
+from ...problems.fingerprint import ArrayHash, fingerprint
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -60,6 +61,15 @@ class Scenes:
     def __len__(self) -> int:
         """Return the number of images."""
         return len(self.images)
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of images and labels: of two data sets with one, a training is the same."""
+        found = [ArrayHash(name, getattr(self, name).shape) for name in ("images", "labels")]
+        for rows in zip(self.images, self.labels, strict=True):
+            for running, values in zip(found, rows, strict=True):
+                running.update(values)
+        return fingerprint("scenes", {}, (running.digest() for running in found))
 
     def take(self, rows: Any) -> Scenes:
         """Return some of the images: rows, a mask or a slice."""

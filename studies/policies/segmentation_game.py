@@ -64,6 +64,12 @@ class Sizes:
     train: int = 100
     reward: int = 60
 
+    def __post_init__(self) -> None:
+        """Raise `InvalidInput` if a split would be empty."""
+        for name, count in vars(self).items():
+            if count < 1:
+                raise InvalidInput(f"{name}: must be 1 image or more; {count} came")
+
 
 def draw_splits(scenes: Scenes, sizes: Sizes, test: Any, seed: int = 0) -> Splits:
     """Deal images out at random, those of the state set with the class mix of D_T.

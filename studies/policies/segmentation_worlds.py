@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...problems.errors import InvalidInput
 from .ralis import seeded
 from .segmentation_game import SegmentationGame, Splits, regions_of
 
@@ -45,6 +46,14 @@ class NetworkPlan:
     epochs: int = 10
     learning_rate: float = 0.02
     batch: int = 8
+
+    def __post_init__(self) -> None:
+        """Raise `InvalidInput` if a number cannot be."""
+        if min(self.width, self.batch) < 1 or self.epochs < 0 or not self.learning_rate > 0:
+            raise InvalidInput(
+                "width, batch, epochs, learning_rate: must be 1, 1, 0 or more, and above 0; got "
+                f"{self.width}, {self.batch}, {self.epochs} and {self.learning_rate}"
+            )
 
 
 @dataclass(frozen=True, eq=False)

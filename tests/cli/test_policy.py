@@ -116,6 +116,27 @@ def test_exploration_is_part_of_the_problem(files, labelcut):
     assert 5 <= len(forced[0]) <= 25
 
 
+def test_exploration_gives_way_to_a_batch_that_exists(files, labelcut, tmp_path):
+    """A problem file would be written that has no solution, though there is a batch."""
+    assert labelcut("policy", "train", files()).code == 0
+    # Of candidates 0 to 2 only the last two can be taken together.
+    np.save(tmp_path / "labeled.npy", np.arange(3, 3000))
+    for name, first in (("image", [0, 0, 1]), ("group", [0, 1, 0])):
+        np.save(tmp_path / f"{name}.npy", np.array([*first, *range(2, 2999)]))
+    included = set()
+    for seed in range(6):
+        batch = {"budget": 2, "at_most_image": 1, "explore": 0.5, "seed": seed}
+        file = files("tight.toml", batch=batch)
+        policy = file.with_name("mine.policy")
+        done = labelcut("policy", "apply", file, "--policy", policy)
+        assert done.code == 0, done.err
+        problem = package.load(file.with_suffix(".problem.toml"))
+        np.testing.assert_array_equal(package.solve(problem).indices, [1, 2])
+        included.update(*(r.rows for r in problem.constraints if r.kind == "include"))
+    assert included
+    assert 0 not in included
+
+
 def test_a_policy_for_other_classes_is_refused(files, labelcut, tmp_path):
     """Values would be computed from features that mean something else."""
     file = files()

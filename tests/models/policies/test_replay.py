@@ -105,6 +105,21 @@ def test_a_memory_goes_on_where_it_was_saved():
     np.testing.assert_array_equal(first.rows["number"], second.rows["number"])
 
 
+def test_a_larger_memory_takes_a_full_ring_over():
+    """Experiences that never were would be drawn, and the newest be overwritten first."""
+    full = Replay(4, small=0.0)
+    full.add(number=np.arange(1.0, 5.0))
+    full.add(number=np.array([5.0, 6.0]))  # 3 to 6 are left, the ring begins in its middle
+    full.update(np.arange(4), np.array([5.0, 6.0, 3.0, 4.0]))
+    larger = Replay(6, exponent=1.0, small=0.0)
+    larger.load_state_dict(full.state_dict())
+    np.testing.assert_allclose(larger.probabilities(), np.arange(3, 7) / 18)
+    larger.add(number=np.array([7.0, 8.0]))
+    assert set(larger.draw(400).rows["number"]) == {3.0, 4.0, 5.0, 6.0, 7.0, 8.0}
+    larger.add(number=np.array([9.0]))
+    assert set(larger.draw(400).rows["number"]) == {4.0, 5.0, 6.0, 7.0, 8.0, 9.0}
+
+
 def test_nan_in_errors_leaves_the_memory_as_it_was():
     """The memory would be lost together with the network."""
     memory = filled()

@@ -78,6 +78,16 @@ def test_pools_are_even_and_seeded():
     assert np.abs(counts - 500).max() < 100
 
 
+@pytest.mark.parametrize(("pools", "size", "regions"), [(8, 1, 8), (8, 1, 20), (5, 2, 10)])
+def test_one_can_always_be_taken_from_each(pools, size, regions):
+    """Training would stop in its middle, or a problem file be written that has no solution."""
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        drawn = draw_pools(np.arange(regions), pools, size, rng)
+        assert all(len(set(pool)) == size for pool in drawn)
+        choose_from_pools(rng.random(drawn.shape), drawn)
+
+
 @pytest.mark.parametrize(
     ("regions", "pools", "size"), [(239, 24, 10), (9, 1, 10), (5, 0, 1), (5, 1, 0)]
 )

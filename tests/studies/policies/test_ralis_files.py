@@ -96,6 +96,10 @@ def folder(tmp_path):
         np.save(tmp_path / f"{name}cells.npy", rng.random((count, 12)))
     np.save(tmp_path / "truth.npy", rng.dirichlet(np.ones(6), 60))
     np.save(tmp_path / "labeled.npy", np.array([3, 9]))
+    np.save(tmp_path / "beyond.npy", np.array([3, 60]))
+    cells = rng.random((60, 12))
+    cells[4] = np.nan
+    np.save(tmp_path / "nan.npy", cells)
     np.save(tmp_path / "image.npy", np.arange(60) // 10)
     return tmp_path
 
@@ -151,6 +155,25 @@ def test_pools_become_an_assignment(folder, policy):
     assert not set(problem.table["region"]) & {3, 9}
 
 
+@pytest.mark.parametrize("changed", ["labels", "width = 4", "reward = 2"])
+def test_training_on_something_else_does_not_go_on(folder, changed):
+    """New labels or another network would be taken for trained on, and nothing said."""
+    file = folder / "train.toml"
+    text = TRAIN.replace("episodes = 2", "episodes = 1").replace("epochs = 8", "epochs = 1")
+    file.write_text(text)
+    assert run("train", file, "--out", folder / "p").exit_code == 0
+    assert run("train", file, "--out", folder / "p").exit_code == 0
+    if changed == "labels":
+        labels = np.load(folder / "labels.npy")
+        labels[0, 0, 0] += 1
+        np.save(folder / "labels.npy", labels)
+    else:
+        file.write_text(text.replace(changed, changed[:-1] + "3"))
+    result = run("train", file, "--out", folder / "p")
+    assert result.exit_code == 2
+    assert "was begun with another" in result.output.replace("\n", " ")
+
+
 @pytest.mark.parametrize(
     ("file", "change", "complaint"),
     [
@@ -161,6 +184,28 @@ def test_pools_become_an_assignment(folder, policy):
         ("train", ("train = 4", "train = 40"), "images: 46 are needed"),
         ("train", ("size = 4", "size = 60"), "lower the pools"),
         ("train", ("bins = 4", "bin = 4"), "bins"),
+        ("train", ("region = [18, 16]", 'region = ["a", 16]'), "region: must be two numbers"),
+        ("train", ("region = [18, 16]", "region = [18]"), "region: must be two numbers"),
+        ("train", ("bins = 4", "epsilon = [0.5]"), "epsilon: must be two numbers"),
+        ("train", ("bins = 4", "exploring = -1.0"), "exploring: must be"),
+        ("train", ("bins = 4", "lr = nan"), "lr, clip"),
+        ("train", ("classes = 6", "classes = 300"), "classes: must lie between 2 and 255"),
+        ("train", ("state = 2", "state = 0"), "state: must be 1 image"),
+        ("train", ("width = 4", "width = 0"), "width, batch"),
+        ("apply", ("[batch]", "[batch]\nsize = 4"), "size: is that of pools"),
+        ("apply", ('truth = "truth.npy"', 'truth = "labeled.npy"'), "truth: must have one row"),
+        ("apply", ('"labeled.npy"', '"beyond.npy"'), "labeled: rows go from 0 to 59; 60 came"),
+        (
+            "apply",
+            ('\ncells = "cells.npy"', '\ncells = "state_cells.npy"'),
+            "row for each of the 60",
+        ),
+        ("apply", ('\ncells = "cells.npy"', '\ncells = "nan.npy"'), "cells: must be finite; row 4"),
+        (
+            "apply",
+            ('\nhistogram = "histogram.npy"', '\nhistogram = "cells.npy"'),
+            "sum to 1; row 0",
+        ),
         ("apply", ('cells = "cells.npy"\n', ""), "cells: is missing"),
         ("apply", ('truth = "truth.npy"\n', ""), "truth: is missing"),
         ("apply", ('image = "image.npy"\n', ""), "at_most_image: needs"),
