@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ..region_scoring import Regions
 
 KIND = "misical"
+_FAR = 10.0
 
 
 def feature_names(classes: int) -> list[str]:
@@ -56,6 +57,9 @@ def patch_features(regions: "Regions") -> "NDArray[np.float32]":
 class ValueNetwork(nn.Module):
     """Values of candidates from their features: centred, scaled, and linear layers with ReLU.
 
+    What lies beyond ten standard deviations counts as ten: a class that is hardly ever predicted
+    would be an input so large that it decides alone, by weights that nothing has trained.
+
     Parameters
     ----------
     features
@@ -85,7 +89,7 @@ class ValueNetwork(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Return values ``(...)`` of features ``(..., F)``."""
-        values: Tensor = self.layers((features - self.center) / self.scale)
+        values: Tensor = self.layers(((features - self.center) / self.scale).clamp(-_FAR, _FAR))
         return values.squeeze(-1)
 
 

@@ -7,7 +7,12 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from labelcut.models import score_regions
 from labelcut.models.policies import n_step_returns
-from labelcut.models.policies.misical import feature_names, patch_features, policy_values
+from labelcut.models.policies.misical import (
+    ValueNetwork,
+    feature_names,
+    patch_features,
+    policy_values,
+)
 from labelcut.models.policies.misical_agent import Agent, Settings
 
 QUICK = {"hidden": (8,), "batch": 16, "updates": 2}
@@ -62,6 +67,20 @@ def test_features_are_bald_and_presence_of_each_patch():
     assert (found[:, 1] <= found[:, 2]).all()
     assert (found[:, 2] <= found[:, 0]).all()
     assert len(feature_names(4)) == 7
+
+
+def test_a_class_that_is_hardly_ever_predicted_does_not_decide_alone():
+    """Patches with it would all come first, by weights that nothing has trained."""
+    rare = torch.zeros(6000, 2)
+    rare[0, 1] = 1.0  # 77 standard deviations from the mean
+    rare[:, 0] = torch.linspace(-1, 1, 6000)
+    network = ValueNetwork(2, (4,))
+    network.fit_scale(rare)
+    mean, deviation = 1 / 6000, float(rare[:, 1].std(correction=0))
+    ten = torch.tensor([[0.5, mean + 10 * deviation], [0.5, 1.0]])
+    assert network(ten)[0].item() == pytest.approx(network(ten)[1].item(), abs=1e-5)
+    nine = torch.tensor([[0.5, mean + 9 * deviation], [0.5, 1.0]])
+    assert network(nine)[0].item() != pytest.approx(network(nine)[1].item(), abs=1e-5)
 
 
 def test_features_need_bald():
