@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from math import isfinite
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .._lp import solve_lp
 from .branching import Core, model_over
 
 if TYPE_CHECKING:
@@ -41,29 +41,17 @@ def transport(pursuit: Pursuit) -> bool:
 
     The bound is summed up anew from the prices, whatever HiGHS says of its own answer.
     """
-    from scipy import sparse
-    from scipy.optimize import linprog
-
     count = len(pursuit.structure.crossing.limits)
     places = np.arange(len(pursuit.structure.rows))
     model, unit = model_over(pursuit, Core(places, places[:0], exact=True))
-    at_most, at_least = np.isfinite(model.row_upper), np.isfinite(model.row_lower)
-    left = pursuit.clock.remaining()
-    found = linprog(
-        model.cost,
-        A_ub=sparse.vstack([model.matrix[at_most], -model.matrix[at_least]], format="csr"),
-        b_ub=np.concatenate([model.row_upper[at_most], -model.row_lower[at_least]]),
-        bounds=(0.0, 1.0),
-        method="highs-ds",
-        options={"time_limit": 0.4 * left} if isfinite(left) else {},
-    )
-    if found.status != 0:
+    found = solve_lp(model, 0.4 * pursuit.clock.remaining(), {"solver": "simplex"})
+    if found is None:
         return False
+    values, duals = found
     # The crossing limits are the model's last rows; no coefficient of theirs was scaled.
-    prices = np.zeros(len(model.row_upper))
-    prices[at_most] = np.maximum(-unit * found.ineqlin.marginals[: at_most.sum()], 0.0)
-    pursuit.offer(pursuit.whole(np.flatnonzero(found.x > 0.5)))
-    pursuit.at(prices[len(prices) - count :])
+    prices = np.maximum(-unit * duals[len(duals) - count :], 0.0)
+    pursuit.offer(pursuit.whole(np.flatnonzero(values > 0.5)))
+    pursuit.at(prices)
     if pursuit.rows is None:
         return False
     size = abs(pursuit.value) + float(np.abs(pursuit.weights).max(initial=0.0))
