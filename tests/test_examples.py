@@ -153,6 +153,7 @@ def test_coreset_writes_scans_of_which_two_of_each_class_are_labeled(coreset):
     assert "labelcut compare problem/coreset.toml" in printed
 
 
+@pytest.mark.slow
 def test_coreset_is_compared_and_drawn(coreset, tmp_path):
     """The command that the example prints would fail."""
     folder, _ = coreset
@@ -216,6 +217,7 @@ def test_dashcam_is_balanced_under_the_same_constraints(dashcam):
     assert solution.terms["utility"] <= most_useful.bound
 
 
+@pytest.mark.slow
 def test_video_is_solved_from_pictures_and_drawn(tmp_path):
     """The road from pictures over flow and cut to frames on a sheet would be broken."""
     pytest.importorskip("cv2")
@@ -290,6 +292,7 @@ def test_detection_leads_from_boxes_to_images(detection):
     assert "chosen images hold" in printed
 
 
+@pytest.mark.slow
 def test_campaign_ends_with_a_report(tmp_path):
     """The one command of the README would leave its user without a report."""
     options = ["--cycles", "1", "--seeds", "2", "--epochs", "3", "--strategies", "random,k-center"]
