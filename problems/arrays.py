@@ -18,6 +18,8 @@ from .errors import InvalidInput
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
+Rows = slice | Ints
+"""A slice with both ends, or row numbers."""
 
 CHUNK_VALUES = 1 << 20
 """Values in one chunk: 8 MB in float64."""
@@ -172,15 +174,31 @@ class Matrix:
             first += len(part)
         return taken
 
-    def stored(self, start: int, stop: int) -> Any:
-        """Return rows ``start..stop-1`` as they are stored, without a copy inside one shard."""
-        found, first = [], 0
+    def stored(self, rows: Rows) -> Any:
+        """Return rows as they are stored, in the order asked for.
+
+        A slice inside one shard is not copied.
+        """
+        if isinstance(rows, slice):
+            return _joined(
+                [part[max(rows.start - at, 0) : max(rows.stop - at, 0)] for at, part in self._at()]
+            )
+        if len(self.parts) == 1:
+            return _rows_of(self.parts[0], rows)
+        where = [np.flatnonzero((rows >= at) & (rows < at + len(part))) for at, part in self._at()]
+        some = [
+            _rows_of(part, rows[here] - at)
+            for here, (at, part) in zip(where, self._at(), strict=True)
+        ]
+        # What came shard by shard goes back into the order asked for.
+        return _rows_of(_joined(some), np.argsort(np.concatenate(where)))
+
+    def _at(self) -> Iterator[tuple[int, Any]]:
+        """Yield the shards, each with its first row."""
+        first = 0
         for part in self.parts:
-            low, high = max(start - first, 0), min(stop - first, len(part))
-            if low < high:
-                found.append(part[low:high])
+            yield first, part
             first += len(part)
-        return found[0] if len(found) == 1 else array_namespace(*found).concat(found)
 
     def price(self, weights: Floats) -> Floats:
         """Return the matrix times a vector ``(d,)``, computed where and as the parts are stored."""
@@ -209,11 +227,26 @@ class Matrix:
             first += len(part)
 
 
+def _joined(parts: list[Any]) -> Any:
+    full = [part for part in parts if len(part)] or parts[:1]
+    return full[0] if len(full) == 1 else array_namespace(*full).concat(full)
+
+
+def _rows_of(part: Any, rows: Ints) -> Any:
+    xp = array_namespace(part)
+    return xp.take(part, xp.asarray(_writeable(rows), device=device(part)), axis=0)
+
+
+def _writeable(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    # torch warns of arrays that it could write into and should not.
+    return values if values.flags.writeable else values.copy()
+
+
 def like(values: npt.NDArray[Any], block: Any) -> Any:
     """Return values in the type and on the device of a block."""
-    # torch warns of arrays that it could write into and should not.
-    values = values if values.flags.writeable else values.copy()
-    return array_namespace(block).asarray(values, dtype=block.dtype, device=device(block))
+    return array_namespace(block).asarray(
+        _writeable(values), dtype=block.dtype, device=device(block)
+    )
 
 
 def product_type(block: Any, dtype: type) -> Any:

@@ -54,8 +54,8 @@ def nearest_centers(
     for start, stop in space.blocks(len(centers), COMPARED_VALUES):
         if tick is not None:
             tick()
-        rough = to_numpy(space.rough(start, stop, sites))
-        allowed = rough.min(axis=1) + 2.0 * space.rough_error(start, stop, sites)
+        rough = to_numpy(space.rough(slice(start, stop), sites))
+        allowed = rough.min(axis=1) + 2.0 * space.rough_error(slice(start, stop), sites)
         at, which = _pairs_of(rough <= allowed[:, None])
         exact = space.pairs(at + start, centers[which])
         order = np.lexsort((which, exact, at))
@@ -111,8 +111,8 @@ def coverage_radius(space: Space, centers: Ints, outliers: int, nearest: Ints | 
         return _largest(nearest_centers(space, centers)[1], outliers)
     at_most, sites = np.empty(space.size), space.sites(centers)
     for start, stop in space.blocks(space.width, PAIRED_VALUES):
-        rough = space.rough_pairs(start, stop, sites, which[start:stop])
-        error = space.rough_error(start, stop, sites)
+        rough = space.rough_pairs(slice(start, stop), sites, which[start:stop])
+        error = space.rough_error(slice(start, stop), sites)
         at_most[start:stop] = space.from_rough(rough + error)
     settled = np.zeros(space.size, dtype=bool)
     for _ in range(ROUNDS):

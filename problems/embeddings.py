@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from .arrays import Floats, Ints
+    from .arrays import Floats, Ints, Rows
 
 METRICS = ("euclidean", "squared-euclidean", "cosine")
 SHARES = {"euclidean": 0.5, "squared-euclidean": 0.25, "cosine": 0.25}
@@ -26,10 +26,10 @@ SAFE_IN_FLOAT32 = (1e-12, 1e12)
 """Largest norms within which float32 neither overflows nor vanishes in products."""
 FEW = 16
 """Up to this dimension all work is in float64."""
-CHUNK = 1 << 17
-"""Values that are brought into float64 at once: 1 MB."""
 NARROW = ("float16", "bfloat16", "float32")
 """Types whose values float32 holds exactly."""
+CHUNK = 1 << 17
+"""Values that are brought into float64 at once: 1 MB."""
 ONE_THREAD = 1 << 18
 """Values up to which OpenBLAS multiplies a matrix and a vector without waking threads."""
 
@@ -64,28 +64,28 @@ class InnerProducts(Space):
         return True
 
     @abstractmethod
-    def _products(self, start: int, stop: int, sites: Sites) -> Any:
-        """Return inner products ``(stop - start, m)`` of points in the working precision."""
+    def _products(self, rows: Rows, sites: Sites) -> Any:
+        """Return inner products ``(k, m)`` of points in the working precision."""
 
     @abstractmethod
-    def _inner_pairs(self, start: int, stop: int, sites: Sites, which: Ints) -> Any:
-        """Return inner products ``(stop - start,)`` of each row and one site each."""
+    def _inner_pairs(self, rows: Rows, sites: Sites, which: Ints) -> Any:
+        """Return inner products ``(k,)`` of each row and one site each."""
 
     @abstractmethod
     def _inner_products(self, points: Any, sites: Any) -> npt.NDArray[Any]:
         """Return inner products ``(k, m)`` of two sets of prepared points."""
 
-    def rough(self, start: int, stop: int, sites: Sites) -> npt.NDArray[Any]:
+    def rough(self, rows: Rows, sites: Sites) -> npt.NDArray[Any]:
         """Return rough squared distances; see `Space.rough`."""
-        products = self._products(start, stop, sites)
+        products = self._products(rows, sites)
         products *= -2.0
-        products += like(self.norms[start:stop, None], products)
+        products += like(self.norms[rows][:, None], products)
         products += like(sites.norms[None], products)
         return products  # type: ignore[no-any-return]
 
-    def rough_error(self, start: int, stop: int, sites: Sites) -> Floats:
+    def rough_error(self, rows: Rows, sites: Sites) -> Floats:
         """Return the rounding error of a product of this length, by its norms."""
-        return self._error(self.norms[start:stop], sites)
+        return self._error(self.norms[rows], sites)
 
     def _error(self, norms: Floats, sites: Sites) -> Floats:
         unit = float(np.finfo(self.dtype).eps)
@@ -105,20 +105,20 @@ class InnerProducts(Space):
         """Return the rounding error of a product of this length, by its norms."""
         return self._error(points.norms, sites)
 
-    def closest(self, start: int, stop: int, sites: Sites) -> tuple[Ints, Floats]:
+    def closest(self, rows: Rows, sites: Sites) -> tuple[Ints, Floats]:
         """Return each row's nearest site and its rough distance; see `Space.closest`."""
-        products = self._products(start, stop, sites)
+        products = self._products(rows, sites)
         xp = array_namespace(products)
         # What is the same for all sites is added to the nearest one alone.
         products -= like(0.5 * sites.norms, products)
         at = xp.argmax(products, axis=1)
         most = xp.take_along_axis(products, at[:, None], axis=1)[:, 0]
-        return to_numpy(at), self.norms[start:stop] - 2.0 * to_numpy(most).astype(np.float64)
+        return to_numpy(at), self.norms[rows] - 2.0 * to_numpy(most).astype(np.float64)
 
-    def rough_pairs(self, start: int, stop: int, sites: Sites, which: Ints) -> Floats:
+    def rough_pairs(self, rows: Rows, sites: Sites, which: Ints) -> Floats:
         """Return rough squared distances to one site each; see `Space.rough_pairs`."""
-        inner = to_numpy(self._inner_pairs(start, stop, sites, which)).astype(np.float64)
-        return np.asarray(self.norms[start:stop] + sites.norms[which] - 2.0 * inner)
+        inner = to_numpy(self._inner_pairs(rows, sites, which)).astype(np.float64)
+        return np.asarray(self.norms[rows] + sites.norms[which] - 2.0 * inner)
 
     def witness_radius(self, distance: float) -> float:
         """Return its share, and some off for the roundings of a sum of this length."""
@@ -167,6 +167,7 @@ class Embeddings(InnerProducts):
         self.metric, self.argument = metric, argument
         self.matrix: Matrix = as_matrix(values, argument)
         self.size, self.dimension = self.matrix.shape
+        self.is_narrow = all(dtype_name(part) in NARROW for part in self.matrix.parts)
         self.scale: Floats | None = None
         self._validate()
 
@@ -237,7 +238,10 @@ class Embeddings(InnerProducts):
 
     def sites(self, rows: Ints) -> Sites:
         """Prepare points for `rough`."""
-        values: Any = np.empty((len(rows), self.dimension), dtype=self.dtype)
+        if self.scale is None and self.is_narrow and self.dtype is np.float32:
+            values = to_numpy(self._block(rows)).astype(self.dtype, copy=False)
+            return Sites(rows, values, self.norms[rows])
+        values = np.empty((len(rows), self.dimension), dtype=self.dtype)
         step = max(CHUNK // self.dimension, 1)
         for at in range(0, len(rows), step):
             some = rows[at : at + step]
@@ -252,24 +256,24 @@ class Embeddings(InnerProducts):
     def _inner_products(self, points: Any, sites: Any) -> npt.NDArray[Any]:
         return multiplied(points, sites)
 
-    def _products(self, start: int, stop: int, sites: Sites) -> Any:
-        block = self._block(start, stop)
+    def _products(self, rows: Rows, sites: Sites) -> Any:
+        block = self._block(rows)
         return block @ like(sites.values, block).T
 
-    def _inner_pairs(self, start: int, stop: int, sites: Sites, which: Ints) -> Any:
-        block = self._block(start, stop)
+    def _inner_pairs(self, rows: Rows, sites: Sites, which: Ints) -> Any:
+        block = self._block(rows)
         return array_namespace(block).vecdot(block, like(sites.values[which], block))
 
-    def _block(self, start: int, stop: int) -> Any:
+    def _block(self, rows: Rows) -> Any:
         """Return points in the working precision, where they are stored."""
-        block = self.matrix.stored(start, stop)
+        block = self.matrix.stored(rows)
         xp = array_namespace(block)
         working = product_type(block, self.dtype)
         # What float32 would round is moved before.
-        wide = self.offset is not None and dtype_name(block) not in NARROW
+        wide = self.offset is not None and not self.is_narrow
         block = xp.astype(block, xp.float64 if wide else working, copy=False)
         if self.scale is not None:
-            block = block * like(self.scale[start:stop, None], block)
+            block = block * like(self.scale[rows][:, None], block)
         if self.offset is not None:
             block = block - like(self.offset, block)
         return xp.astype(block, working, copy=False)
@@ -285,15 +289,24 @@ class Embeddings(InnerProducts):
 
     def start(self) -> int:
         """Return the row nearest to the mean, the lowest on ties."""
+        mean = self.mean if self.offset is None else self.mean - self.offset
+        values: Any = mean.astype(self.dtype)[None]
+        site = Sites(np.array([-1]), values, np.array([mean @ mean]))
+        rough, error = np.empty(self.size), np.empty(self.size)
+        for start, stop in self.blocks(1):
+            some = slice(start, stop)
+            rough[some] = to_numpy(self.rough(some, site))[:, 0]
+            error[some] = self.rough_error(some, site)
+        near = np.flatnonzero(rough - error <= (rough + error).min())
         best, found = np.inf, 0
         step = max(CHUNK // self.dimension, 1)
-        for start in range(0, self.size, step):
-            rows = np.arange(start, min(start + step, self.size))
+        for first in range(0, len(near), step):
+            rows = near[first : first + step]
             away = self.points(rows) - self.mean
             squared = np.einsum("ij,ij->i", away, away)
             at = int(squared.argmin())
             if squared[at] < best:
-                best, found = float(squared[at]), start + at
+                best, found = float(squared[at]), int(rows[at])
         return found
 
     @property

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from .arrays import Floats, Ints
+    from .arrays import Floats, Ints, Rows
 
 
 class Factored(InnerProducts):
@@ -125,25 +125,25 @@ class Factored(InnerProducts):
         squared = self.to_rough(np.array([distance])) / 4.0
         return float(self.from_rough(squared - 4.0 * unit * float(self.norms.max()))[0])
 
-    def _products(self, start: int, stop: int, sites: Sites) -> Any:
-        left, right = self._block(start, stop)
+    def _products(self, rows: Rows, sites: Sites) -> Any:
+        left, right = self._block(rows)
         products = left @ like(sites.values[0], left).T
         products *= right @ like(sites.values[1], right).T
         return products
 
-    def _inner_pairs(self, start: int, stop: int, sites: Sites, which: Ints) -> Any:
-        left, right = self._block(start, stop)
+    def _inner_pairs(self, rows: Rows, sites: Sites, which: Ints) -> Any:
+        left, right = self._block(rows)
         xp = array_namespace(left)
         inner = xp.vecdot(left, like(sites.values[0][which], left))
         return inner * xp.vecdot(right, like(sites.values[1][which], right))
 
-    def _block(self, start: int, stop: int) -> tuple[Any, Any]:
+    def _block(self, rows: Rows) -> tuple[Any, Any]:
         """Return both factors in the working precision, where they are stored."""
-        left, right = (part.matrix.stored(start, stop) for part in (self.left, self.right))
+        left, right = (part.matrix.stored(rows) for part in (self.left, self.right))
         xp, dtype = array_namespace(left), product_type(left, self.dtype)
         left, right = xp.astype(left, dtype, copy=False), xp.astype(right, dtype, copy=False)
         if self.scale is not None:
-            left = left * like(self.scale[start:stop, None], left)
+            left = left * like(self.scale[rows][:, None], left)
         return left, right
 
     def pairs(self, rows: Ints, others: Ints) -> Floats:

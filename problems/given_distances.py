@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from .arrays import Floats, Ints
+    from .arrays import Floats, Ints, Rows
 
 TILE = 1024
 """Rows and columns that are compared with their mirror image at once."""
@@ -85,7 +85,7 @@ class GivenDistances(Space):
                 _refuse_asymmetric(one, other, np.arange(a, self.size), np.arange(b, self.size))
 
     def _tile(self, row: int, column: int) -> npt.NDArray[Any]:
-        rows = self.matrix.stored(row, min(row + TILE, self.size))
+        rows = self.matrix.stored(slice(row, min(row + TILE, self.size)))
         return to_numpy(rows[:, column : column + TILE])
 
     def _hashed(self, rows: Ints) -> bytes:
@@ -161,17 +161,18 @@ class GivenDistances(Space):
         """Return zeros: they are exact."""
         return np.zeros(len(points))
 
-    def rough_pairs(self, start: int, stop: int, sites: Sites, which: Ints) -> Floats:
-        """Return the distances themselves ``(stop - start,)``."""
-        return np.asarray(sites.values[np.arange(start, stop), which])
+    def rough_pairs(self, rows: Rows, sites: Sites, which: Ints) -> Floats:
+        """Return the distances themselves ``(k,)``."""
+        return np.asarray(np.take_along_axis(sites.values[rows], which[:, None], axis=1)[:, 0])
 
-    def rough(self, start: int, stop: int, sites: Sites) -> npt.NDArray[Any]:
-        """Return the distances themselves ``(stop - start, m)``."""
-        return np.array(sites.values[start:stop])
+    def rough(self, rows: Rows, sites: Sites) -> npt.NDArray[Any]:
+        """Return the distances themselves ``(k, m)``."""
+        return np.array(sites.values[rows])
 
-    def rough_error(self, start: int, stop: int, sites: Sites) -> Floats:
+    def rough_error(self, rows: Rows, sites: Sites) -> Floats:
         """Return zeros: they are exact."""
-        return np.zeros(stop - start)
+        del sites
+        return np.zeros(len(np.arange(self.size)[rows]))
 
     def to_rough(self, distances: Floats) -> Floats:
         """Return the distances themselves."""

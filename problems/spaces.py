@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from .arrays import Floats, Ints, Mask
+    from .arrays import Floats, Ints, Mask, Rows
 
 BLOCK_VALUES = 1 << 22
 """Rough distances in one block: 16 MB in float32."""
@@ -86,15 +86,15 @@ class Space(ABC):
         """Prepare points for `rough`."""
 
     @abstractmethod
-    def rough(self, start: int, stop: int, sites: Sites) -> npt.NDArray[Any]:
-        """Return rough distances ``(stop - start, m)``, on the device of the points.
+    def rough(self, rows: Rows, sites: Sites) -> npt.NDArray[Any]:
+        """Return rough distances ``(k, m)`` of rows to sites, on the device of the points.
 
         They grow with the distance, and are within `rough_error` of `to_rough` of it.
         """
 
     @abstractmethod
-    def rough_error(self, start: int, stop: int, sites: Sites) -> Floats:
-        """Return the most by which each row's rough distances may be wrong ``(stop - start,)``."""
+    def rough_error(self, rows: Rows, sites: Sites) -> Floats:
+        """Return the most by which each row's rough distances may be wrong ``(k,)``."""
 
     def gather(self, rows: Ints) -> Sites:
         """Prepare points for being measured to sites, close together in memory."""
@@ -116,15 +116,15 @@ class Space(ABC):
         del distance
         return 0.0
 
-    def closest(self, start: int, stop: int, sites: Sites) -> tuple[Ints, Floats]:
-        """Return each row's nearest site ``(stop - start,)`` and its distance, both rough."""
-        rough = to_numpy(self.rough(start, stop, sites))
+    def closest(self, rows: Rows, sites: Sites) -> tuple[Ints, Floats]:
+        """Return each row's nearest site ``(k,)`` and its distance, both rough."""
+        rough = to_numpy(self.rough(rows, sites))
         at = rough.argmin(axis=1)
         return at, rough[np.arange(len(at)), at].astype(np.float64)
 
     @abstractmethod
-    def rough_pairs(self, start: int, stop: int, sites: Sites, which: Ints) -> Floats:
-        """Return the rough distance ``(stop - start,)`` of each row to one site each."""
+    def rough_pairs(self, rows: Rows, sites: Sites, which: Ints) -> Floats:
+        """Return the rough distance ``(k,)`` of each row to one site each."""
 
     @abstractmethod
     def to_rough(self, distances: Floats) -> Floats:
@@ -163,13 +163,13 @@ class Space(ABC):
 
         The rough distances decide all but the pairs at the limit, and `pairs` decides those.
         """
-        rough = to_numpy(self.rough(start, stop, sites))
+        rough = to_numpy(self.rough(slice(start, stop), sites))
         with np.errstate(over="ignore"):
             limit = float(self.to_rough(np.array([max(radius, 0.0)]))[0])
         if limit > float(np.finfo(rough.dtype).max):
             return np.ones(rough.shape, dtype=bool)
         # Squares of the radius are rounded as well.
-        error = self.rough_error(start, stop, sites)[:, None] + 4e-16 * abs(limit)
+        error = self.rough_error(slice(start, stop), sites)[:, None] + 4e-16 * abs(limit)
         near = rough < limit
         at, which = np.nonzero(np.abs(rough - limit) <= error)
         near[at, which] = self.pairs(at + start, sites.rows[which]) < radius

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from ...problems.coverage import nearest_among
+from ...problems.spaces import HELD_VALUES
 
 if TYPE_CHECKING:
-    from ...problems.arrays import Floats, Ints, Mask
+    from ...problems.arrays import Floats, Ints, Mask, Rows
     from ...problems.spaces import Sites, Space
     from .._clock import Clock
 
@@ -66,11 +67,11 @@ class Known:
     nearest: Ints
     settled: Mask
 
-    def at(self, rows: Ints | slice) -> Known:
+    def at(self, rows: Rows) -> Known:
         """Return what is known of some of the rows; a view for a slice."""
         return Known(self.upper[rows], self.nearest[rows], self.settled[rows])
 
-    def put(self, rows: Ints, other: Known) -> None:
+    def put(self, rows: Rows, other: Known) -> None:
         """Take over what is known of some rows."""
         self.upper[rows], self.nearest[rows] = other.upper, other.nearest
         self.settled[rows] = other.settled
@@ -124,9 +125,11 @@ class Farthest:
     Distances to the nearest center only fall, so an old one is an upper bound on the present one.
     They are kept up to date in a pool of the rows that were farthest; the next farthest row is
     found there while its distance exceeds the largest old one outside (or equals it, and the row is
-    lower). Then one matrix product brings all rows up to date with the centers added since. In the
-    pool, too, products in float32 only give upper bounds, and a row is measured in float64 when its
-    bound is the largest: so whatever row is named, its distance is exact and no other is larger.
+    lower). Then matrix products measure the rows of the largest old distances to the centers added
+    since, until a new pool is found; the distances of rows that are never among the farthest stay
+    old. In the pool, too, products in float32 only give upper bounds, and a row is measured in
+    float64 when its bound is the largest: so whatever row is named, its distance is exact and no
+    other is larger.
 
     Parameters
     ----------
@@ -157,9 +160,10 @@ class Farthest:
         self.known = Known(distances.copy(), nearest.copy(), settled)
         self.is_open = is_open.copy()
         self.added: list[int] = []
-        self.up_to_date = 0
+        self.seen = np.zeros(space.size, dtype=np.int32)
         self.pool: Pool | None = None
         self.passes = 0
+        self.measured = space.size
         # Given distances come in whole rows, and what may fall must be seen at every step.
         partial = space.width > 0 and (charge is None or charge.lazy)
         self.most = max(int(SHARE * space.size), SMALL) if partial else space.size
@@ -222,43 +226,86 @@ class Farthest:
 
     def hints(self) -> Ints:
         """Return a near center of each row ``(N,)``."""
-        if self.pool is not None:
-            self.known.put(self.pool.rows, self.pool.known)
+        self._return_pool()
         return self.known.nearest
 
-    def bring_up_to_date(self) -> None:
-        """Measure every row to the centers added since the last time."""
-        self.passes += 1
-        new = np.array(self.added[self.up_to_date :], dtype=np.int64)
-        step = max(PASS_VALUES // max(self.space.width, 1), 64)
-        for first in range(0, len(new), step):
-            centers = new[first : first + step]
-            sites = self.space.sites(centers)
-            for start, stop in self.space.blocks(len(centers), PASS_VALUES):
-                self.clock.check()
-                at, rough = self.space.closest(start, stop, sites)
-                error = self.space.rough_error(start, stop, sites)
-                self.known.at(slice(start, stop)).measured(self.space, rough, error, centers[at])
-        self.up_to_date = len(self.added)
+    def upper(self) -> Floats:
+        """Return an upper bound on each row's distance to its nearest center ``(N,)``."""
+        self._return_pool()
+        return self.known.upper
+
+    def bring_up_to_date(self, count: int) -> None:
+        """Measure rows to all centers until those of the `count` largest distances are, or all."""
+        self._return_pool()
+        self._freshen(self.known.upper.copy(), min(count, self.space.size))
+
+    def _return_pool(self) -> None:
+        """Take over what is known of the rows of the pool."""
         if self.pool is not None:
             self.known.put(self.pool.rows, self.pool.known)
+            self.seen[self.pool.rows] = len(self.added)
+
+    def _freshen(self, keys: Floats, count: int, charged: Floats | None = None) -> None:
+        """Measure rows until those of the `count` largest keys are up to date.
+
+        The keys of measured rows fall, so more rows are measured each time; but none whose old key
+        lies below `count` new ones, for it can only fall.
+        """
+        fresh, wide = self.seen == len(self.added), count
+        lowest = -np.inf if count >= len(keys) else -np.finfo(np.float64).max
+        while True:
+            wide *= 2
+            level = max(level_of(keys, wide), level_of(keys[fresh], count), lowest)
+            stale = np.flatnonzero(~fresh & (keys >= level))
+            if not len(stale):
+                return
+            self._measure(stale)
+            fresh[stale] = True
+            # Closed rows stay closed.
+            upper = np.where(keys[stale] > -np.inf, self.known.upper[stale], -np.inf)
+            keys[stale] = upper if charged is None else upper - charged[stale]
+
+    def _measure(self, rows: Ints) -> None:
+        """Measure ascending rows to the centers added since each of them was measured."""
+        seen = self.seen[rows]
+        for since in np.unique(seen).tolist():
+            self._measure_since(since, rows[seen == since])
+        self.seen[rows] = len(self.added)
+        self.measured += len(rows)
+
+    def _measure_since(self, since: int, rows: Ints) -> None:
+        """Measure rows to all centers but the first ones."""
+        width = max(self.space.width, 1)
+        step = max(PASS_VALUES // width, 64)
+        for first in range(since, len(self.added), step):
+            centers = np.array(self.added[first : first + step], dtype=np.int64)
+            sites = self.space.sites(centers)
+            size = max(min(PASS_VALUES // len(centers), HELD_VALUES // width), 256)
+            for start in range(0, len(rows), size):
+                self.clock.check()
+                some = as_slice(rows[start : start + size])
+                at, rough = self.space.closest(some, sites)
+                known, error = self.known.at(some), self.space.rough_error(some, sites)
+                known.measured(self.space, rough, error, centers[at])
+                self.known.put(some, known)
 
     def _renewed(self, needed: int) -> Pool:
-        """Bring all rows up to date and gather the farthest."""
-        if self.pool is not None and self.up_to_date < len(self.added):
-            # A pool pays while naming from it costs no more than reading all points once.
-            if self.pool.named * self.want < self.space.size:
+        """Gather the farthest rows anew, up to date."""
+        if self.pool is not None and self.pool.named:
+            # A pool pays while naming from it costs no more than finding its rows did.
+            if self.pool.named * self.want < self.measured:
                 self.want = min(2 * self.want, self.most)
-            elif self.pool.named * self.want > 4 * self.space.size:
+            elif self.pool.named * self.want > 4 * self.measured:
                 self.want = max(self.want // 2, min(SMALL, self.most))
-        if self.up_to_date < len(self.added):
-            self.bring_up_to_date()
-        elif self.pool is not None:
-            self.known.put(self.pool.rows, self.pool.known)
-        keys = np.where(self.is_open, self.known.upper, -np.inf)
+        self._return_pool()
+        keys, charged = np.where(self.is_open, self.known.upper, -np.inf), None
         if self.charge is not None and self.charge.lazy:
-            keys -= self.charge.everyone()
-        rows, limit = farthest_rows(keys, max(self.want, 2 * needed))
+            charged = self.charge.everyone()
+            keys -= charged
+        count = max(self.want, 2 * needed)
+        self.passes, self.measured = self.passes + 1, self.space.size // 8
+        self._freshen(keys, count, charged)
+        rows, limit = farthest_rows(keys, count)
         self.pool = None
         points = self.space.gather(rows)
         self.pool = Pool(rows, points, self.known.at(rows), self.is_open[rows], limit)
@@ -282,6 +329,19 @@ class Farthest:
             nearer = exact < distances
             nearest[nearer], distances[nearer] = near[nearer], exact[nearer]
         pool.known.put(at, Known(distances, nearest, np.full(len(at), True)))
+
+
+def level_of(keys: Floats, count: int) -> float:
+    """Return the key of this rank, from the largest; -inf where there are fewer."""
+    if count > len(keys):
+        return -np.inf
+    return float(np.partition(keys, len(keys) - count)[len(keys) - count])
+
+
+def as_slice(rows: Ints) -> Rows:
+    """Return ascending rows as a slice where none is left out."""
+    first, last = int(rows[0]), int(rows[-1])
+    return slice(first, last + 1) if last - first + 1 == len(rows) else rows
 
 
 def largest(keys: Floats, count: int) -> Ints:

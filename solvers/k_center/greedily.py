@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from ..search import Search
 
 
+LARGEST = 1024
+"""Rows whose distances are up to date before the radius is measured: those that may decide it."""
+
+
 def solve_greedy(search: Search[KCenter]) -> None:
     r"""Add the row that is farthest from all centers, b times (Gonzalez 1985).
 
@@ -119,6 +123,7 @@ def _select_within(
             picked.pick_open(rank)
         else:
             picked.pick_all(rank)
+        engine.bring_up_to_date(LARGEST + problem.outliers)
     except OutOfTime:
         with suppress(Stuck):
             _offer_within(search, picked, picked.rows(in_time=False))
@@ -165,7 +170,7 @@ def _select(
             # The radius before the first pick is no part of the curve.
             del curve[: len(curve) - problem.to_choose]
         elif not everyone:
-            engine.bring_up_to_date()
+            engine.bring_up_to_date(LARGEST + problem.outliers)
     except OutOfTime:
         _offer(search, engine, {})
         raise
@@ -247,7 +252,7 @@ def _told_apart(problem: KCenter, rows: Ints) -> float:
     radius = float(problem.to_fixed[1][rows].min())
     sites = problem.space.sites(rows)
     for start, stop in problem.space.blocks(len(rows)):
-        rough = problem.space.rough(start, stop, sites)[problem.is_free[start:stop]]
+        rough = problem.space.rough(slice(start, stop), sites)[problem.is_free[start:stop]]
         if len(rough):
             radius = min(radius, float(np.partition(rough, 1, axis=1)[:, 1].min()))
     return radius

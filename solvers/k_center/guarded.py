@@ -113,7 +113,7 @@ class Guarded:
             If the clock has run out and they do not fit.
         """
         picks = np.concatenate([self.problem.included, self.engine.added]).astype(np.int64)
-        far, free, left = self.engine.known.upper, self.problem.free, self.left
+        far, free, left = self.engine.upper(), self.problem.free, self.left
         more: list[int] = []
         for row in free[np.argsort(-far[free], kind="stable")].tolist() if left > 0 else ():
             if not self.growth.closed[row] and self.growth.allows(row, left):

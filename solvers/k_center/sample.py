@@ -124,11 +124,11 @@ def center_distances(problem: KCenter, chosen: Ints, radius: float) -> tuple[Flo
     for start, stop in space.blocks(max(len(chosen), 1)):
         if not len(chosen):
             break
-        rough = to_numpy(space.rough(start, stop, sites))
+        rough = to_numpy(space.rough(slice(start, stop), sites))
         which = rough.argmin(axis=1)
         least = rough[np.arange(stop - start), which]
         found = space.from_rough(least)
-        close = np.abs(least - limit) <= 2.0 * space.rough_error(start, stop, sites)
+        close = np.abs(least - limit) <= 2.0 * space.rough_error(slice(start, stop), sites)
         unsure = np.flatnonzero(close)
         found[unsure] = space.between(unsure + start, chosen).min(axis=1)
         closer = found < distances[start:stop]

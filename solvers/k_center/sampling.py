@@ -79,9 +79,9 @@ def _approach(
     problem: KCenter, start: int, stop: int, site: Sites, squares: Floats, nearest: Ints
 ) -> None:
     """Lower the squared distances of a block of rows by one more center, in place."""
-    rough = problem.space.closest(start, stop, site)[1]
+    rough = problem.space.closest(slice(start, stop), site)[1]
     # What rounding makes of two points in one place is no distance.
-    rough[rough <= problem.space.rough_error(start, stop, site)] = 0.0
+    rough[rough <= problem.space.rough_error(slice(start, stop), site)] = 0.0
     found = _squared(problem, rough)
     nearer = found < squares[start:stop]
     squares[start:stop][nearer] = found[nearer]

@@ -273,7 +273,9 @@ def _neighbors(space: Embeddings, queries: Ints, limit: float) -> tuple[Floats, 
     sites = space.sites(queries)
     nearest, copies = np.full(len(queries), np.inf), np.zeros(len(queries), dtype=np.int64)
     for start, stop in space.blocks(len(queries)):
-        distances = space.from_rough(to_numpy(space.rough(start, stop, sites)).astype(np.float64))
+        distances = space.from_rough(
+            to_numpy(space.rough(slice(start, stop), sites)).astype(np.float64)
+        )
         own = np.flatnonzero((queries >= start) & (queries < stop))
         distances[queries[own] - start, own] = np.inf
         nearest = np.minimum(nearest, distances.min(axis=0))

@@ -75,6 +75,20 @@ def test_chunk_size_does_not_change_the_problem(monkeypatch):
     np.testing.assert_array_equal(pieces.probs.argmax(), probs.argmax(axis=1))
 
 
+@pytest.mark.parametrize("whole", [True, False], ids=["one array", "shards"])
+@pytest.mark.parametrize("backend", [np.asarray, torch.from_numpy])
+@pytest.mark.parametrize(
+    "rows", [slice(0, 9), slice(2, 7), [8, 0, 3, 3, 5], [4], []], ids=["all", "some", *"abc"]
+)
+def test_stored_rows_come_in_the_order_asked_for(rows, backend, whole):
+    """Rows of several shards would come shard by shard, and centers take each other's names."""
+    values = np.arange(18.0).reshape(9, 2)
+    parts = [values] if whole else [values[:3], values[3:4], values[4:]]
+    matrix = as_matrix([backend(part) for part in parts], "values")
+    at = rows if isinstance(rows, slice) else np.array(rows, dtype=np.int64)
+    assert to_numpy(matrix.stored(at)).tolist() == values[at].tolist()
+
+
 @pytest.mark.parametrize("dtype", [np.int64, np.int8, np.uint8, np.bool_, torch.int32, torch.bool])
 def test_one_hot_labels_are_probabilities(dtype):
     """Certain rows could not be stated as the integers they are."""

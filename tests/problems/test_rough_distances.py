@@ -43,15 +43,15 @@ def test_rough_distances_are_within_their_error(name):
     every = np.arange(space.size)
     exact = space.to_rough(space.between(every, rows))
     sites = space.sites(rows)
-    allowed = space.rough_error(10, 90, sites) + 4e-16 * exact[10:90].max(axis=1)
+    allowed = space.rough_error(slice(10, 90), sites) + 4e-16 * exact[10:90].max(axis=1)
     assert (
-        np.abs(to_numpy(space.rough(10, 90, sites)) - exact[10:90]).max(axis=1) <= allowed
+        np.abs(to_numpy(space.rough(slice(10, 90), sites)) - exact[10:90]).max(axis=1) <= allowed
     ).all()
-    at, least = space.closest(10, 90, sites)
+    at, least = space.closest(slice(10, 90), sites)
     assert (np.abs(least - exact[10:90].min(axis=1)) <= allowed).all()
     assert (exact[np.arange(10, 90), at] <= exact[10:90].min(axis=1) + 2 * allowed).all()
     which = every[10:90] % 4
-    paired = space.rough_pairs(10, 90, sites, which)
+    paired = space.rough_pairs(slice(10, 90), sites, which)
     assert (np.abs(paired - exact[np.arange(10, 90), which]) <= allowed).all()
     points = space.gather(every[::2])
     apart = space.apart(points, sites)

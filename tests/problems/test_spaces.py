@@ -46,8 +46,8 @@ def assert_within_promise(space):
     sites = space.sites(rows)
     exact = space.to_rough(space.between(np.arange(space.size), rows))
     for start, stop in ((0, 70), (70, space.size)):
-        rough = np.asarray(space.rough(start, stop, sites), dtype=np.float64)
-        error = space.rough_error(start, stop, sites)[:, None]
+        rough = np.asarray(space.rough(slice(start, stop), sites), dtype=np.float64)
+        error = space.rough_error(slice(start, stop), sites)[:, None]
         assert (np.abs(rough - exact[start:stop]) <= error).all()
 
 
@@ -114,7 +114,7 @@ def test_torch_settings_do_not_break_the_promise(how, request):
         request.getfixturevalue("coarse_products")
     with torch.autocast("cpu", torch.bfloat16, enabled=how == "autocast"):
         for space in spaces:
-            assert space.rough(0, 5, space.sites(np.arange(3))).dtype == torch.float64
+            assert space.rough(slice(0, 5), space.sites(np.arange(3))).dtype == torch.float64
             assert_within_promise(space)
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from labelcut import Forbid, Include, KCenter, check, load, solve
 from labelcut.problems.base import Status, StoppedBy
+from labelcut.problems.embeddings import Embeddings
 from labelcut.problems.factored import Factored
 from labelcut.solvers import dispatch
 from labelcut.solvers._clock import Clock, OutOfTime
@@ -162,6 +163,21 @@ def test_many_rows_in_many_dimensions():
         near = np.minimum(near, problem.space.between(np.array([row]), np.arange(6000))[0])
     assert solution.objective == near.max()
     assert 1 < solution.info["passes"] < 100
+
+
+def test_rows_that_are_never_farthest_are_measured_to_few_centers(monkeypatch):
+    """Measuring every row to every center would cost several times as much."""
+    points = np.random.default_rng(1).normal(size=(20_000, 40)).astype(np.float32)
+    products, closest = [], Embeddings.closest
+
+    def counted(space, rows, sites):
+        at, rough = closest(space, rows, sites)
+        products.append(len(at) * len(sites))
+        return at, rough
+
+    monkeypatch.setattr(Embeddings, "closest", counted)
+    solve(KCenter(points, 300), "greedy")
+    assert sum(products) < 20_000 * 300 / 3
 
 
 @st.composite
