@@ -95,16 +95,26 @@ class RalisAgent:
         How it learns.
     seed
         Of first weights and of the memory's draws.
+    device
+        Where the networks are; a CUDA device if there is one.
     """
 
     def __init__(
-        self, features: RalisFeatures, regions: int, settings: RalisSettings, seed: int = 0
+        self,
+        features: RalisFeatures,
+        regions: int,
+        settings: RalisSettings,
+        seed: int = 0,
+        *,
+        device: str | torch.device | None = None,
     ) -> None:
         self.features, self.regions, self.settings = features, regions, settings
+        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         with torch.random.fork_rng([]):
             torch.manual_seed(seed)
             self.query = QueryNetwork(features, regions, settings.hidden)
-        self.target = QueryNetwork(features, regions, settings.hidden)
+        self.query.to(self.device)
+        self.target = QueryNetwork(features, regions, settings.hidden).to(self.device)
         soft_update(self.target, self.query, 1.0)
         self.target.eval()
         self.optimizer = torch.optim.SGD(
@@ -196,23 +206,23 @@ class RalisAgent:
     def _step(self) -> float:
         rows = self.memory.draw(self.settings.batch).rows
         slots = len(self._states)
-        now = torch.from_numpy(self._states[rows["moment"] % slots])
-        then = torch.from_numpy(self._states[(rows["moment"] + 1) % slots])
-        candidates = torch.from_numpy(rows["candidates"])
+        now = self._sent(self._states[rows["moment"] % slots])
+        then = self._sent(self._states[(rows["moment"] + 1) % slots])
+        candidates = self._sent(rows["candidates"])
         self.query.eval()
         try:
             with torch.no_grad():
                 targets = double_dqn_targets(
-                    torch.from_numpy(rows["reward"]),
+                    self._sent(rows["reward"]),
                     self.settings.discount,
-                    torch.from_numpy(rows["done"]),
+                    self._sent(rows["done"]),
                     next_select=self.target(then, candidates),
                     next_evaluate=self.query(then, candidates),
                 )
         except ValueError as error:
             raise UnstableValues(str(error)) from None
         self.query.train()
-        values = self.query(now, torch.from_numpy(rows["action"])[:, None])[:, 0]
+        values = self.query(now, self._sent(rows["action"])[:, None])[:, 0]
         loss: Tensor = nn.functional.mse_loss(values, targets)
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -222,6 +232,9 @@ class RalisAgent:
         if self._learned % self.settings.target_every == 0:
             soft_update(self.target, self.query, 1.0)
         return float(loss.detach())
+
+    def _sent(self, array: "NDArray[Any]") -> Tensor:
+        return torch.from_numpy(array).to(self.device)
 
     def policy(self, **told: Any) -> Policy:
         """Return what has been learned; `told` are further facts of the training to keep."""
@@ -297,12 +310,14 @@ def query_values(
         If one is NaN or infinite.
     """
     network.eval()
-    found = network(torch.from_numpy(state)[None], torch.from_numpy(actions)[None])[0]
+    device = next(network.parameters()).device
+    given = (torch.from_numpy(array)[None].to(device) for array in (state, actions))
+    found = network(*given)[0]
     if not bool(found.isfinite().all()):
         first = int((~found.isfinite()).nonzero()[0])
         raise UnstableValues(
             f"Q: values must be finite; that of action {first} came out as {float(found[first])}; "
             "lower the learning rate or the discount, and look at features and rewards"
         )
-    values: NDArray[np.float64] = found.double().numpy()
+    values: NDArray[np.float64] = found.double().cpu().numpy()
     return values
