@@ -163,6 +163,7 @@ class Farthest:
         self.seen = np.zeros(space.size, dtype=np.int32)
         self.pool: Pool | None = None
         self.passes = 0
+        self.last_named: tuple[int, int, float] | None = None
         self.measured = space.size
         # Given distances come in whole rows, and what may fall must be seen at every step.
         partial = space.width > 0 and (charge is None or charge.lazy)
@@ -174,6 +175,8 @@ class Farthest:
 
         Ties go to the lowest row. With a charge the second number is what is left of the distance.
         """
+        if self.last_named is not None and self.last_named[0] == rank:
+            return self.last_named[1:]
         while True:
             self.clock.check()
             pool = self.pool or self._renewed(rank + 1)
@@ -185,6 +188,7 @@ class Farthest:
                 del pool, keys
                 self._renewed(rank + 1)
             elif pool.known.settled[top].all():
+                self.last_named = rank, row, key
                 return row, key
             else:
                 self._settle(pool, keys, rank + 1)
@@ -212,6 +216,7 @@ class Farthest:
 
     def close(self, row: int) -> None:
         """Never name a row again."""
+        self.last_named = None
         self.is_open[row] = False
         if self.pool is not None:
             at = int(np.searchsorted(self.pool.rows, row))
@@ -220,6 +225,7 @@ class Farthest:
 
     def keep(self, allowed: Mask) -> None:
         """Never name rows again that are not allowed, by a mask ``(N,)``."""
+        self.last_named = None
         self.is_open &= allowed
         if self.pool is not None:
             self.pool.is_open &= allowed[self.pool.rows]
