@@ -186,7 +186,7 @@ class Problem(ABC, Generic[Answer]):
         """Return the bound that a certificate's values prove by themselves, or None."""
 
     def prepare(self, tick: Callable[[], None]) -> None:
-        """Compute what all methods need and takes long; `tick` may raise for want of time."""
+        """Compute what most methods need and takes long; `tick` may raise for want of time."""
         del tick
 
     @abstractmethod

@@ -233,9 +233,14 @@ class KCenter(SelectionProblem):
         """Each row's nearest fixed center and its distance ``(N,)``; -1 and inf without any."""
         return nearest_centers(self.space, self.fixed)
 
+    @property
+    def known_to_fixed(self) -> tuple[Ints, Floats] | None:
+        """`to_fixed` if it has been found already."""
+        return vars(self).get("to_fixed")
+
     def prepare(self, tick: Callable[[], None]) -> None:
-        """Find `to_fixed`, which every method needs, with looks at the clock."""
-        if "to_fixed" not in vars(self):
+        """Find `to_fixed`, which most methods need, with looks at the clock."""
+        if self.known_to_fixed is None:
             vars(self)["to_fixed"] = nearest_centers(self.space, self.fixed, tick)
 
     def evaluate(self, answer: Any, nearest: Ints | None = None) -> Evaluation:

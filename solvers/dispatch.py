@@ -137,7 +137,8 @@ def methods(problem: Problem[Any]) -> tuple[MethodInfo, ...]:
 
 def _run(method: Method, search: Search[Any]) -> StoppedBy:
     try:
-        search.problem.prepare(search.clock.check_late)
+        if not method.prepares:
+            search.problem.prepare(search.clock.check_late)
         method.solver()(search)
     except OutOfTime:
         return StoppedBy.TIME

@@ -45,6 +45,8 @@ class Method:
         Its options with their defaults.
     curved
         Whether it takes constraints that no linear rows can state.
+    prepares
+        Whether it asks for `Problem.prepare` itself, where it needs that at all.
     refuses
         Which part of a problem it cannot take apart from constraints, or None.
     """
@@ -58,6 +60,7 @@ class Method:
     constraints: frozenset[str] = frozenset({"include", "forbid"})
     options: Mapping[str, Any] = field(default_factory=dict)
     curved: bool = False
+    prepares: bool = False
     refuses: Callable[[Any], str | None] = lambda problem: None
 
     def solver(self) -> Callable[[Search[Any]], None]:

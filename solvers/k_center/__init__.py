@@ -74,6 +74,7 @@ METHODS = by_name(
         about="farthest-first, at most twice the optimum; with balance thesis algorithm 2",
         run="k_center.greedily:solve_greedy",
         proves=True,
+        prepares=True,
         refuses=_only_norms,
     ),
     _method(

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from ...problems.coverage import nearest_among
 from ...problems.spaces import HELD_VALUES
+from .known import Known
+from .ranking import farthest_rows, largest, level_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ...problems.arrays import Floats, Ints, Mask, Rows
     from ...problems.spaces import Sites, Space
     from .._clock import Clock
@@ -21,6 +25,8 @@ SHARE = 1 / 16
 """Share of all rows that a pool holds at most, for four bytes a number."""
 SETTLED_AT_ONCE = 32
 """Rows that are measured in float64 together, most of which are needed soon."""
+FIRST = 512
+"""Fixed centers that every row is measured to; the others only concern rows that are far."""
 PASS_VALUES = 1 << 20
 """Rough distances in one block of a pass: 4 MB in float32, which the cache holds."""
 CENTER_VALUES = 1 << 20
@@ -47,44 +53,6 @@ class Charge(Protocol):
     def add(self, row: int) -> None:
         """Take a row in."""
         ...
-
-
-@dataclass
-class Known:
-    """What is known of some rows' distances to their nearest centers.
-
-    Parameters
-    ----------
-    upper
-        Upper bounds on the distances ``(k,)``.
-    nearest
-        Dataset row of the center that each bound comes from ``(k,)``.
-    settled
-        Whether the bounds are the distances themselves ``(k,)``, bit by bit.
-    """
-
-    upper: Floats
-    nearest: Ints
-    settled: Mask
-
-    def at(self, rows: Rows) -> Known:
-        """Return what is known of some of the rows; a view for a slice."""
-        return Known(self.upper[rows], self.nearest[rows], self.settled[rows])
-
-    def put(self, rows: Rows, other: Known) -> None:
-        """Take over what is known of some rows."""
-        self.upper[rows], self.nearest[rows] = other.upper, other.nearest
-        self.settled[rows] = other.settled
-
-    def measured(self, space: Space, rough: Floats, error: Floats, centers: Any) -> None:
-        """Take in rough distances to one more center for each row ``(k,)``, and their errors."""
-        # An exact distance stays exact unless the center may be nearer.
-        self.settled &= space.from_rough(rough - error) >= self.upper
-        upper = space.from_rough(rough + error)
-        nearer = upper < self.upper
-        self.upper[nearer] = upper[nearer]
-        self.nearest[nearer] = centers if np.isscalar(centers) else centers[nearer]
-        self.settled |= nearer & (error == 0.0)
 
 
 @dataclass
@@ -135,8 +103,11 @@ class Farthest:
     ----------
     space
         N points.
-    nearest, distances
-        Each row's nearest center and its distance ``(N,)``, exactly; -1 and inf without centers.
+    fixed
+        Rows that are centers from the start ``(m,)``, ascending.
+    to_fixed
+        Each row's nearest of them and its distance ``(N,)``, exactly, -1 and inf without any; None
+        if nobody knows, which leaves rows unmeasured that are never among the farthest.
     clock
         Looked at at every step.
     is_open
@@ -148,19 +119,23 @@ class Farthest:
     def __init__(
         self,
         space: Space,
-        nearest: Ints,
-        distances: Floats,
+        fixed: Ints,
+        to_fixed: tuple[Ints, Floats] | None,
         clock: Clock,
         is_open: Mask,
         charge: Charge | None = None,
     ) -> None:
         self.space, self.clock, self.charge = space, clock, charge
-        self.before = nearest, distances
-        settled = np.full(space.size, True)
-        self.known = Known(distances.copy(), nearest.copy(), settled)
+        self.before = self._before(fixed, to_fixed)
+        """What is known of rows' distances to the fixed centers."""
+        self.known = self.before.at(np.arange(space.size))
+        self.first = [] if to_fixed else [space.sites(some) for some in batches(fixed, FIRST)]
+        """The fixed centers that rows are measured to as if they were added."""
+        self.centers: list[int] = [] if to_fixed else fixed.tolist()
         self.is_open = is_open.copy()
         self.added: list[int] = []
         self.seen = np.zeros(space.size, dtype=np.int32)
+        """How many of the centers each row was measured to."""
         self.pool: Pool | None = None
         self.passes = 0
         self.last_named: tuple[int, int, float] | None = None
@@ -169,6 +144,14 @@ class Farthest:
         partial = space.width > 0 and (charge is None or charge.lazy)
         self.most = max(int(SHARE * space.size), SMALL) if partial else space.size
         self.want = min(max(space.size // 64, SMALL), self.most) if partial else space.size
+
+    def _before(self, fixed: Ints, to_fixed: tuple[Ints, Floats] | None) -> Known:
+        size = self.space.size
+        if to_fixed is not None:
+            return Known(to_fixed[1].copy(), to_fixed[0].copy(), np.ones(size, dtype=bool))
+        known = Known(np.full(size, np.inf), np.full(size, -1), np.full(size, not len(fixed)))
+        known.put(fixed, Known(np.zeros(len(fixed)), fixed, np.ones(len(fixed), dtype=bool)))
+        return known
 
     def farthest(self, rank: int = 0) -> tuple[int, float]:
         """Return the open row that is farthest, or after `rank` farther ones, and its distance.
@@ -202,6 +185,7 @@ class Farthest:
     def add(self, row: int) -> None:
         """Make a row a center, and close it."""
         self.added.append(row)
+        self.centers.append(row)
         if self.charge is not None:
             self.charge.add(row)
         if self.pool is not None:
@@ -243,13 +227,14 @@ class Farthest:
     def bring_up_to_date(self, count: int) -> None:
         """Measure rows to all centers until those of the `count` largest distances are, or all."""
         self._return_pool()
+        self._begin()
         self._freshen(self.known.upper.copy(), min(count, self.space.size))
 
     def _return_pool(self) -> None:
         """Take over what is known of the rows of the pool."""
         if self.pool is not None:
             self.known.put(self.pool.rows, self.pool.known)
-            self.seen[self.pool.rows] = len(self.added)
+            self.seen[self.pool.rows] = len(self.centers)
 
     def _freshen(self, keys: Floats, count: int, charged: Floats | None = None) -> None:
         """Measure rows until those of the `count` largest keys are up to date.
@@ -257,7 +242,7 @@ class Farthest:
         The keys of measured rows fall, so more rows are measured each time; but none whose old key
         lies below `count` new ones, for it can only fall.
         """
-        fresh, wide = self.seen == len(self.added), count
+        fresh, wide = self.seen == len(self.centers), count
         lowest = -np.inf if count >= len(keys) else -np.finfo(np.float64).max
         while True:
             wide *= 2
@@ -271,29 +256,40 @@ class Farthest:
             upper = np.where(keys[stale] > -np.inf, self.known.upper[stale], -np.inf)
             keys[stale] = upper if charged is None else upper - charged[stale]
 
-    def _measure(self, rows: Ints) -> None:
-        """Measure ascending rows to the centers added since each of them was measured."""
-        seen = self.seen[rows]
+    def _begin(self) -> None:
+        """Measure every row to some of the fixed centers, which is enough for most of them."""
+        if self.first and not self.seen.any():
+            self._measure(np.arange(self.space.size), len(self.first[0]))
+
+    def _measure(self, rows: Ints, upto: int | None = None) -> None:
+        """Measure ascending rows to the centers that came since each of them was measured."""
+        upto, seen = len(self.centers) if upto is None else upto, self.seen[rows]
         for since in np.unique(seen).tolist():
-            self._measure_since(since, rows[seen == since])
-        self.seen[rows] = len(self.added)
+            for sites in self._sites(since, upto):
+                self._measure_to(sites, rows[seen == since])
+        self.seen[rows] = upto
         self.measured += len(rows)
 
-    def _measure_since(self, since: int, rows: Ints) -> None:
-        """Measure rows to all centers but the first ones."""
+    def _sites(self, since: int, upto: int) -> Iterator[Sites]:
+        """Yield all centers but the first ones, prepared, some at a time."""
+        start = 0
+        for sites in self.first:
+            if since <= start < upto:
+                yield sites
+            start += len(sites)
+        new = np.array(self.centers[max(since, start) : upto], dtype=np.int64)
+        for some in batches(new, max(CENTER_VALUES // max(self.space.width, 1), 64)):
+            yield self.space.sites(some)
+
+    def _measure_to(self, sites: Sites, rows: Ints) -> None:
         width = max(self.space.width, 1)
-        step = max(PASS_VALUES // width, 64)
-        for first in range(since, len(self.added), step):
-            centers = np.array(self.added[first : first + step], dtype=np.int64)
-            sites = self.space.sites(centers)
-            size = max(min(PASS_VALUES // len(centers), HELD_VALUES // width), 256)
-            for start in range(0, len(rows), size):
-                self.clock.check()
-                some = as_slice(rows[start : start + size])
-                at, rough = self.space.closest(some, sites)
-                known, error = self.known.at(some), self.space.rough_error(some, sites)
-                known.measured(self.space, rough, error, centers[at])
-                self.known.put(some, known)
+        for some in batches(rows, max(min(PASS_VALUES // len(sites), HELD_VALUES // width), 256)):
+            self.clock.check()
+            block = as_slice(some)
+            at, rough = self.space.closest(block, sites)
+            known, error = self.known.at(block), self.space.rough_error(block, sites)
+            known.measured(self.space, rough, error, sites.rows[at])
+            self.known.put(block, known)
 
     def _renewed(self, needed: int) -> Pool:
         """Gather the farthest rows anew, up to date."""
@@ -304,6 +300,7 @@ class Farthest:
             elif self.pool.named * self.want > 4 * self.measured:
                 self.want = max(self.want // 2, min(SMALL, self.most))
         self._return_pool()
+        self._begin()
         keys, charged = np.where(self.is_open, self.known.upper, -np.inf), None
         if self.charge is not None and self.charge.lazy:
             charged = self.charge.everyone()
@@ -326,48 +323,33 @@ class Farthest:
         count = int((vague > -np.inf).sum())
         at = largest(vague, min(count, max(needed, SETTLED_AT_ONCE)))
         rows = pool.rows[at]
-        nearest, distances = self.before[0][rows], self.before[1][rows]
-        points = self.space.gather(rows)
-        step = max(CENTER_VALUES // max(self.space.width, 1), 64)
-        for first in range(0, len(self.added), step):
-            sites = self.space.sites(np.array(self.added[first : first + step]))
-            near, exact = nearest_among(self.space, points, sites)
-            nearer = exact < distances
-            nearest[nearer], distances[nearer] = near[nearer], exact[nearer]
-        pool.known.put(at, Known(distances, nearest, np.full(len(at), True)))
+        points, begun = self.space.gather(rows), len(self.centers) - len(self.added)
+        if begun:
+            self._settle_before(rows)
+        found = self.before.at(rows)
+        for sites in self._sites(begun, len(self.centers)):
+            found.take_in(*nearest_among(self.space, points, sites))
+        pool.known.put(at, found)
+
+    def _settle_before(self, rows: Ints) -> None:
+        """Measure rows to the fixed centers in float64, once."""
+        rows = rows[~self.before.settled[rows]]
+        if not len(rows):
+            return
+        points, found = self.space.gather(rows), self.before.at(rows)
+        for sites in self.first:
+            found.take_in(*nearest_among(self.space, points, sites))
+        found.settled[:] = True
+        self.before.put(rows, found)
 
 
-def level_of(keys: Floats, count: int) -> float:
-    """Return the key of this rank, from the largest; -inf where there are fewer."""
-    if count > len(keys):
-        return -np.inf
-    return float(np.partition(keys, len(keys) - count)[len(keys) - count])
+def batches(rows: Ints, size: int) -> Iterator[Ints]:
+    """Yield rows, so many at a time."""
+    for start in range(0, len(rows), size):
+        yield rows[start : start + size]
 
 
 def as_slice(rows: Ints) -> Rows:
     """Return ascending rows as a slice where none is left out."""
     first, last = int(rows[0]), int(rows[-1])
     return slice(first, last + 1) if last - first + 1 == len(rows) else rows
-
-
-def largest(keys: Floats, count: int) -> Ints:
-    """Return where the largest keys are, largest first, ties to the first ones."""
-    if count <= 1:
-        return np.array([keys.argmax()] * count, dtype=np.int64)
-    level = np.partition(keys, len(keys) - count)[len(keys) - count]
-    above = np.flatnonzero(keys > level)
-    found = np.concatenate([above, np.flatnonzero(keys == level)[: count - len(above)]])
-    return found[np.lexsort((found, -keys[found]))]
-
-
-def farthest_rows(keys: Floats, count: int) -> tuple[Ints, tuple[float, int]]:
-    """Return the rows of the largest keys, ascending, and key and number of the first left out."""
-    size = len(keys)
-    if size <= count:
-        return np.arange(size), (-np.inf, size)
-    level = np.partition(keys, size - count - 1)[size - count - 1]
-    if level == -np.inf:
-        return np.flatnonzero(keys > level), (-np.inf, size)
-    above, equal = np.flatnonzero(keys > level), np.flatnonzero(keys == level)
-    fill = count - len(above)
-    return np.sort(np.concatenate([above, equal[:fill]])), (float(level), int(equal[fill]))

@@ -16,9 +16,10 @@ from .guarded import Guarded
 from .suppliers import Suppliers
 
 if TYPE_CHECKING:
-    from ...problems.arrays import Ints
+    from ...problems.arrays import Ints, Mask
     from ...problems.k_center import KCenter
     from ..search import Search
+    from .farthest import Charge
 
 
 LARGEST = 1024
@@ -56,6 +57,14 @@ def solve_greedy(search: Search[KCenter]) -> None:
     distances). Farthest-first finds them.
     """
     problem = search.problem
+    everyone = len(problem.free) + len(problem.fixed) == problem.space.size
+    plain = everyone and not (problem.is_limited or problem.balance > 0 or problem.outliers)
+    if plain and problem.space.width > 0:
+        # Most rows need not be measured to all that are labeled.
+        engine = _select(search)
+        _prove_witnesses(search, engine, engine.added)
+        return
+    problem.prepare(search.clock.check_late)
     if problem.is_limited:
         _solve_within(search, balanced=problem.balance > 0)
         return
@@ -63,8 +72,7 @@ def solve_greedy(search: Search[KCenter]) -> None:
         _select(search, balanced=True)
         _witness(search)
         return
-    everyone = len(problem.free) + len(problem.fixed) == problem.space.size
-    if everyone and not problem.outliers:
+    if plain:
         engine = _select(search)
         _prove_witnesses(search, engine, engine.added)
         return
@@ -114,7 +122,7 @@ def _select_within(
     if not balanced:
         is_open[:] = True
         is_open[problem.fixed] = False
-    engine = Farthest(problem.space, *problem.to_fixed, search.clock, is_open, charge)
+    engine = _engine(search, is_open, charge)
     picked = Guarded(search, engine)
     try:
         if not len(problem.fixed) and problem.to_choose:
@@ -143,7 +151,6 @@ def _select(
 ) -> Farthest:
     """Grow a selection to the whole budget and offer it; `rank` rows are passed over each time."""
     problem = search.problem
-    nearest, distances = problem.to_fixed
     everyone = len(problem.free) + len(problem.fixed) == problem.space.size
     is_open = np.full(problem.space.size, True)
     is_open[problem.fixed] = False
@@ -151,7 +158,7 @@ def _select(
         is_open[:] = False
         is_open[problem.free] = True
     charge = charge_of(problem, straight=straight) if balanced else None
-    engine = Farthest(problem.space, nearest, distances, search.clock, is_open, charge)
+    engine = _engine(search, is_open, charge)
     suppliers = None if everyone or balanced else Suppliers(problem, search.clock)
     curve: list[float] = []
     info = {"curve": curve} if everyone and not balanced else {}
@@ -178,6 +185,13 @@ def _select(
         _prove_unreachable(search, suppliers)
     _offer(search, engine, info)
     return engine
+
+
+def _engine(search: Search[KCenter], is_open: Mask, charge: Charge | None = None) -> Farthest:
+    problem = search.problem
+    return Farthest(
+        problem.space, problem.fixed, problem.known_to_fixed, search.clock, is_open, charge
+    )
 
 
 def _radius(problem: KCenter, engine: Farthest) -> float:
@@ -221,7 +235,7 @@ def _witness(search: Search[KCenter]) -> None:
     if needed >= int(is_open.sum()):
         _prove(search, problem.fixed[:0], 0.0)
         return
-    engine = Farthest(problem.space, *problem.to_fixed, search.clock, is_open)
+    engine = _engine(search, is_open)
     if not len(problem.fixed):
         engine.add(problem.space.start())
     while len(engine.added) < needed:

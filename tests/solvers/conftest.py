@@ -52,6 +52,7 @@ def long_tail():
 def small_pools(monkeypatch):
     """Make pools so small that they are renewed all the time."""
     monkeypatch.setattr(farthest, "SMALL", 3)
+    monkeypatch.setattr(farthest, "FIRST", 2)
     monkeypatch.setattr(farthest, "SHARE", 1 / 4)
     monkeypatch.setattr(farthest, "SETTLED_AT_ONCE", 2)
     monkeypatch.setattr(farthest, "PASS_VALUES", 64)

@@ -165,6 +165,23 @@ def test_many_rows_in_many_dimensions():
     assert 1 < solution.info["passes"] < 100
 
 
+@pytest.mark.usefixtures("small_pools")
+def test_rows_measured_to_a_few_labeled_ones_are_never_named_for_it():
+    """An old distance to some of the labeled rows would pass for the distance to all of them."""
+    for seed in range(150):
+        rng = np.random.default_rng(seed)
+        points = rng.integers(0, 3, (60, int(rng.choice([3, 20])))).astype(np.float32)
+        labeled = np.sort(rng.choice(60, int(rng.integers(1, 20)), replace=False))
+        problem = KCenter(points, 20, labeled=labeled)
+        apart = problem.space.between(np.arange(60), np.arange(60))
+        chosen, radii = farthest_first(apart, None, 20, labeled.tolist())
+        solution = solve(problem, "greedy")
+        assert solution.order.tolist() == chosen
+        assert solution.objective == radii[-1]
+        assert problem.known_to_fixed is None
+        assert problem.prove(solution.certificate) == pytest.approx(solution.bound)
+
+
 def test_rows_that_are_never_farthest_are_measured_to_few_centers(monkeypatch):
     """Measuring every row to every center would cost several times as much."""
     points = np.random.default_rng(1).normal(size=(20_000, 40)).astype(np.float32)
@@ -178,6 +195,9 @@ def test_rows_that_are_never_farthest_are_measured_to_few_centers(monkeypatch):
     monkeypatch.setattr(Embeddings, "closest", counted)
     solve(KCenter(points, 300), "greedy")
     assert sum(products) < 20_000 * 300 / 3
+    products.clear()
+    solve(KCenter(points, 300, labeled=np.arange(3000)), "greedy")
+    assert sum(products) < 20_000 * 3300 / 2
 
 
 @st.composite
