@@ -48,6 +48,9 @@ class Training:
 class RegionLearner:
     """A segmentation network and the images it is about.
 
+    It sees each image less its own mean color, over its own standard deviation: a small network
+    that has learned from pictures taken by day would take those taken at dusk for one dark thing.
+
     Parameters
     ----------
     model
@@ -78,6 +81,7 @@ class RegionLearner:
         self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.images = torch.from_numpy(images).to(self.device)
         self.labels = torch.from_numpy(labels).to(self.device)
+        self._mean, self._spread = _light(self.images)
         self.grid, self.training = grid, training
         self.optimizer = self._fresh()
 
@@ -157,7 +161,7 @@ class RegionLearner:
         confusion = torch.zeros(classes * classes, dtype=torch.int64, device=self.device)
         for start in range(0, len(images), _IMAGES):
             some = torch.from_numpy(images[start : start + _IMAGES]).to(self.device)
-            said = self.model(_floats(self.images[some])).argmax(1)
+            said = self.model(self._floats(self.images[some], some)).argmax(1)
             true = self.labels[some].long()
             counts = true != VOID
             pairs = true[counts] * classes + said[counts]
@@ -182,7 +186,12 @@ class RegionLearner:
         inside = inside & _within(columns, left, grid.region[1])[:, None, :]
         y = self.labels[where].long()
         y.masked_fill_(~torch.from_numpy(inside).to(self.device), VOID)
-        return _floats(self.images[where]), y
+        return self._floats(self.images[where], torch.from_numpy(image).to(self.device)), y
+
+    def _floats(self, pixels: Tensor, images: Tensor) -> Tensor:
+        """Return pixels ``(n, h, w, 3)`` of images ``(n,)`` as the network sees them."""
+        seen = (pixels.float() - self._mean[images]) / self._spread[images]
+        return seen.permute(0, 3, 1, 2)
 
 
 def mean_iou(confusion: "NDArray[np.int64]") -> "tuple[float, NDArray[np.float64]]":
@@ -221,9 +230,11 @@ def mean_iou(confusion: "NDArray[np.int64]") -> "tuple[float, NDArray[np.float64
     return float(np.nanmean(each)), each
 
 
-def _floats(images: Tensor) -> Tensor:
-    """Return images ``(n, H, W, 3)`` of bytes as ``(n, 3, H, W)`` from -0.5 to 0.5."""
-    return (images.float() / 255 - 0.5).permute(0, 3, 1, 2)
+def _light(images: Tensor) -> tuple[Tensor, Tensor]:
+    """Return mean and standard deviation of each color of each image ``(n, 1, 1, 3)``."""
+    found = [torch.std_mean(image.float(), (0, 1), correction=0) for image in images]
+    spread, mean = (torch.stack(part)[:, None, None] for part in zip(*found, strict=True))
+    return mean, spread.clamp(min=1.0)
 
 
 def _inside(grid: RegionGrid, logits: Tensor, rows: "Rows") -> Tensor:

@@ -27,10 +27,8 @@ class NetworkPlan:
         Height and width of a region, which must divide the images.
     cells
         The g of the grid of entropies, which must divide the region.
-    width
-        Channels of `SmallUNet` at full resolution.
-    dropout
-        Rates of its two layers of dropout, which BALD needs.
+    width, dropout, shrink
+        Of `SmallUNet`; BALD needs dropout.
     epochs
         Times that it sees the regions it knows when a game begins.
     learning_rate
@@ -43,16 +41,22 @@ class NetworkPlan:
     cells: int = 5
     width: int = 8
     dropout: tuple[float, float] = (0.2, 0.2)
+    shrink: int = 1
     epochs: int = 10
     learning_rate: float = 0.02
     batch: int = 8
 
     def __post_init__(self) -> None:
         """Raise `InvalidInput` if a number cannot be."""
-        if min(self.width, self.batch) < 1 or self.epochs < 0 or not self.learning_rate > 0:
+        if (
+            min(self.width, self.batch, self.shrink) < 1
+            or self.epochs < 0
+            or not self.learning_rate > 0
+        ):
             raise InvalidInput(
-                "width, batch, epochs, learning_rate: must be 1, 1, 0 or more, and above 0; got "
-                f"{self.width}, {self.batch}, {self.epochs} and {self.learning_rate}"
+                "width, batch, shrink, epochs, learning_rate: must be 1, 1, 1, 0 or more, and "
+                f"above 0; got {self.width}, {self.batch}, {self.shrink}, {self.epochs} and "
+                f"{self.learning_rate}"
             )
 
 
@@ -101,6 +105,8 @@ class SegmentationWorld:
 
         images, labels = self.scenes.images, self.scenes.labels
         grid = RegionGrid((images.shape[1], images.shape[2]), self.plan.region)
-        model = SmallUNet(len(self.scenes.names), self.plan.width, self.plan.dropout)
+        model = SmallUNet(
+            len(self.scenes.names), self.plan.width, self.plan.dropout, self.plan.shrink
+        )
         training = Training(lr=self.plan.learning_rate, batch=self.plan.batch)
         return RegionLearner(model, images, labels, grid, training)
