@@ -27,7 +27,7 @@ class SmallUNet(nn.Module):
 
     Examples
     --------
-    >>> SmallUNet(3)(torch.zeros(1, 3, 18, 24)).shape
+    >>> SmallUNet(3, shrink=2)(torch.zeros(1, 3, 18, 24)).shape
     torch.Size([1, 3, 18, 24])
     """
 

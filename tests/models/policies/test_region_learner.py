@@ -29,7 +29,9 @@ def whole(learner):
     """Return probabilities ``(n, H, W, C)`` of whole images."""
     learner.model.eval()
     with torch.inference_mode():
-        x = (learner.images.float() / 255 - 0.5).permute(0, 3, 1, 2)
+        pixels = learner.images.numpy().astype(np.float64)
+        own = (pixels - pixels.mean((1, 2), keepdims=True)) / pixels.std((1, 2), keepdims=True)
+        x = torch.from_numpy(own.astype(np.float32)).permute(0, 3, 1, 2)
         return learner.model(x).softmax(1).permute(0, 2, 3, 1).numpy()
 
 
@@ -50,6 +52,21 @@ def test_maps_are_those_of_whole_images(learner, rows):
         cells = h.reshape(2, 6, 2, 8).transpose(0, 2, 1, 3).reshape(4, -1)
         expected = np.concatenate([cells.min(1), cells.mean(1), cells.max(1)])
         np.testing.assert_allclose(found.cells[at], expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("shrink", [1, 4])
+def test_light_does_not_matter(shrink):
+    """Pictures taken at dusk would look like nothing that was learned by day."""
+    bright = np.random.default_rng(1).integers(0, 64, (1, 48, 64, 3), dtype=np.uint8) * 3
+    dusk = (bright // 3 + np.array([20, 10, 40])).astype(np.uint8)
+    flat = np.full_like(bright, 90)
+    model = SmallUNet(3, width=4, shrink=shrink)
+    images = np.concatenate([bright, dusk, flat])
+    grid = RegionGrid((48, 64), (12, 16))
+    learner = RegionLearner(model, images, images[..., 0] % 3, grid, Training(), device="cpu")
+    found = learner.maps(np.arange(48), cells=2)
+    np.testing.assert_allclose(found.entropy[:16], found.entropy[16:32], rtol=1e-4)
+    assert np.isfinite(found.entropy[32:]).all()
 
 
 def test_bald_is_there_when_asked_for(learner):
