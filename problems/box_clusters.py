@@ -36,7 +36,7 @@ def cluster_boxes(boxes: Floats, group: Ints, above: float) -> tuple[Ints, Float
 
     >>> boxes = np.array([[3.0 * step, 0, 10, 10] for step in range(5)])
     >>> cluster_boxes(boxes, np.zeros(5, dtype=np.int64), 0.5)[0]
-    array([0, 1, 1, 1, 2])
+    array([1, 0, 0, 0, 2])
     """
     cluster = _chains(boxes, group, above)
     count, rows = _count(cluster), np.arange(len(boxes))
