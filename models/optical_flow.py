@@ -57,7 +57,7 @@ def compute_flow(
     images: Sequence[Image],
     *,
     height: int = 300,
-    preset: str = "medium",
+    preset: str = "ultrafast",
     network: Network | None = None,
     name: str | None = None,
     cache: str | os.PathLike[str] | None = None,
@@ -72,7 +72,9 @@ def compute_flow(
     height
         Images are scaled to this many rows first, as in the thesis; never up.
     preset
-        Of OpenCV's DIS: ``"ultrafast"``, ``"fast"`` or ``"medium"``.
+        Of OpenCV's DIS: ``"ultrafast"``, ``"fast"`` or ``"medium"``. Boxes move as wholes: of real
+        pedestrians the coarsest flow loses fewest, at a third of the time or less
+        (``benchmarks/video_flow.py``).
     network
         A torch function instead: it takes two batches ``(B, 3, h, w)`` in 0..1 and returns the flow
         ``(B, 2, h, w)`` in pixels from the first to the second. It gets tensors on the CPU unless

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+LARGEST_PIXEL = 1e9
+"""Areas of larger boxes would lose what overlaps are told by."""
+
+
 def one_of(value: str, known: Sequence[str], name: str) -> None:
     """Raise `InvalidInput` unless a word is one of those that are known."""
     if value not in known:
@@ -36,6 +40,12 @@ def as_boxes(boxes: Any) -> Floats:
         raise InvalidInput(
             f"boxes: must be finite; row {wrong[0]} is {found[wrong[0]].tolist()} "
             f"({len(wrong)} such rows); drop these rows"
+        )
+    wrong = np.flatnonzero((np.abs(found) > LARGEST_PIXEL).any(axis=1))
+    if len(wrong):
+        raise InvalidInput(
+            f"boxes: must be in pixels, up to {LARGEST_PIXEL:g}; row {wrong[0]} is "
+            f"{found[wrong[0]].tolist()}; drop these rows"
         )
     return found
 

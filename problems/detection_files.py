@@ -226,17 +226,34 @@ def _folder_info(path: Path, first_frame: int) -> _Folder:
     if (path / "seqinfo.json").exists():
         values = _json(path / "seqinfo.json", "seqinfo", dict)
     elif (path / "seqinfo.ini").exists():
-        parser = configparser.ConfigParser()
-        parser.read_string(_text(path / "seqinfo.ini"))
+        parser = configparser.ConfigParser(interpolation=None)
+        try:
+            parser.read_string(_text(path / "seqinfo.ini"))
+        except configparser.Error as error:
+            what = str(error).splitlines()[0]
+            raise InvalidInput(f"seqinfo.ini: {what}; write it as MOTChallenge does") from None
         values = dict(parser["Sequence"]) if parser.has_section("Sequence") else {}
     values = {str(key).lower(): value for key, value in values.items()}
-    width, height = (values.get(key) or values.get(f"im{key}") for key in ("width", "height"))
-    length = values.get("length") or values.get("seqlength")
-    size = (int(width), int(height)) if width and height else None
-    count = None if length is None else int(length)
+    width, height = (_whole(values, (key, f"im{key}")) for key in ("width", "height"))
+    count = _whole(values, ("length", "seqlength"))
+    size = (width, height) if width and height else None
     images = _by_number(list(_images(path / "img1")), first_frame, count)
     name = str(values.get("name") or path.name)
     return _Folder(name, count or len(images) or None, size, images)
+
+
+def _whole(values: Mapping[str, Any], names: tuple[str, str]) -> int | None:
+    """Return what a folder's facts say of either name, or None where they do not or say 0."""
+    stated = values.get(names[0]) or values.get(names[1])
+    if not stated:
+        return None
+    try:
+        number = int(stated)
+    except (TypeError, ValueError):
+        number = 0
+    if number < 1:
+        raise InvalidInput(f"seqinfo: {names[0]} must be a whole number above 0; got {stated!r}")
+    return number
 
 
 def _by_number(images: list[str], first_frame: int, length: int | None) -> tuple[str | None, ...]:
@@ -287,6 +304,12 @@ def _coco_videos(
     for at, (key, frames) in enumerate(grouped.items()):
         frames.sort(key=_coco_order)
         for frame, entry in enumerate(frames):
+            before = frames[frame - 1].get("frame_id") if frame else None
+            if before is not None and entry.get("frame_id") == before:
+                raise InvalidInput(
+                    f"{file.name}: images {frames[frame - 1]['id']} and {entry['id']} of one video "
+                    f"have frame_id {before}; number them one by one"
+                )
             if entry["id"] in places:
                 raise InvalidInput(f"{file.name}: image {entry['id']} comes twice; drop one")
             places[entry["id"]] = (at, frame)
@@ -356,7 +379,7 @@ def _numbers(path: Path) -> Floats:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidInput(f"{path.name}: cannot be read ({error})") from None
 

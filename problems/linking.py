@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .arrays import Floats, Ints, Mask, freeze
+from .box_clusters import cluster_boxes
 from .boxes import is_whole, overlapping_pairs
 
 if TYPE_CHECKING:
@@ -69,8 +70,9 @@ def link(
 
     A box that is tracked to a frame in which its detection has no link is unmatched. Unmatched
     boxes of one frame and class are joined to candidates along chains of overlap above
-    `cluster_iou`; their order does not matter. Boxes whose center is outside the image, where its
-    size is known, are dropped.
+    `cluster_iou`, and those that overlap their candidate's mean no more than that leave it again
+    (`cluster_boxes`); their order does not matter. Boxes whose center is outside the image, where
+    its size is known, are dropped.
 
     Parameters
     ----------
@@ -105,8 +107,11 @@ def link(
         free = np.flatnonzero((target >= 0) & ~_contains(met, seen))
         loose.append((rows[free], boxes[free], target[free], np.full(len(free), abs(offset))))
     origin, boxes, target, steps = (np.concatenate(parts) for parts in zip(*loose, strict=True))
-    cluster = _clusters(boxes, target, cluster_iou)
-    return _with_candidates(links, overlap, cluster, origin, boxes, target, steps, classes)
+    # Sums are taken in one order, so that shuffled rows give the same boxes to the last bit.
+    order = np.lexsort((*boxes.T, steps, target))
+    origin, boxes, target, steps = origin[order], boxes[order], target[order], steps[order]
+    cluster, mean = cluster_boxes(boxes, target, cluster_iou)
+    return _with_candidates(links, overlap, cluster, mean, origin, target, steps, classes)
 
 
 def _carried(
@@ -164,45 +169,18 @@ def _distinct(pairs: list[Ints], shares: list[Floats], size: int) -> tuple[Ints,
     return np.stack([low, high], axis=1), largest
 
 
-def _clusters(boxes: Floats, target: Ints, above: float) -> Ints:
-    """Return the cluster of each box: boxes of one group along chains of overlap."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    size = len(boxes)
-    if not size:
-        return np.empty(0, dtype=np.int64)
-    found = [
-        (one[one < other], other[one < other])
-        for one, other, _ in overlapping_pairs(boxes, target, boxes, target, above)
-    ]
-    one, other = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    joined = coo_array((np.ones(len(one), dtype=bool), (one, other)), shape=(size, size))
-    return np.asarray(connected_components(joined.tocsr(), directed=False)[1], dtype=np.int64)
-
-
 def _with_candidates(
     links: Ints,
     overlap: Floats,
     cluster: Ints,
+    mean: Floats,
     origin: Ints,
-    boxes: Floats,
     target: Ints,
     steps: Ints,
     classes: int,
 ) -> CoherenceGraph:
     """Return the graph, candidates by frame, class and place in whatever order rows came."""
-    count = int(cluster.max()) + 1 if len(cluster) else 0
-    # Sums are taken in one order, so that shuffled rows give the same boxes to the last bit.
-    order = np.lexsort((*boxes.T, steps, cluster))
-    members = np.bincount(cluster, minlength=count)
-    mean = (
-        np.stack(
-            [np.bincount(cluster[order], weights=b[order], minlength=count) for b in boxes.T],
-            axis=1,
-        )
-        / members.clip(min=1)[:, None]
-    )
+    count = len(mean)
     group = np.zeros(count, dtype=np.int64)
     group[cluster] = target
     ranks = np.lexsort((*mean.T[::-1], group))

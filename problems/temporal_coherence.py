@@ -119,6 +119,8 @@ class TemporalCoherence(Problem[ErrorEstimate]):
         self.offsets = as_offsets(offsets)
         self.tracked = as_tracked(tracked, detections, len(self.offsets))
         self.min_score = as_number(min_score, "min_score")
+        if np.isnan(self.min_score):
+            raise InvalidInput(f"min_score: must be a number; got {min_score}; 0 leaves none out")
         self.link_iou = as_overlap(link_iou, "link_iou")
         self.cluster_iou = as_overlap(cluster_iou, "cluster_iou")
         self.weights = as_weights(weights)

@@ -73,7 +73,7 @@ class Tracking:
     kind: str = "flow"
     reach: int = 3
     height: int = 300
-    preset: str = "medium"
+    preset: str = "ultrafast"
     at: str = "center"
     cache: Path | None = None
     weights: Path | None = None

@@ -12,6 +12,7 @@ from ..problems.budgeted import BudgetedSelection
 from ..problems.constraints import Constraint, GroupLimit, Spacing
 from ..problems.errors import InvalidInput
 from ..problems.frame_utilities import COUNTS, FRAME_BASELINES, count_utility, soft_utility
+from ..problems.memory import require_memory
 from ..problems.temporal_coherence import TemporalCoherence
 from ..problems.true_errors import TrueErrors, find_errors
 from ..solvers import solve, sweep_trust
@@ -43,7 +44,12 @@ def track(
     ------
     InvalidInput
         What the tracker says of images or parameters, or that no video has images.
+    NotEnoughMemory
+        If boxes at so many offsets do not fit.
     """
+    # Boxes as they are tracked and as they are linked, and the offsets themselves.
+    forecast = 2 * tracking.reach * (96 * len(detections) + 64)
+    require_memory(forecast, f"[tracker] reach {tracking.reach}", "3 frames are usual")
     table = (detections.boxes, detections.video, detections.frame, detections.lengths)
     if tracking.kind == "static":
         return track_static(*table, reach=tracking.reach)

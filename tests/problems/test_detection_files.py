@@ -71,6 +71,38 @@ def test_mot_challenge_folders_are_understood(tmp_path):
     assert (video.name, video.length, video.size, video.images) == ("S", 9, (64, 48), ())
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("seqinfo.json", {"length": "long"}, "length must be a whole number above 0; got 'long'"),
+        ("seqinfo.json", {"width": -4, "height": 9}, "width must be a whole number above 0"),
+        ("seqinfo.ini", "name=S\nseqLength=9\n", "no section headers"),
+    ],
+)
+def test_bad_facts_of_a_folder_are_named(tmp_path, name, content, message):
+    """Somebody with a broken folder would see a traceback, or boxes outside a negative image."""
+    put(tmp_path / "det.txt", MOT)
+    put(tmp_path / name, content)
+    with pytest.raises(InvalidInput, match=message):
+        read_mot(tmp_path)
+
+
+def test_percent_signs_and_byte_order_marks_are_only_text(tmp_path):
+    """A name with a percent sign, or a file from a spreadsheet, would not be read."""
+    put(tmp_path / "det.txt", "\ufeff" + MOT)
+    put(tmp_path / "seqinfo.ini", "[Sequence]\nname=50%\nseqLength=3\n")
+    table = read_mot(tmp_path)
+    assert (table.videos[0].name, table.frame.tolist()) == ("50%", [1, 0])
+
+
+def test_two_coco_images_of_one_frame_are_refused(tmp_path):
+    """One frame's objects would be taken for those of the next."""
+    entries = [{"id": at, "video_id": 4, "frame_id": at // 2} for at in range(3)]
+    listed = put(tmp_path / "i.json", {"images": entries})
+    with pytest.raises(InvalidInput, match="images 0 and 1 of one video have frame_id 0"):
+        read_coco(put(tmp_path / "r.json", []), listed)
+
+
 def test_kitti_corners_become_sizes(tmp_path):
     """Right and bottom would be taken for width and height; frames count from 0 here."""
     table = read_kitti(put(tmp_path / "0001.txt", KITTI), length=5)

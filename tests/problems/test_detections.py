@@ -95,6 +95,7 @@ def test_unusable_boxes_can_be_ignored_and_are_counted(caplog):
 
 
 BAD = [
+    ({"boxes": [[0.0, 0.0, 1e200, 1e200]]}, "boxes: must be in pixels, up to 1e\\+09"),
     ({"boxes": [[0, 0, 5]]}, r"boxes: must be numbers of shape \(M, 4\)"),
     ({"boxes": [[0, 0, np.nan, 5]]}, "boxes: must be finite; row 0"),
     ({"boxes": [[0, 0, 5, 0]]}, "row 0 .* is of zero area .*invalid='ignore'"),

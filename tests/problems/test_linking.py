@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from labelcut.problems.box_clusters import cluster_boxes
 from labelcut.problems.boxes import iou, overlapping_pairs
 from labelcut.problems.detections import Video, make_detections
 from labelcut.problems.linking import link
@@ -135,6 +136,41 @@ def test_chains_of_overlap_are_one_candidate_at_their_mean():
     assert graph.origins.tolist() == [[0, 0], [0, 1], [0, 2], [1, 3]]
     apart = link(table, table.used, tracked, (1,), cluster_iou=0.6)
     assert apart.n_candidates == 4
+
+
+def test_a_chain_from_one_object_to_the_next_is_no_candidate_between_them():
+    """The candidate would lie where no box was tracked to, and tie objects that are apart."""
+    boxes = [[3.0 * step, 0, 10, 10] for step in range(5)]
+    table, tracked = still(boxes, [0] * 5, (1,), videos=[Video("video", 2)])
+    graph = link(table, table.used, tracked, (1,))
+    # The mean lies at 6: boxes at 3 and 9 overlap it by 7 of 13, those at 0 and 12 by 4 of 16.
+    np.testing.assert_allclose(graph.boxes[:, 0], [0, 6, 12])
+    assert graph.origins.tolist() == [[0, 0], [1, 1], [1, 2], [1, 3], [2, 4]]
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([0.3, 0.5, 0.7]))
+def test_boxes_of_a_cluster_overlap_its_mean_and_one_another_in_chains(seed, above):
+    """A candidate would stand for boxes that are somewhere else."""
+    rng = np.random.default_rng(seed)
+    size = int(rng.integers(1, 60))
+    boxes = np.concatenate([rng.uniform(0, 30, (size, 2)), rng.uniform(8, 14, (size, 2))], axis=1)
+    group = rng.integers(0, 2, size)
+    cluster, mean = cluster_boxes(boxes, group, above)
+    assert sorted(set(cluster)) == list(range(len(mean)))
+    for number in range(len(mean)):
+        own = np.flatnonzero(cluster == number)
+        assert len(set(group[own])) == 1
+        np.testing.assert_allclose(mean[number], boxes[own].mean(axis=0))
+        assert (iou(boxes[own], mean[number][None]) > above).all()
+
+
+def test_boxes_around_an_empty_middle_come_to_an_end():
+    """Boxes that all overlap the mean equally little would leave it for ever."""
+    angle = np.arange(24) / 24 * 2 * np.pi
+    corners = np.stack([np.cos(angle), np.sin(angle)], axis=1).round(9) * 12
+    boxes = np.concatenate([corners, np.full((24, 2), 10.0)], axis=1)
+    cluster, mean = cluster_boxes(boxes, np.zeros(24, dtype=np.int64), 0.5)
+    assert len(mean) == cluster.max() + 1
 
 
 def test_lost_boxes_and_boxes_out_of_the_picture_are_no_candidates():

@@ -227,6 +227,7 @@ BOXES = np.tile([0.0, 0.0, 5.0, 5.0], (1, 2, 1))
         ({"tracked": np.where(BOXES == 5, np.inf, BOXES)}, "must be finite with an area, or NaN"),
         ({"offsets": (0, 1)}, "offsets: must be whole numbers other than 0"),
         ({"offsets": (1, 1)}, "offsets: must be distinct"),
+        ({"min_score": np.nan}, "min_score: must be a number; got nan"),
         ({"link_iou": 0.0}, "link_iou: must lie between 0 and 1"),
         ({"cluster_iou": 1.0}, "cluster_iou: must lie between 0 and 1"),
         ({"weights": "heavy"}, "weights: must be one of paper, weighted"),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from labelcut.problems import check, read_mot
-from labelcut.problems.errors import InvalidInput
+from labelcut.problems.errors import InvalidInput, NotEnoughMemory
 from labelcut.problems.frame_utilities import count_utility, entropy_utility, soft_utility
 from labelcut.problems.road_world import road_world
 from labelcut.problems.temporal_coherence import TemporalCoherence
@@ -93,6 +93,12 @@ def test_compare_counts_by_hand(problem, world):
     assert rows["exact"].correlation == pytest.approx(wanted)
     assert rows["exact"].share > rows["random"].share
     assert rows["threshold"].fn_precision is None
+
+
+def test_a_reach_beyond_the_memory_is_refused_before_anything_is_tracked(world):
+    """The process would be killed without a word."""
+    with pytest.raises(NotEnoughMemory, match="reach 1000000000: needs about"):
+        track(world.detections, Tracking(kind="static", reach=1_000_000_000))
 
 
 def test_flow_needs_images(world):
