@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._compiling import compiled
 from .._curved import DROPPED, bends_of, curves_of, solve_curved
 from .._mip import MipStatus
 from .._mip_model import LinearModel
 from .merging import priced_out
 from .relaxing import row_sizes
+from .structure import LOOPS
 
 if TYPE_CHECKING:
     from ...problems.arrays import Floats, Ints, Mask
@@ -83,8 +83,18 @@ def _losses(pursuit: Pursuit) -> tuple[Floats, Mask]:
     weights, _ = pursuit.net(pursuit.multipliers)
     net, _ = priced_out(structure, weights, merged.price)
     losses = np.empty(len(net))
-    compiled(pursuit.clock, __package__).losses(
-        net, structure.first, structure.last, structure.starts, merged.chosen, losses
+    front, back = np.zeros((2, int(np.diff(structure.starts).max(initial=0)) + 1))
+    LOOPS.run(
+        pursuit.clock,
+        "losses",
+        net,
+        structure.first,
+        structure.last,
+        structure.starts,
+        merged.chosen,
+        front,
+        back,
+        losses,
     )
     return losses, merged.chosen
 
