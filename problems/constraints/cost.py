@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from ..dataset import Dataset
 
 
+SMALLEST = 1e-290
+
+
 @dataclass(frozen=True, eq=False)
 class Cost(Constraint):
     r"""The chosen rows cost at most so much: :math:`\sum_i c_i z_i \le \text{limit}`.
@@ -67,6 +70,11 @@ class Cost(Constraint):
             raise InvalidInput(
                 f"{self.title} limit: must be a finite number ≥ 0; got {self.limit}; "
                 "say what may be spent"
+            )
+        if 0 < limit < SMALLEST:
+            raise InvalidInput(
+                f"{self.title} limit: must be 0 or at least {SMALLEST:g}, below which shares of it "
+                f"cannot be computed; got {self.limit}; scale costs and limit up"
             )
         return replace(self, costs=costs, limit=limit)
 
