@@ -4,6 +4,7 @@ Backends are told apart here and nowhere else. What leaves this module is NumPy 
 or bool, a chunk of rows at a time, so that no input is ever copied whole.
 """
 
+import math
 import mmap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -57,6 +58,10 @@ def freeze(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
 def as_number(value: Any, name: str) -> float:
     """Return one real number as a float; bools are none."""
     number = to_numpy(value, name)
+    if type(value) is int and number.dtype.kind == "O":  # beyond 64 bits
+        if abs(value) < 1 << 1023:
+            return float(value)
+        return math.inf if value > 0 else -math.inf
     if number.shape != () or number.dtype.kind not in "fiu":
         raise InvalidInput(f"{name}: must be one number; got {value!r}; pass a float or an int")
     return float(number)

@@ -9,6 +9,8 @@ from importlib import import_module
 from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ._clock import OutOfTime
 
 if TYPE_CHECKING:
@@ -19,6 +21,12 @@ if TYPE_CHECKING:
 
 RARE = 50_000
 """New objects between two collections while numba is imported, which leaves little garbage."""
+INTERPRETED = 1_000_000
+"""Values of arrays that plain loops get through in about the time that numba takes to load."""
+SLOWNESS = 2e-7
+"""Seconds that they take for a value."""
+PATIENCE = 1.0
+"""Seconds that loading may take before they go on meanwhile, as compiling takes longer."""
 ONE_AT_A_TIME = Lock()
 
 
@@ -30,6 +38,51 @@ def to_compile(function: Callable[..., Any], **options: Any) -> Any:
         return numba.njit(cache=True, **options)(function)
     except RuntimeError:
         return numba.njit(**options)(function)
+
+
+class Loops:
+    """The loops of a package: plain Python while little was asked of them, compiled from then on.
+
+    numba and the loops take half a second to load, and many to compile for the first time. Small
+    problems are solved in less, and others lose at most as much again. Both give the same to the
+    last bit.
+
+    Parameters
+    ----------
+    package
+        Which has functions over arrays in ``_loops``, and the same compiled in ``_kernels``.
+    """
+
+    def __init__(self, package: str) -> None:
+        self.package = package
+        self.left, self.patience = INTERPRETED, PATIENCE
+
+    def run(self, clock: Clock, name: str, *arguments: Any) -> None:
+        """Run a loop, which writes into some of the arrays that it is given.
+
+        Raises
+        ------
+        OutOfTime
+            If the clock runs out before it is compiled, and would before plain Python is done.
+        """
+        size = sum(np.size(argument) for argument in arguments)
+        self.left -= size
+        if self.left < 0:
+            seconds = SLOWNESS * size
+            thread = _compiling(self.package, ())
+            waited = -clock.elapsed()
+            thread.join(min(max(self.patience, seconds), clock.remaining()))
+            self.patience -= waited + clock.elapsed()
+            if not thread.is_alive():
+                getattr(import_module("._kernels", self.package), name)(*arguments)
+                return
+            if seconds > clock.remaining():
+                raise OutOfTime
+        lists = [given.tolist() if np.ndim(given) else given for given in arguments]
+        getattr(import_module("._loops", self.package), name)(*lists)
+        for given, values in zip(arguments, lists, strict=True):
+            if np.ndim(given) and given.flags.writeable:
+                given[:] = values
 
 
 def compiled(clock: Clock, package: str, *arguments: Any) -> Any:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..arrays import as_number, as_vector, freeze, require_moderate
 from ..errors import InfeasibleSelection, InvalidInput
-from .base import KEPT_SLACK, SLACK, Constraint, Guard, LinearRows, sparse_rows
+from .base import SLACK, Constraint, Guard, LinearRows, sparse_rows
 from .growing import Room
 
 if TYPE_CHECKING:
@@ -20,11 +20,16 @@ if TYPE_CHECKING:
     from ..dataset import Dataset
 
 
+SMALLEST = 1e-290
+
+
 @dataclass(frozen=True, eq=False)
 class Cost(Constraint):
     r"""The chosen rows cost at most so much: :math:`\sum_i c_i z_i \le \text{limit}`.
 
-    Sums may exceed the limit by 1e-9 of it, so that 0.1 + 0.2 fits into 0.3.
+    Sums may exceed the limit by 1e-9 of it, so that 0.1 + 0.2 fits into 0.3. One expression decides
+    in `check`, for greedy methods, and as the limit of the linear row: the costs' sum, exact and
+    rounded once (`spent`), is at most ``limit * (1 + 1e-9)`` (`allowed`).
 
     Parameters
     ----------
@@ -66,15 +71,20 @@ class Cost(Constraint):
                 f"{self.title} limit: must be a finite number ≥ 0; got {self.limit}; "
                 "say what may be spent"
             )
+        if 0 < limit < SMALLEST:
+            raise InvalidInput(
+                f"{self.title} limit: must be 0 or at least {SMALLEST:g}, below which shares of it "
+                f"cannot be computed; got {self.limit}; scale costs and limit up"
+            )
         return replace(self, costs=costs, limit=limit)
 
     @property
     def allowed(self) -> float:
-        """The limit and what rounding may exceed it by."""
+        """The limit and what rounding may exceed it by: the largest sum that is accepted."""
         return self.limit * (1.0 + SLACK)
 
     def spent(self, chosen: Ints) -> float:
-        """Return what some rows cost together."""
+        """Return what some rows cost together, an exact sum rounded once."""
         return fsum(self.costs[chosen])
 
     def check(self, chosen: Ints, dataset: Dataset) -> None:
@@ -119,7 +129,7 @@ class _CostGuard(Guard):
     def __init__(self, cost: Cost, dataset: Dataset) -> None:
         super().__init__(cost.closed(dataset))
         priced = np.where(dataset.is_candidate, cost.costs, 0.0)
-        self.room = Room(freeze(priced), cost.limit * (1.0 + KEPT_SLACK))
+        self.room = Room(freeze(priced), cost.allowed)
 
     def add(self, row: int) -> Ints:
         return self.room.take(row)

@@ -38,6 +38,8 @@ class ExpectedGuard(Guard):
             for at, limit in enumerate(rule.upper)
             if isfinite(limit)
         ]
+        for room in self.rooms:
+            self.closed[room.too_large()] = True
 
     def add(self, row: int) -> Ints:
         """Take a row in and return the rows that would now exceed a limit."""
@@ -94,7 +96,11 @@ class CurvedRoom:
         self.sum, self.spread = 0.0, 0.0
         self.open = np.arange(len(sizes))
         self.largest, self.widest = float(sizes.max()), float(variances.max())
-        self._close()
+        self._too_large = self._close()
+
+    def too_large(self) -> Ints:
+        """Return the rows that do not fit from the start."""
+        return self._too_large
 
     def take(self, row: int) -> Ints:
         """Take a row in and return the rows that no longer fit."""

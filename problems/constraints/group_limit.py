@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from ..dataset import Dataset
 
 Limit = int | Mapping[Any, int] | None
+LARGEST = 1 << 62
+"""More rows than there are anywhere."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -218,7 +220,7 @@ def _count(value: Any, what: str) -> int:
     number = as_number(value, what)
     if not (number >= 0 and number.is_integer()):
         raise InvalidInput(f"{what}: must be a whole number ≥ 0; got {value}; say how many rows")
-    return int(number)
+    return min(int(number), LARGEST)
 
 
 def _in_words(stated: Limit, count: int, at_most: int = 3) -> str:

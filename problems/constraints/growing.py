@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from math import fsum
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
 class Room:
     """How much of a limit on a sum is left, and which rows no longer fit.
 
+    A row fits if the sum of what is taken and itself, exact and rounded once (`math.fsum`), is at
+    most the limit.
+
     Parameters
     ----------
     sizes
@@ -27,19 +32,48 @@ class Room:
     """
 
     def __init__(self, sizes: Floats, limit: float) -> None:
-        self.sizes = sizes
-        self.left = limit
+        self.sizes, self.limit = sizes, limit
+        self.parts: list[float] = []
         self.order = np.argsort(sizes, kind="stable")
         self.sorted = sizes[self.order]
         self.fitting = int(np.searchsorted(self.sorted, limit, side="right"))
 
+    def too_large(self) -> Ints:
+        """Return the rows that no longer fit, or never did."""
+        return self.order[self.fitting :]
+
     def take(self, row: int) -> Ints:
         """Take a row in and return the rows that no longer fit."""
-        self.left -= float(self.sizes[row])
-        fitting = int(np.searchsorted(self.sorted, self.left, side="right"))
-        closed = self.order[fitting : self.fitting]
-        self.fitting = min(fitting, self.fitting)
-        return closed if len(closed) else NONE
+        add_exactly(self.parts, float(self.sizes[row]))
+        before = self.fitting
+        if before and self._with(self.sorted[before - 1]) > self.limit:
+            self.fitting = bisect_right(self.sorted, self.limit, hi=before, key=self._with)
+        return self.order[self.fitting : before] if self.fitting < before else NONE
+
+    def _with(self, size: float) -> float:
+        return fsum((*self.parts, size))
+
+
+def add_exactly(parts: list[float], number: float) -> None:
+    """Add a number to a sum that is kept exactly, as parts of rising size (Shewchuk 1997).
+
+    Examples
+    --------
+    >>> parts = []
+    >>> for number in (1e16, 1.0, 1.0):
+    ...     add_exactly(parts, number)
+    >>> fsum(parts) - 1e16
+    2.0
+    """
+    kept = 0
+    for part in parts:
+        large, small = (number, part) if abs(number) >= abs(part) else (part, number)
+        number = large + small
+        error = small - (number - large)
+        if error:
+            parts[kept] = error
+            kept += 1
+    parts[kept:] = [number]
 
 
 class Growth:

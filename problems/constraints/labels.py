@@ -37,8 +37,10 @@ class Labels:
     names: npt.NDArray[Any]
 
     def code(self, label: Any, what: str) -> int:
-        """Return the number of a label; text stands for the whole number it shows."""
+        """Return the number of a label; text or a float stands for the whole number it shows."""
         known = self._known
+        if isinstance(label, float) and label.is_integer():
+            label = int(label)
         if str(label) in known:
             return known[str(label)]
         near = get_close_matches(str(label), known, n=1)

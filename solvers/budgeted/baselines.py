@@ -64,4 +64,6 @@ def _per_cost(problem: BudgetedSelection) -> Floats:
             shares += np.where(problem.dataset.is_candidate, rule.costs, 0.0) / (rule.limit or 1.0)
     free = np.where(problem.is_selectable, problem.utility, 0.0)
     cheapest = shares[shares > 0].min(initial=1.0)
-    return np.where(free > 0, free / np.maximum(shares, 1e-3 * cheapest), free)
+    # Next to nothing is infinitely cheap.
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+        return np.where(free > 0, free / np.maximum(shares, 1e-3 * cheapest), free)

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._compiling import compiled
 from .._curved import DROPPED, bends_of, curves_of, solve_curved
 from .._mip import MipStatus
 from .._mip_model import LinearModel
 from .merging import priced_out
 from .relaxing import row_sizes
+from .structure import LOOPS
+from .windows import windows_among
 
 if TYPE_CHECKING:
     from ...problems.arrays import Floats, Ints, Mask
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from .._mip import MipUpdate
     from .relaxing import Pursuit
     from .structure import Structure
+    from .windows import Windows
 
 SAFETY = 1e-6
 """Share of HiGHS' own bound, in units of the model at least, taken off for its tolerances."""
@@ -83,8 +85,18 @@ def _losses(pursuit: Pursuit) -> tuple[Floats, Mask]:
     weights, _ = pursuit.net(pursuit.multipliers)
     net, _ = priced_out(structure, weights, merged.price)
     losses = np.empty(len(net))
-    compiled(pursuit.clock, __package__).losses(
-        net, structure.first, structure.last, structure.starts, merged.chosen, losses
+    front, back = np.zeros((2, int(np.diff(structure.starts).max(initial=0)) + 1))
+    LOOPS.run(
+        pursuit.clock,
+        "losses",
+        net,
+        structure.first,
+        structure.last,
+        structure.starts,
+        merged.chosen,
+        front,
+        back,
+        losses,
     )
     return losses, merged.chosen
 
@@ -113,7 +125,9 @@ def _core(pursuit: Pursuit, losses: Floats, chosen: Mask, size: int) -> Core:
 def _solve(
     pursuit: Pursuit, core: Core, curves: list[Curve], seconds: float, seed: int
 ) -> MipStatus:
-    model, unit = model_over(pursuit, core)
+    windows = windows_among(pursuit.structure, core.places, plain=bool(curves))
+    model, unit = model_over(pursuit, core, windows)
+    count = len(core.places)
     start = None
     if pursuit.rows is not None:
         inside = np.zeros(pursuit.problem.dataset.size, dtype=bool)
@@ -123,12 +137,12 @@ def _solve(
         outside[core.places] = False
         outside[core.taken] = False
         if held[core.taken].all() and not held[outside].any():
-            start = held[core.places].astype(float)
+            start = windows.with_sums(held[core.places].astype(float))
     before = pursuit.value
 
     def take(update: MipUpdate) -> bool:
         if update.values is not None:
-            found = core.places[update.values > 0.5]
+            found = core.places[update.values[:count] > 0.5]
             pursuit.offer(pursuit.whole(np.concatenate([core.taken, found])))
         if update.bound is not None and core.exact:
             _prove(pursuit, update.bound, unit, before)
@@ -154,7 +168,7 @@ def _solve(
     pursuit.nodes += result.nodes
     status = result.status
     if result.values is not None:
-        found = core.places[result.values > 0.5]
+        found = core.places[result.values[:count] > 0.5]
         if not _is_met(pursuit, pursuit.whole(np.concatenate([core.taken, found]))):
             status = MipStatus.STOPPED
     if core.exact:
@@ -178,8 +192,11 @@ def _prove(pursuit: Pursuit, bound: float, unit: float, outside: float) -> None:
     pursuit.prove(max(safe, outside + SAFETY * abs(outside) if np.isfinite(outside) else safe))
 
 
-def model_over(pursuit: Pursuit, core: Core) -> tuple[LinearModel, float]:
-    """Return the model over the core's places, its objective in a unit near the weights' size."""
+def model_over(pursuit: Pursuit, core: Core, windows: Windows) -> tuple[LinearModel, float]:
+    """Return the model over the core's places, its objective in a unit near the weights' size.
+
+    Behind the places come the sums that `windows` has.
+    """
     from scipy import sparse
 
     structure, places = pursuit.structure, core.places
@@ -207,10 +224,6 @@ def model_over(pursuit: Pursuit, core: Core) -> tuple[LinearModel, float]:
         blocks.append(sparse.csr_array((ones, entries), shape=(count, len(places))))
         lower.append((structure.lower - fixed).astype(float))
         upper.append((structure.upper - fixed).astype(float))
-    windows = _windows(structure, places)
-    blocks.append(windows)
-    lower.append(np.full(windows.shape[0], -np.inf))
-    upper.append(np.ones(windows.shape[0]))
     crossing = structure.crossing
     inner = crossing.matrix[:, places]
     left = crossing.limits - np.asarray(crossing.matrix[:, core.taken].sum(axis=1)).ravel()
@@ -221,14 +234,17 @@ def model_over(pursuit: Pursuit, core: Core) -> tuple[LinearModel, float]:
     blocks.append(scaled)
     lower.append(np.full(len(left), -np.inf))
     upper.append(left / scale + DROPPED * np.bincount(tiny, minlength=len(left)))
+    sums = len(windows.summed)
+    matrix = sparse.csr_array(sparse.vstack(blocks, format="csr"))
+    matrix.resize((matrix.shape[0], len(places) + sums))
     return LinearModel(
-        cost=-weights / unit,
-        matrix=sparse.csr_array(sparse.vstack(blocks, format="csr")),
-        row_lower=np.concatenate(lower),
-        row_upper=np.concatenate(upper),
-        lower=np.zeros(len(places)),
-        upper=np.ones(len(places)),
-        integer=np.ones(len(places), dtype=bool),
+        cost=np.append(-weights / unit, np.zeros(sums)),
+        matrix=sparse.csr_array(sparse.vstack([windows.matrix, matrix], format="csr")),
+        row_lower=np.concatenate([windows.lower, *lower]),
+        row_upper=np.concatenate([windows.upper, *upper]),
+        lower=np.zeros(len(places) + sums),
+        upper=np.append(np.ones(len(places)), np.full(sums, np.inf)),
+        integer=np.arange(len(places) + sums) < len(places),
         offset=-offset / unit,
     ), unit
 
@@ -239,18 +255,3 @@ def _per_node(structure: Structure, counts: Ints) -> Ints:
     for node in range(len(total) - 1, 0, -1):
         total[structure.parent[node]] += total[node]
     return total
-
-
-def _windows(structure: Structure, places: Ints) -> Any:
-    """Return one row for each largest run of some places of which each two exclude each other."""
-    from scipy import sparse
-
-    reach = np.searchsorted(places, structure.last[places], side="right")
-    begins = np.flatnonzero(reach > np.concatenate([[0], reach[:-1]])) if len(places) else reach
-    begins = begins[reach[begins] - begins > 1]
-    sizes = reach[begins] - begins
-    inner = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    members = np.repeat(begins, sizes) + inner
-    rows = np.repeat(np.arange(len(begins)), sizes)
-    shape = (len(begins), len(places))
-    return sparse.csr_array((np.ones(len(rows)), (rows, members)), shape=shape)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from math import fsum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .._compiling import compiled
+from .bracketing import Bracket
+from .lines import Line
+from .structure import LOOPS
 
 if TYPE_CHECKING:
     from ...problems.arrays import Floats, Ints, Mask
@@ -52,7 +54,7 @@ def merge(
     ``low`` and ``high`` rows; a node's count is the sum of its children's, cut to its limits, and
     falls as e grows. So bisection finds the root's price. Going down the tree, a node whose limits
     bind has a price of its own, found in the same way, all nodes of one depth at once. Every count
-    between low and high is reached by equally good sets (`_kernels.recover`), so that counts come
+    between low and high is reached by equally good sets (`_loops.exchange`), so that counts come
     out exactly, ties and all.
 
     Parameters
@@ -78,7 +80,6 @@ class _Merging:
     def __init__(self, structure: Structure, weights: Floats, clock: Clock) -> None:
         self.structure, self.clock = structure, clock
         self.weights = np.ascontiguousarray(weights, dtype=np.float64)
-        self.kernels: Any = compiled(clock, __package__)
         largest = float(np.abs(self.weights).max(initial=0.0))
         self.whole = largest < LARGEST and bool((np.rint(self.weights) == self.weights).all())
         units, nodes = len(structure.leaf), len(structure.parent)
@@ -96,7 +97,7 @@ class _Merging:
             self._price(root)
         else:
             active = np.ones(len(structure.parent), dtype=bool)
-            self._evaluate(active, self._is(root), self.above)
+            self._settle(active, self._is(root))
             self.target[0] = min(max(self.low[0], lower), upper)
             if not self.low[0] <= self.target[0] <= self.high[0]:
                 self._price(root)
@@ -115,14 +116,58 @@ class _Merging:
         mask[nodes] = True
         return mask
 
-    def _evaluate(self, active: Mask, top: Mask, price: Floats) -> None:
-        """Write counts of the active nodes at their prices, before their own limits cut them."""
-        at, kernels = self.structure, self.kernels
-        kernels.count(
-            self.weights, at.first, at.starts, at.leaf, price, active, self.unit_low, self.unit_high
+    def _evaluate(self, active: Mask, top: Mask, price: Floats) -> tuple[Ints, Ints, Ints]:
+        """Write counts of the active nodes at their prices, before their own limits cut them.
+
+        Returns the units that have any rows to choose from, with their smallest and largest counts.
+        """
+        at = self.structure
+        places = np.flatnonzero(self.weights >= price[active].min())
+        floor = np.where(active, price, np.inf)[at.leaf[at.unit_of_place[places]]]
+        line = Line(at, places[self.weights[places] >= floor])
+        leaf = at.leaf[line.units]
+        low, high = np.zeros((2, len(leaf)), dtype=np.int64)
+        sums, counts = np.zeros((2, line.longest + 1)), np.zeros((2, line.longest + 1), dtype=int)
+        LOOPS.run(
+            self.clock,
+            "count",
+            self.weights[line.places],
+            line.first,
+            line.starts,
+            price[leaf],
+            sums[0],
+            counts[0],
+            sums[1],
+            counts[1],
+            low,
+            high,
         )
-        for unit, node in ((self.unit_low, self.low), (self.unit_high, self.high)):
-            kernels.add_up(at.leaf, at.parent, at.lower, at.upper, active, top, unit, node)
+        for found, node in ((low, self.low), (high, self.high)):
+            summed = np.bincount(leaf, found, len(price)).astype(np.int64)
+            self._add_up(summed, active, top, node)
+        return line.units, low, high
+
+    def _settle(self, active: Mask, top: Mask) -> None:
+        """Write the smallest counts of nodes and units just above, the largest just below."""
+        mine = active[self.structure.leaf]
+        units, low, high = self._evaluate(active, top, self.above)
+        self.unit_low[mine] = self.unit_high[mine] = 0
+        self.unit_low[units], self.unit_high[units] = low, high
+        split = active & (self.above > self.below)
+        if split.any():
+            low = self.low.copy()
+            units, _, high = self._evaluate(split, top, self.below)
+            self.low[:] = low
+            self.unit_high[units] = high
+
+    def _add_up(self, counts: Ints, active: Mask, top: Mask, node: Ints) -> None:
+        """Add counts up the tree; each node passes on what its limits make of its count."""
+        at = self.structure
+        for depth in range(int(at.depth.max()), 0, -1):
+            up = np.flatnonzero((at.depth == depth) & active & ~top)
+            cut = np.clip(counts[up], at.lower[up], at.upper[up])
+            np.add.at(counts, at.parent[up], cut)
+        node[active] = counts[active]
 
     def _price(self, tops: Ints) -> None:
         """Find the prices at which some nodes, none below another, have their targets."""
@@ -134,7 +179,10 @@ class _Merging:
         for depth in range(int(depths[tops].min()) + 1, int(depths.max()) + 1):
             at = np.flatnonzero((depths == depth) & ~is_top)
             under[at] = under[self.structure.parent[at]]
-        bracket = _Bracket(self.weights, self.target[tops], self.whole)
+        bracket = Bracket(self.weights, self.target[tops], self.whole)
+        if tops[0] > 0:
+            # Their counts at the prices of the nodes above them are known.
+            bracket.start(self.above[tops], self.below[tops], self.low[tops], self.high[tops])
         price = np.zeros(len(under))
         while len(bracket.open):
             self.clock.check()
@@ -145,12 +193,7 @@ class _Merging:
         inside = under >= 0
         self.above[inside] = bracket.above[under[inside]]
         self.below[inside] = bracket.below[under[inside]]
-        split = inside & (self.above > self.below)
-        if split.any():
-            self._evaluate(split, is_top, self.above)
-            low, unit_low = self.low.copy(), self.unit_low.copy()
-            self._evaluate(split, is_top, self.below)
-            self.low[:], self.unit_low[:] = low, unit_low
+        self._settle(inside, is_top)
 
     def _share_out(self, depth: int, wanted: Ints, rng: np.random.Generator | None) -> None:
         """Give each child of the nodes of one depth a count between its low and its high."""
@@ -179,77 +222,61 @@ class _Merging:
         wanted[units] = low[len(nodes) :]
 
     def _recover(self, wanted: Ints, rng: np.random.Generator | None) -> Merged:
-        at = self.structure
-        keys = np.zeros(len(at.rows)) if rng is None else rng.random(len(at.rows))
-        chosen = np.zeros(len(at.rows), dtype=bool)
-        above, below = self.above[at.leaf], self.below[at.leaf]
-        self.kernels.recover(
-            self.weights, at.first, at.last, at.starts, above, below, wanted, keys, chosen
-        )
+        at, chosen = self.structure, np.zeros(len(self.weights), dtype=bool)
+        keys = np.zeros(len(chosen)) if rng is None else rng.random(len(chosen))
+        places = np.flatnonzero(self.weights >= self.below[at.leaf].min(initial=np.inf))
+        unit = at.unit_of_place[places]
+        kept = (wanted[unit] > 0) & (self.weights[places] >= self.below[at.leaf[unit]])
+        line = Line(at, places[kept])
+        inside, goal = np.zeros(len(line.places), dtype=bool), wanted[line.units]
+        sizes = self._best_sets(line, self.above, keys, False, inside)
+        short = goal > sizes
+        if short.any():
+            # Where the fewest rows are too few: those of the most, or some of what they have more.
+            again = np.flatnonzero(np.repeat(short, np.diff(line.starts)))
+            more, ours = Line(at, line.places[again]), inside[again]
+            other = np.zeros_like(ours)
+            larger = self._best_sets(more, self.below, keys, True, other)
+            missing = np.where(larger == goal[short], 0, goal[short] - sizes[short])
+            ours = np.where(np.repeat(missing == 0, np.diff(more.starts)), other, ours)
+            work = np.zeros((2, more.longest + 1)), np.zeros((2, more.longest + 1), dtype=np.int64)
+            LOOPS.run(
+                self.clock,
+                "exchange",
+                self.weights[more.places],
+                more.last,
+                more.starts,
+                keys[more.places],
+                missing,
+                other,
+                *work[1],
+                *work[0],
+                ours,
+            )
+            inside[again] = ours
+        chosen[line.places] = inside
         return Merged(chosen, self.above)
 
-
-class _Bracket:
-    """Prices between which the counts of some nodes pass their targets.
-
-    The count at `below` is at least the target, that at `above` at most.
-    """
-
-    def __init__(self, weights: Floats, target: Ints, whole: bool) -> None:
-        self.target, self.whole = target, whole
-        least, most = (float(weights.min()), float(weights.max())) if len(weights) else (0.0, 0.0)
-        self.scale = max(abs(least), abs(most))
-        self.width = most - least + (self.scale or 1.0)
-        count = len(target)
-        # Whole weights are priced in whole numbers, of which the largest weight is one.
-        self.above, self.below = np.full(count, most + float(whole)), np.full(count, least)
-        self.fewest = np.zeros(count, dtype=np.int64)
-        self.most = np.zeros(count, dtype=np.int64)
-        self.reached = np.zeros(count, dtype=bool)
-        self.is_open = np.ones(count, dtype=bool)
-        self.turn = 0
-
-    @property
-    def open(self) -> Ints:
-        return np.flatnonzero(self.is_open)
-
-    def propose(self) -> Floats:
-        """Return the next price to look at for each node ``(T,)``."""
-        self.turn += 1
-        between = self.below + 0.5 * (self.above - self.below)
-        if self.turn % 3:
-            share = (self.most - self.target) / np.maximum(self.most - self.fewest, 1)
-            share = np.clip(share, 0.02, 0.98)
-            between = self.below + share * (self.above - self.below)
-        if self.whole:
-            between = np.rint(between)
-            between = np.where(between >= self.above, np.ceil(self.above) - 1, between)
-            between = np.where(between <= self.below, np.floor(self.below) + 1, between)
-        self.tried = np.where(self.reached, between, self.below)
-        return self.tried
-
-    def learn(self, low: Ints, high: Ints) -> None:
-        """Narrow the brackets by the counts at the prices that were proposed."""
-        at, tried = self.is_open, self.tried
-        hit = at & (low <= self.target) & (self.target <= high)
-        self.above[hit] = self.below[hit] = tried[hit]
-        fewer = at & ~hit & (high < self.target)
-        more = at & ~hit & (low > self.target)
-        self.above[fewer], self.fewest[fewer] = tried[fewer], high[fewer]
-        self.below[more], self.most[more] = tried[more], low[more]
-        self.reached |= more
-        # A price below every weight may be needed where rows have to make room for others.
-        outside = fewer & ~self.reached
-        self.below[outside] = tried[outside] - self.width
-        if outside.any():
-            self.width *= 4.0
-        self.is_open &= ~hit
-        narrow = self.above - self.below <= EPS * np.maximum(
-            np.maximum(np.abs(self.above), np.abs(self.below)), self.scale
+    def _best_sets(self, line: Line, price: Floats, keys: Floats, many: bool, chosen: Mask) -> Ints:
+        """Mark a best set of each unit, the fewest or the most rows; return how many they are."""
+        sizes = np.zeros(len(line.units), dtype=np.int64)
+        sums, ranks = np.zeros((2, line.longest + 1))
+        LOOPS.run(
+            self.clock,
+            "best_sets",
+            self.weights[line.places],
+            line.first,
+            line.starts,
+            price[self.structure.leaf[line.units]],
+            keys[line.places],
+            many,
+            sums,
+            np.zeros(line.longest + 1, dtype=np.int64),
+            ranks,
+            chosen,
+            sizes,
         )
-        if self.whole:
-            narrow |= np.floor(self.below) + 1 >= self.above
-        self.is_open &= ~(self.reached & narrow)
+        return sizes
 
 
 def proven(
@@ -267,20 +294,24 @@ def proven(
         Whose prices are taken.
     """
     net, constants = priced_out(structure, weights, merged.price)
-    size = np.abs(weights) + path_sizes(structure, merged.price)[_leaf_of_place(structure)]
-    terms = 4 + 2 * int(structure.depth.max())
-    sums = np.zeros(len(structure.leaf))
-    compiled(clock, __package__).heaviest(
-        net + slack + terms * EPS * size, structure.first, structure.starts, sums
+    size = (
+        np.abs(weights)
+        + path_sizes(structure, merged.price)[structure.leaf[structure.unit_of_place]]
     )
-    best, given = sums[sums > 0].tolist(), constants.tolist()
+    terms = 4 + 2 * int(structure.depth.max())
+    raised = net + slack + terms * EPS * size
+    line = Line(structure, np.flatnonzero(raised > 0))
+    sums = np.zeros(len(line.units))
+    work = np.zeros(line.longest + 1)
+    LOOPS.run(clock, "heaviest", raised[line.places], line.first, line.starts, work, sums)
+    best, given = sums.tolist(), constants.tolist()
     total, magnitude = fsum([*best, *given]), fsum([*best, *np.abs(given)])
     return total + 4 * EPS * magnitude
 
 
 def priced_out(structure: Structure, weights: Floats, price: Floats) -> tuple[Floats, Floats]:
     """Return weights net of the tree's prices ``(n,)``, and what its limits are worth ``(G,)``."""
-    net = weights - price[_leaf_of_place(structure)]
+    net = weights - price[structure.leaf[structure.unit_of_place]]
     own = own_prices(structure, price)
     return net, own * np.where(own > 0, structure.upper, structure.lower)
 
@@ -299,7 +330,3 @@ def path_sizes(structure: Structure, price: Floats) -> Floats:
         at = np.flatnonzero(structure.depth == depth)
         own[at] += own[structure.parent[at]]
     return own
-
-
-def _leaf_of_place(structure: Structure) -> Any:
-    return np.repeat(structure.leaf, np.diff(structure.starts))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -11,12 +12,15 @@ import numpy as np
 
 from ...problems.constraints import Cost, Forbid, GroupLimit, Include, Spacing
 from ...problems.errors import InfeasibleSelection
-from .._compiling import compiled
+from .._compiling import Loops
 
 if TYPE_CHECKING:
     from ...problems.arrays import Floats, Ints
     from ...problems.selection import SelectionProblem
     from .._clock import Clock
+
+
+LOOPS = Loops(__package__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,6 +97,11 @@ class Structure:
     stated: Ints
     impossible: bool
 
+    @cached_property
+    def unit_of_place(self) -> Ints:
+        """The unit of each place ``(n,)``."""
+        return np.repeat(np.arange(len(self.leaf)), np.diff(self.starts))
+
 
 @dataclass(frozen=True, eq=False)
 class _Groups:
@@ -144,9 +153,7 @@ def _analyze(problem: SelectionProblem, clock: Clock) -> Structure:
             accepted.append(groups)
         else:
             crossing.append(groups.at)
-    kernels = compiled(clock, __package__)
-    room = np.zeros(len(starts) - 1, dtype=np.int64)
-    kernels.fit(first, starts, room)
+    room = _rooms(last, starts, clock)
     tree = _tree(problem, accepted, len(starts) - 1, len(rows))
     stated = np.zeros(len(problem.constraints), dtype=np.int64)
     for groups in accepted:
@@ -192,6 +199,16 @@ def _units(problem: SelectionProblem) -> tuple[Ints, Ints, Ints, Ints]:
     ends = np.flatnonzero(line.last == np.arange(len(line.rows)))
     starts = np.concatenate([[0], ends + 1]).astype(np.int64)
     return line.rows, line.first.astype(np.int64), line.last, starts
+
+
+def _rooms(last: Ints, starts: Ints, clock: Clock) -> Ints:
+    """Return how many rows of each unit fit in at most ``(U,)``."""
+    room = np.ones(len(starts) - 1, dtype=np.int64)
+    long = np.flatnonzero(np.diff(starts) > 1)
+    found = np.zeros(len(long), dtype=np.int64)
+    LOOPS.run(clock, "fit", starts[long], starts[long + 1], last, found)
+    room[long] = found
+    return room
 
 
 def _groups(

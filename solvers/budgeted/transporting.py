@@ -8,6 +8,7 @@ import numpy as np
 
 from .._lp import solve_lp
 from .branching import Core, model_over
+from .windows import windows_among
 
 if TYPE_CHECKING:
     from .relaxing import Pursuit
@@ -43,7 +44,8 @@ def transport(pursuit: Pursuit) -> bool:
     """
     count = len(pursuit.structure.crossing.limits)
     places = np.arange(len(pursuit.structure.rows))
-    model, unit = model_over(pursuit, Core(places, places[:0], exact=True))
+    core = Core(places, places[:0], exact=True)
+    model, unit = model_over(pursuit, core, windows_among(pursuit.structure, places))
     found = solve_lp(model, 0.4 * pursuit.clock.remaining(), {"solver": "simplex"})
     if found is None:
         return False

@@ -37,6 +37,11 @@ BAD = {
     "few costs": (Cost([1, 1], 2), "Cost costs: must have 4 values; got 2; pass one value for e"),
     "costs in words": (Cost(list("abcd"), 2), "Cost costs: must be real numbers; got <U1; conver"),
     "no costs": (Cost(None, 2), "Cost costs: must be real numbers; got object"),
+    "a limit beyond floats": (Cost([1] * 4, 10**400), f"{LIMIT}1000"),
+    "a limit next to nothing": (
+        Cost([1e-320] * 4, 2e-320),
+        "Cost limit: must be 0 or at least 1e-290, .*; got 2e-320; scale costs and limit up",
+    ),
     "negative limit": (Cost([1] * 4, -2), f"{LIMIT}-2; say what may be spent"),
     "limit not a number": (Cost([1] * 4, NAN), f"{LIMIT}nan"),
     "infinite limit": (Cost([1] * 4, INF), f"{LIMIT}inf"),
@@ -61,6 +66,14 @@ BAD = {
         "at_most: must be a whole number ≥ 0; got -1",
     ),
     "half a row": (GroupLimit(NIGHT, at_most=1.5), "at_most: must be a whole number ≥ 0; got 1.5"),
+    "more rows than there are": (
+        GroupLimit(NIGHT, at_least=10**30),
+        "GroupLimit at_least: 4611686018427387904 rows of group night are asked for, it has 1",
+    ),
+    "count beyond floats": (
+        GroupLimit(NIGHT, at_most=10**400),
+        "GroupLimit at_most: must be a whole number ≥ 0; got 10000",
+    ),
     "count in words": (GroupLimit(NIGHT, at_most="x"), "at_most: must be one number; got 'x'"),
     "count a bool": (GroupLimit(NIGHT, at_most=True), "at_most: must be one number; got True"),
     "count of one group": (

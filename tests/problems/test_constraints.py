@@ -9,6 +9,7 @@ from labelcut import (
     BudgetedSelection,
     ClassBalanced,
     Forbid,
+    GroupLimit,
     Include,
     InfeasibleSelection,
     InvalidInput,
@@ -156,3 +157,22 @@ def test_windows_that_do_not_fit_into_memory_are_refused_with_the_figure(monkeyp
         problem.constraints[0].linear(problem.dataset)
     monkeypatch.setattr("labelcut.problems.memory.free_bytes", lambda: 72 * entries)
     assert problem.constraints[0].linear(problem.dataset).matrix.nnz == entries
+
+
+@pytest.mark.parametrize("most", [2**63, 10**30, 1e30, 1e300])
+def test_a_limit_above_all_counts_is_none(most):
+    """Any number beyond 64 bits would end in an error of the language's own."""
+    rules = [GroupLimit([0, 0, 1], at_most=most), Spacing(None, [0, 1, 2], 1)]
+    problem = BudgetedSelection([1, 2, 3], 2, constraints=rules)
+    assert problem.constraints[0].upper.tolist() == [2, 1]
+    wide = Spacing(None, [0, 1, 2], most)
+    with pytest.raises(InfeasibleSelection):
+        BudgetedSelection([1, 2, 3], 2, constraints=[wide]).check([0, 2])
+
+
+def test_whole_floats_name_whole_labels():
+    """Columns of a table with gaps come as floats: their labels, and those of a mapping."""
+    for groups in ([1.0, 1.0, 2.0], [1, 1, 2], ["1", "1", "2"]):
+        limit = GroupLimit(groups, at_most={1.0: 1, np.float64(2): 0})
+        problem = BudgetedSelection([1, 2, 3], 1, constraints=[limit])
+        assert problem.constraints[0].upper.tolist() == [1, 0]
