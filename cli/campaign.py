@@ -53,7 +53,7 @@ def run(
     read = read_campaign(file)
     console = open_console()
     with watched(console) as watch:
-        outcome = run_campaign(read, workers=workers, until=end, watch=watch)
+        outcome = run_campaign(read, workers=workers, until=end, watch=watch, since=0.0)
     report = None if outcome.left else _write(read, outcome.results, None)
     if as_json:
         content = {

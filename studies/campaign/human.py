@@ -14,6 +14,7 @@ from ...problems.atomic import atomic_file
 from ...problems.base import plain
 from ...problems.errors import InvalidInput
 from .answers import is_begun, read_answers
+from .limits import limited
 from .loop import Run, first_rows
 from .store import Store
 
@@ -128,7 +129,8 @@ def _next(campaign: Campaign, store: Store, stage: Callable[[int, str], None]) -
         run = Run(campaign, store, entrant, seed, _labels(campaign, given), stage)
         if run.is_over:
             return None
-        finished = run.next()
+        with limited(campaign.threads):
+            finished = run.next()
         store.add(finished, campaign.pool.ids)
         waiting = finished.record.cycle, finished.record.chosen
         if not len(finished.record.chosen):

@@ -12,7 +12,7 @@ from ...models import entropy
 from ...problems import BudgetedSelection, Forbid
 from ...problems.errors import InvalidInput
 from ._stating import answer, rows_of
-from .metrics import accuracy, mean_class_accuracy
+from .training import measured
 
 if TYPE_CHECKING:
     from torch import nn
@@ -91,8 +91,10 @@ def _learn(round: Round, name: str, model: nn.Module, pseudo: Ints, probs: Any =
     truth = round.pool.truth
     if truth is not None and len(pseudo) and (truth[pseudo] >= 0).all():
         round.metrics["pseudo_accuracy"] = float((truth[pseudo] == guessed).mean())
-    for metric, value in measured(round, round.models[name]).items():
-        round.metrics[f"{metric}_{name}"] = float(value)
+    with round.watch.on("score"):
+        found = measured(round.learner, round.pool, round.models[name])
+    for metric, value in found.items():
+        round.metrics[f"{metric}_{name}"] = value
 
 
 def _choose(round: Round, name: str) -> Selection:
@@ -120,17 +122,3 @@ def _pseudo_rows(round: Round) -> int:
     if not 0 <= share <= 1:
         raise InvalidInput(f"share: must lie in 0..1; got {share}; the thesis takes 0.1 to 0.25")
     return int(share * round.pool.size + 0.5)
-
-
-def measured(round: Round, model: nn.Module) -> dict[str, float]:
-    """Return what the campaign measures of its models, of another one."""
-    pool, learner = round.pool, round.learner
-    if learner.measure is not None:
-        return dict(learner.measure(model, pool))
-    if pool.test_inputs is None or pool.test_truth is None:
-        return {}
-    guessed = round.predict(model, pool.test_inputs)[0].argmax(axis=1)
-    return {
-        "accuracy": accuracy(pool.test_truth, guessed),
-        "mean_class_accuracy": mean_class_accuracy(pool.test_truth, guessed),
-    }

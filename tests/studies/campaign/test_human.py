@@ -2,9 +2,11 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from labelcut.problems.errors import InvalidInput
 from labelcut.studies.campaign.files import read_campaign
@@ -233,3 +235,19 @@ def test_asking_again_keeps_what_is_filled_in(named):
     assert after.cycle == 0
     assert [line.split(",")[0] for line in lines[1:]] == [str(row) for row in after.rows]
     assert all(line.endswith(",") for line in lines[1:])
+
+
+def test_training_keeps_to_the_threads_of_the_file(person):
+    """`campaign next` would take all cores of a shared machine, and add up in another order."""
+    campaign = person(known=range(9))
+    before = torch.get_num_threads(), torch.get_deterministic_debug_mode()
+    seen = []
+
+    def train(model, inputs, labels, **rest):
+        seen.append((torch.get_num_threads(), torch.get_deterministic_debug_mode()))
+        return campaign.learner.train(model, inputs, labels, **rest)
+
+    threads = before[0] + 1
+    next_batch(replace(campaign, threads=threads, learner=replace(campaign.learner, train=train)))
+    assert seen == [(threads, 1)]
+    assert (torch.get_num_threads(), torch.get_deterministic_debug_mode()) == before

@@ -2,15 +2,17 @@
 
 import json
 import sqlite3
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import torch
 
 from labelcut.problems.errors import InvalidInput
-from labelcut.studies.campaign import Pool
+from labelcut.studies.campaign import Pool, timing
 from labelcut.studies.campaign.checking import checked_rows
-from labelcut.studies.campaign.learner import Learner, Stopwatch
+from labelcut.studies.campaign.learner import Learner
 from labelcut.studies.campaign.loop import Run, truth_of
 from labelcut.studies.campaign.round import Round
 from labelcut.studies.campaign.store import Store
@@ -329,18 +331,27 @@ def test_dispersion_is_tracked_where_it_is_needed(read, finish):
     assert [len(record.chosen) for record in records] == [6, 6, 0]
 
 
-def test_the_stopwatch_counts_each_second_once():
+def test_the_stopwatch_counts_each_second_once(monkeypatch):
     """Training inside of choosing would count twice, and the overhead come out negative."""
-    import time
-
-    watch = Stopwatch()
+    # The clock and the processor at each look: choosing 0 to 10, training 1 to 4 and 5 to 7.
+    looks = iter([(0, 0.0), (1, 0.5), (4, 2.5), (5, 2.5), (7, 3.0), (10, 5.0)])
+    monkeypatch.setattr(timing, "now", lambda: timing.Spent(*next(looks)))
+    watch = timing.Stopwatch()
     with watch.on("choose"):
         with watch.on("train"):
-            time.sleep(0.02)
+            pass
         with watch.on("train"):
-            time.sleep(0.02)
-    assert watch.seconds["train"] >= 0.04
-    assert watch.seconds["choose"] < watch.seconds["train"]
+            pass
+    assert watch.spent == {"train": (5, 2.5), "choose": (5, 2.5)}
+    assert watch.spent["train"].named("train") == {"seconds_train": 5, "seconds_cpu_train": 2.5}
+
+
+def test_processor_time_counts_child_processes():
+    """What HiGHS spends in a process of its own would cost nothing in the records."""
+    begun = timing.now()
+    subprocess.run([sys.executable, "-S", "-c", "sum(range(3_000_000))"], check=True)
+    spent = timing.now().less(begun)
+    assert spent.processor > 0.01
 
 
 def test_a_strategy_cannot_overwrite_what_is_measured(blobs, finish):
