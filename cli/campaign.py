@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import dataclasses
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -117,6 +117,12 @@ def labels(
     answers: Annotated[
         Path, typer.Argument(metavar="LABELS", help="The CSV file of next, filled in.")
     ],
+    replace: Annotated[
+        bool,
+        typer.Option(
+            "--replace", help="Correct the answers given last; what came after is redone."
+        ),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Take a person's answers, train with them, and write what to label next."""
@@ -125,7 +131,7 @@ def labels(
 
     read = read_campaign(file)
     try:
-        _tell(read, take_labels(read, answers, _stage), as_json)
+        _tell(read, take_labels(read, answers, _stage, replace=replace), as_json)
     except KeyboardInterrupt:
         fail("interrupted; 'labelcut campaign next' goes on if the answers are kept", 130)
 
@@ -202,7 +208,7 @@ def _write(
         out or read.folder / "report.html",
         title=read.title,
         pool=read.pool,
-        options=replace(options, full=full, left=jobs_left(read, results)[1]),
+        options=dataclasses.replace(options, full=full, left=jobs_left(read, results)[1]),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -77,8 +77,12 @@ class Run:
         """Draw what is drawn, and take up what the store has."""
         pool, plan = self.campaign.pool, self.campaign.plan
         self.initial = first_rows(self.campaign, self.seed)
-        self.slices = draw_audit(pool.size, plan, self.seed, self.initial)
+        # Cycles that were added later have no slice: strategies may have chosen any row by then.
+        planned = replace(plan, cycles=self.store.planned_cycles())
+        self.slices = draw_audit(pool.size, planned, self.seed, self.initial)
         past = self.store.past(self.entrant.name, self.seed)
+        if past and past[-1].record.lacks_choice(plan.cycles):
+            past.pop()
         self.batches = [finished.record.chosen for finished in past]
         if past:
             self._restore(past[-1])
@@ -211,7 +215,7 @@ class Run:
             campaign.pool,
             labeled,
             labels,
-            campaign.plan.step - campaign.plan.audit,
+            campaign.plan.step - self.slices[cycle : cycle + 1].size,
             cycle,
             derive_seed(self.entrant.name, self.seed, cycle),
             model,

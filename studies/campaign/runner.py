@@ -123,7 +123,7 @@ def run_campaign(
 
 def jobs_left(campaign: Campaign, results: Results) -> tuple[list[Job], int]:
     """Return the runs that are not finished, seed by seed, and how many cycles they lack."""
-    have = {record.key for record in (*results.records, *results.full)}
+    have = {record.key for record in _whole(campaign, results)}
     jobs, left = [], 0
     for seed in campaign.plan.seeds:
         for entrant in campaign.strategies:
@@ -139,6 +139,12 @@ def jobs_left(campaign: Campaign, results: Results) -> tuple[list[Job], int]:
     return jobs, left
 
 
+def _whole(campaign: Campaign, results: Results) -> list[Record]:
+    """Return the records that stay as they are: all but those that are to choose now."""
+    cycles = campaign.plan.cycles
+    return [r for r in (*results.records, *results.full) if not r.lacks_choice(cycles)]
+
+
 @dataclass(eq=False)
 class _Running:
     campaign: Campaign
@@ -151,7 +157,7 @@ class _Running:
     def run(self, crew: Crew, until: datetime | None) -> str | None:
         """Give out jobs and keep what comes back, until all is done or time is up."""
         results = self.store.results()
-        self.records = [*results.records, *results.full]
+        self.records = _whole(self.campaign, results)
         waiting = deque(jobs_left(self.campaign, results)[0])
         end = None if until is None else time.monotonic() + _seconds_to(until)
         while True:

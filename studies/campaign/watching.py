@@ -41,7 +41,8 @@ def campaign_table(
     table.add_column("labeled", justify="right")
     table.add_column(metric or "metric", justify="right")
     table.add_column("now")
-    total = len(campaign.plan.seeds) * (campaign.plan.cycles + 1)
+    cycles = campaign.plan.cycles
+    total = len(campaign.plan.seeds) * (cycles + 1)
     for entrant in campaign.strategies:
         mine = [record for record in results.records if record.strategy == entrant.name]
         busy = ", ".join(
@@ -51,7 +52,7 @@ def campaign_table(
         )
         table.add_row(
             entrant.name,
-            f"{len(mine)}/{total}",
+            f"{sum(not record.lacks_choice(cycles) for record in mine)}/{total}",
             *_latest(mine, metric),
             "failed" if entrant.name in (failures or {}) else busy,
         )

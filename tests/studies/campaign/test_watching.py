@@ -11,14 +11,15 @@ from labelcut.studies.campaign.runner import Standing
 from labelcut.studies.campaign.watching import campaign_table, seconds_table, watched
 
 NONE = np.zeros(0, np.int64)
+CHOSEN = np.array([3])
 
 
 def record(strategy, seed, cycle, accuracy, order=1):
-    """Return a record of ten rows, and five more a cycle."""
+    """Return a record of ten rows, and five more a cycle, which chose one."""
     seconds = {"cycle": 10.0, "train": 6.0, "score": 3.5, "choose": 0.25, "parent": 0.5}
     metrics = {f"seconds_cpu_{name}": value for name, value in seconds.items()}
     metrics = {"accuracy": accuracy, "seconds_train": 99.0, **metrics}
-    return Record(strategy, seed, cycle, 10 + 5 * cycle, 0.1, metrics, NONE, NONE, NONE, order)
+    return Record(strategy, seed, cycle, 10 + 5 * cycle, 0.1, metrics, CHOSEN, NONE, NONE, order)
 
 
 def text(shown):
