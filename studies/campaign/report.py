@@ -25,9 +25,11 @@ from .report_sections import (
     standing_section,
 )
 from .report_tables import best_first
-from .summary import Curves, curves_of, standings
+from .summary import Curves, curves_of, of_seeds, shared_seeds, standings
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from .pool import Pool
     from .records import Results
     from .summary import Standing
@@ -47,7 +49,8 @@ def write_report(
     Parameters
     ----------
     results
-        Records; a campaign that is not finished has a report too.
+        Records; a campaign that is not finished has a report too, of the seeds that all strategies
+        have come to the last model with (`shared_seeds`), if there are any.
     out
         The HTML file. Pictures lie beside it: ``report.html`` has ``report-curves.png``,
         ``report-penalties.png``, ``report-classes.png``, ``report-choices.png`` and
@@ -84,6 +87,8 @@ def write_report(
             f"alpha: must lie between 0 and 1; got {options.alpha:g}; the usual is 0.05"
         )
     require_writable(path)
+    found, shared = results, shared_seeds(results)
+    results = of_seeds(found, shared) if shared else found
     curves = curves_of(results, options.metric, options.baseline, lower=options.lower)
     rows = standings(curves, options.alpha)
     sections = [
@@ -102,13 +107,15 @@ def write_report(
             temporary.write_bytes(picture.png)
     with atomic_file(path) as temporary:
         temporary.write_text(
-            page(title, _lead(results, curves, rows, options.left), sections), "utf-8"
+            page(title, _lead(found, shared, curves, rows, options.left), sections), "utf-8"
         )
     return path
 
 
-def _lead(results: Results, curves: Curves, rows: list[Standing], left: int) -> list[str]:
-    names, (_, seeds, cycles) = len(results.strategies), curves.values.shape
+def _lead(
+    results: Results, shared: Sequence[int], curves: Curves, rows: list[Standing], left: int
+) -> list[str]:
+    names, seeds, cycles = map(len, (results.strategies, results.seeds, results.cycles))
     told = (
         f"{_counted(names, 'strategy', 'strategies')}, {_counted(seeds, 'seed', 'seeds')}, "
         f"{_counted(cycles, 'model', 'models')} a run; from {curves.labeled[0]:,.0f} to "
@@ -119,7 +126,7 @@ def _lead(results: Results, curves: Curves, rows: list[Standing], left: int) -> 
     expected = max(names * seeds * cycles, done + left)
     lead = [told]
     if done < expected:
-        lead.append(f"Not finished: {done:,} of {expected:,} cycles are in.")
+        lead.append(f"Not finished: {done:,} of {expected:,} cycles are in.{_which(seeds, shared)}")
     ended = [rows[at] for at in best_first(curves, rows) if np.isfinite(rows[at].end)]
     if len(ended) > 1:
         how = "lowest, which is best" if curves.lower else "highest"
@@ -133,6 +140,22 @@ def _lead(results: Results, curves: Curves, rows: list[Standing], left: int) -> 
         )
         lead.append(f"{best.name} ends {how}; {chance}.")
     return lead
+
+
+def _which(seeds: int, shared: Sequence[int]) -> str:
+    """Return which seeds a report is of, where that are not all."""
+    if not shared:
+        return (
+            " Strategies have come to the last model with different seeds: their means are not of "
+            "the same runs."
+        )
+    if len(shared) == seeds:
+        return ""
+    named = ", ".join(map(str, shared))
+    return (
+        f" Everything below is of {_counted(len(shared), 'seed', 'seeds')} of {seeds} ({named}): "
+        "those that every strategy that has come to the last model has finished."
+    )
 
 
 def _counted(count: int, one: str, many: str) -> str:

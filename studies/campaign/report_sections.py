@@ -162,7 +162,8 @@ def choice_section(results: Results, curves: Curves) -> Iterator[Section]:
     )
     remark = (
         "L1 score: 0 is balanced, 1 all in one class. Near-duplicates: nearer than a tenth of the "
-        "usual distance to a labeled row or another chosen one, in the model's embedding."
+        "usual distance to a labeled row or another chosen one, in the model's embedding; crops "
+        "and other colors of one image often lie farther apart there, and are not counted then."
     )
     yield Section("What was chosen", pictures=[picture], grids=[grid], remarks=[remark])
 

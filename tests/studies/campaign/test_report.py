@@ -188,6 +188,30 @@ def test_an_unfinished_campaign_has_a_report(tmp_path):
     assert not list(tmp_path.glob("one-penalties.png"))
 
 
+def test_an_unfinished_campaign_compares_the_same_seeds(tmp_path):
+    """Who had an easy initial set first would lead, until the others have it too."""
+    made = make_records(("random", "entropy"), seeds=3, told=False)
+    # Seed 0 is finished by both, seed 1 by random alone, seed 2 by nobody.
+    kept = [
+        record
+        for record in made.records
+        if record.seed == 0 or (record.seed == 1 and record.strategy == "random")
+    ]
+    kept += [record for record in made.records if record.seed == 2 and record.cycle < 2]
+    path = write_report(Results(tuple(kept)), tmp_path / "r.html", title="Half", options=PCA)
+    page = Page(path.read_text("utf-8"))
+    text = path.read_text("utf-8")
+    assert "2 strategies, 3 seeds, 4 models a run" in text
+    assert "Not finished: 16 of 24 cycles are in. Everything below is of 1 seed of 3 (0)" in text
+    for name in ("random", "entropy"):
+        row = page.row(name)[0]
+        value = made.run(name, 0)[-1].metrics["accuracy"]
+        assert row[1:3] == ["1", f"{100 * value:.2f}"]
+    apart = [r for r in made.records if r.seed == (r.strategy == "random")]
+    path = write_report(Results(tuple(apart)), tmp_path / "a.html", title="Apart", options=PCA)
+    assert "their means are not of the same runs" in path.read_text("utf-8")
+
+
 def test_one_seed_proves_nothing(tmp_path):
     """A reader would take that nothing was tested for that nothing is better."""
     path = write_report(make_records(seeds=1), tmp_path / "r.html", title="One", options=PCA)
