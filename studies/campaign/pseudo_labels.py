@@ -58,21 +58,26 @@ prepare_two_models_dispersion = partial(prepare_two_models, certainty="dispersio
 def prepare_ceal(round: Round) -> None:
     """Let one model learn from the labeled rows and from what it is surest of by itself.
 
-    Unlabeled rows of an entropy below the option ``threshold``, less ``decay`` for each cycle, get
-    the class that the model of the cycle before predicts. The record has this model's metrics with
-    ``_ceal``; the campaign's own is the one without pseudo-labels.
+    It begins as the campaign's own, which asks first, and believes nothing then. From the second
+    cycle on, unlabeled rows of an entropy below the option ``threshold``, less ``decay`` for each
+    cycle since, get the class that it predicted before it learns from them. The record has this
+    model's metrics with ``_ceal``; the campaign's own is the one without pseudo-labels.
     """
-    threshold = float(round.options.get("threshold", THRESHOLD))
-    threshold -= round.cycle * float(round.options.get("decay", DECAY))
     before = round.models.get("ceal")
-    model = deepcopy(round.model) if before is None else before
-    probs = round.probs if before is None else round.predict(model)[0]
+    if before is None:
+        round.models["ceal"] = deepcopy(round.model)
+        _report(round, "ceal", np.zeros(0, dtype=np.int64))
+        return
+    threshold = float(round.options.get("threshold", THRESHOLD))
+    threshold -= (round.cycle - 1) * float(round.options.get("decay", DECAY))
+    probs = round.predict(before)[0]
+    doubt = np.asarray(entropy(probs))
     free = round.candidates
-    sure = free[np.asarray(entropy(probs))[free] < threshold]
+    sure = free[doubt[free] < threshold]
     # The surest ones where a sure model would leave nothing to ask about.
     room = max(len(free) - round.budget, 0)
-    sure = sure[np.argsort(np.asarray(entropy(probs))[sure], kind="stable")[:room]]
-    _learn(round, "ceal", model, np.sort(sure), probs)
+    sure = sure[np.argsort(doubt[sure], kind="stable")[:room]]
+    _learn(round, "ceal", before, np.sort(sure), probs)
 
 
 def ceal(round: Round) -> Selection:
@@ -86,11 +91,16 @@ def _learn(round: Round, name: str, model: nn.Module, pseudo: Ints, probs: Any =
     rows = np.concatenate([round.trained, pseudo])
     labels = np.concatenate([round.trained_labels, guessed])
     round.models[name] = round.fit(model, rows, labels)
-    round.memory["pseudo"] = pseudo.tolist()
-    round.metrics["pseudo_labels"] = float(len(pseudo))
     truth = round.pool.truth
     if truth is not None and len(pseudo) and (truth[pseudo] >= 0).all():
         round.metrics["pseudo_accuracy"] = float((truth[pseudo] == guessed).mean())
+    _report(round, name, pseudo)
+
+
+def _report(round: Round, name: str, pseudo: Ints) -> None:
+    """Remember the pseudo-labeled rows, and report the model that has learned from them."""
+    round.memory["pseudo"] = pseudo.tolist()
+    round.metrics["pseudo_labels"] = float(len(pseudo))
     with round.watch.on("score"):
         found = measured(round.learner, round.pool, round.models[name])
     for metric, value in found.items():

@@ -104,7 +104,7 @@ def standing_section(curves: Curves, rows: list[Standing], options: ReportOption
     if curves.names[-1].endswith(tuple(f" ({model})" for model in SECOND_MODELS)):
         remarks.append(
             "In brackets: models that strategies train beside the campaign's own, on labels that "
-            "models gave too; they begin from its weights, so that they have been trained longer."
+            "models gave too; they begin as copies of it and may have been trained longer."
         )
     return Section("How the strategies did", pictures=[picture], grids=grids, remarks=remarks)
 
