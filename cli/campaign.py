@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -221,7 +222,7 @@ def _show(console: Console, read: Campaign, results: Results, failures: Mapping[
 
 
 def _stage(cycle: int, stage: str) -> None:
-    typer.echo(f"cycle {cycle}: {stage}", err=True)
+    typer.echo(f"{'initial set' if cycle < 0 else f'cycle {cycle}'}: {stage}", err=True)
 
 
 def _tell(read: Campaign, batch: Batch | None, as_json: bool) -> None:
@@ -243,11 +244,15 @@ def _tell(read: Campaign, batch: Batch | None, as_json: bool) -> None:
 
     console = open_console()
     if batch is None:
-        console.print("all cycles are over; see labelcut campaign report")
+        console.print(
+            "all cycles are over; see labelcut campaign report, or raise cycles to go on",
+            soft_wrap=True,
+        )
         return
     console.print(f"{len(batch.rows)} rows to label: {batch.csv} (and {batch.coco.name})")
     names = read.pool.class_names or ()
     more = ", ..." if len(names) > SHOWN_NAMES else ""
     how = f" (a number or {', '.join(names[:SHOWN_NAMES])}{more})" if names else ""
     console.print(f"fill in the column label{how}, then:")
-    console.print(f"labelcut campaign labels {read.path} {batch.csv}")
+    paths = shlex.join([str(read.path), str(batch.csv)])
+    console.print(f"labelcut campaign labels {paths}", soft_wrap=True)

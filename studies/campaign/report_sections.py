@@ -143,7 +143,7 @@ def class_section(results: Results, names: Sequence[str] | None = None) -> Itera
     picture = _picture(
         "classes",
         figures.class_histograms(means, results.strategies, results.cycles, names),
-        "Labeled rows of each class, cycle upon cycle, means over seeds.",
+        "Labeled rows of each class, cycle upon cycle, means over seeds; dotted: as many of each.",
     )
     yield Section("Classes of what was labeled", pictures=[picture])
 
@@ -259,7 +259,11 @@ def seconds_section(results: Results) -> Iterator[Section]:
     """Yield how long a cycle takes, where that was recorded."""
     grid = seconds_grid(results)
     if grid is not None:
-        yield Section("Seconds of a cycle", grids=[grid], remarks=["Means over seeds and cycles."])
+        yield Section(
+            "Seconds of a cycle",
+            grids=[grid],
+            remarks=["By the clock; means over seeds and cycles."],
+        )
 
 
 def place(points: Any, how: str) -> Floats:
