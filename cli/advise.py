@@ -48,8 +48,11 @@ def advise(
         bool, typer.Option("--semi-supervised", help="Models learn from unlabeled rows too.")
     ] = False,
     near: Annotated[
-        float, typer.Option(help="Share of the usual distance below which rows repeat each other.")
-    ] = 0.1,
+        float | None,
+        typer.Option(
+            help="Share of the usual distance below which rows repeat each other. [a tenth]"
+        ),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the choice as a problem file here.")
     ] = None,
@@ -69,6 +72,7 @@ def advise(
     from ..problems.problem_files import save_problem
     from ..studies.advise import Scored, Situation, make_problem, measure
     from ..studies.advise import advise as recommend
+    from ..studies.campaign.variety import NEAR
 
     if not (scores / "embeddings.npy").is_file():
         fail(f"error: {scores}: has no embeddings.npy; labelcut score writes it", 2)
@@ -90,7 +94,7 @@ def advise(
     }
     situation = Situation(task, start, domain, semi_supervised)
     pool = Scored(**arrays)
-    measures = measure(pool, budget, classes=classes, near=near)
+    measures = measure(pool, budget, classes=classes, near=NEAR if near is None else near)
     advice = recommend(measures, situation, held_out=held_out is not None)
     if out is not None:
         problem, solve = make_problem(advice, pool, budget)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import dataclasses
+import shlex
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -53,7 +54,7 @@ def run(
     read = read_campaign(file)
     console = open_console()
     with watched(console) as watch:
-        outcome = run_campaign(read, workers=workers, until=end, watch=watch)
+        outcome = run_campaign(read, workers=workers, until=end, watch=watch, since=0.0)
     report = None if outcome.left else _write(read, outcome.results, None)
     if as_json:
         content = {
@@ -117,6 +118,12 @@ def labels(
     answers: Annotated[
         Path, typer.Argument(metavar="LABELS", help="The CSV file of next, filled in.")
     ],
+    replace: Annotated[
+        bool,
+        typer.Option(
+            "--replace", help="Correct the answers given last; what came after is redone."
+        ),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Take a person's answers, train with them, and write what to label next."""
@@ -125,7 +132,7 @@ def labels(
 
     read = read_campaign(file)
     try:
-        _tell(read, take_labels(read, answers, _stage), as_json)
+        _tell(read, take_labels(read, answers, _stage, replace=replace), as_json)
     except KeyboardInterrupt:
         fail("interrupted; 'labelcut campaign next' goes on if the answers are kept", 130)
 
@@ -202,7 +209,7 @@ def _write(
         out or read.folder / "report.html",
         title=read.title,
         pool=read.pool,
-        options=replace(options, full=full, left=jobs_left(read, results)[1]),
+        options=dataclasses.replace(options, full=full, left=jobs_left(read, results)[1]),
     )
 
 
@@ -215,7 +222,7 @@ def _show(console: Console, read: Campaign, results: Results, failures: Mapping[
 
 
 def _stage(cycle: int, stage: str) -> None:
-    typer.echo(f"cycle {cycle}: {stage}", err=True)
+    typer.echo(f"{'initial set' if cycle < 0 else f'cycle {cycle}'}: {stage}", err=True)
 
 
 def _tell(read: Campaign, batch: Batch | None, as_json: bool) -> None:
@@ -237,11 +244,15 @@ def _tell(read: Campaign, batch: Batch | None, as_json: bool) -> None:
 
     console = open_console()
     if batch is None:
-        console.print("all cycles are over; see labelcut campaign report")
+        console.print(
+            "all cycles are over; see labelcut campaign report, or raise cycles to go on",
+            soft_wrap=True,
+        )
         return
     console.print(f"{len(batch.rows)} rows to label: {batch.csv} (and {batch.coco.name})")
     names = read.pool.class_names or ()
     more = ", ..." if len(names) > SHOWN_NAMES else ""
     how = f" (a number or {', '.join(names[:SHOWN_NAMES])}{more})" if names else ""
     console.print(f"fill in the column label{how}, then:")
-    console.print(f"labelcut campaign labels {read.path} {batch.csv}")
+    paths = shlex.join([str(read.path), str(batch.csv)])
+    console.print(f"labelcut campaign labels {paths}", soft_wrap=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,9 +18,9 @@ from ..solvers.registry import choose
 from ..solvers.search import Infeasible
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    from ..problems.arrays import Ints
+    from ..problems.arrays import Floats, Ints
     from ..problems.class_balanced import ClassBalanced
     from ..problems.selection import SelectionProblem
 
@@ -92,30 +94,20 @@ class Frontier:
         """
         if not self.points:
             raise InvalidInput("frontier: no λ was solved in time; raise time_limit")
+        imbalance_at = _imbalances(self.problem)
         imbalances = [point.relaxed_imbalance for point in self.points]
-        least, most = min(imbalances), self._relaxed_imbalance(0.0)
+        least, most = min(imbalances), imbalance_at(0.0)
         level = least + share * (most - least)
         if most <= level:
             return 0.0
         at = next(k for k, value in enumerate(imbalances) if value <= level)
-        high = self.points[at].balance
         low = self.points[at - 1].balance if at else 0.0
-        for _ in range(HALVINGS):
-            middle = (low + high) / 2
-            if self._relaxed_imbalance(middle) <= level:
-                high = middle
-            else:
-                low = middle
-        return high
+        return _halved(imbalance_at, low, self.points[at].balance, level)
 
     def rows(self) -> list[dict[str, Any]]:
         """Return one row a point, in JSON's own types, without its indices."""
         names = [name for name in FrontierPoint.__dataclass_fields__ if name != "indices"]
         return [{name: getattr(point, name) for name in names} for point in self.points]
-
-    def _relaxed_imbalance(self, balance: float) -> float:
-        problem = replace(self.problem, balance=balance)
-        return relaxed_imbalance(problem)
 
 
 def frontier(
@@ -158,14 +150,9 @@ def frontier(
     >>> [round(point.utility, 6) for point in trade.points]
     [0.8, 0.6]
     """
-    problem = require_class_balanced(problem, "frontier")
+    problem = _checked(problem, "frontier")
     check_limits(time_limit, gap_tol, seed)
-    choose(problem, "exact")  # refuses what no method takes
-    reason = problem.why_infeasible()
-    if reason is not None:
-        raise InvalidInput(f"frontier: {reason}")
-    spread = float(problem.utility[problem.selectable].std()) or 1.0
-    balances = np.unique(np.asarray(GRID * spread if lambdas is None else lambdas, dtype=float))
+    balances = np.unique(np.asarray(_grid(problem) if lambdas is None else lambdas, dtype=float))
     if not len(balances) or not (np.isfinite(balances).all() and balances[0] >= 0):
         raise InvalidInput(
             f"lambdas: must be finite numbers ≥ 0; got {list(balances)}; pass such as [0, 0.1, 1]"
@@ -202,3 +189,67 @@ def frontier(
             )
         )
     return Frontier(problem, tuple(points))
+
+
+def knee(problem: SelectionProblem, share: float = 0.01) -> float:
+    """Return `Frontier.knee` over the default λ, without looking for selections.
+
+    The imbalance of the relaxation never grows with λ (of two λ, each has an optimum that the other
+    may not beat at its own price), so that bisection finds the λ in a few relaxations.
+
+    Parameters
+    ----------
+    problem
+        Its own λ plays no part.
+    share
+        As in `Frontier.knee`.
+
+    Raises
+    ------
+    InvalidInput, UnsupportedProblem
+        As `frontier`.
+
+    Examples
+    --------
+    >>> from labelcut.problems import ClassBalanced
+    >>> probs, utility = [[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]], [0.3, 0.5, 0.1]
+    >>> round(knee(ClassBalanced(probs, utility, budget=2)), 3)  # 0.2 of utility for 2 of balance
+    0.1
+    """
+    problem = _checked(problem, "knee")
+    imbalance_at, balances = _imbalances(problem), _grid(problem).tolist()
+    least, most = imbalance_at(balances[-1]), imbalance_at(0.0)
+    level = least + share * (most - least)
+    if most <= level:
+        return 0.0
+    at = bisect_left(balances, True, 1, key=lambda balance: imbalance_at(balance) <= level)
+    return _halved(imbalance_at, balances[at - 1], balances[at], level)
+
+
+def _checked(problem: SelectionProblem, who: str) -> ClassBalanced:
+    problem = require_class_balanced(problem, who)
+    choose(problem, "exact")  # refuses what no method takes
+    reason = problem.why_infeasible()
+    if reason is not None:
+        raise InvalidInput(f"{who}: {reason}")
+    return problem
+
+
+def _grid(problem: ClassBalanced) -> Floats:
+    return GRID * (float(problem.utility[problem.selectable].std()) or 1.0)
+
+
+def _imbalances(problem: ClassBalanced) -> Callable[[float], float]:
+    """Return the function from λ to the imbalance of the relaxation, each found once."""
+    return cache(lambda balance: relaxed_imbalance(replace(problem, balance=balance)))
+
+
+def _halved(imbalance_at: Callable[[float], float], low: float, high: float, level: float) -> float:
+    """Return the λ between two, of which the lower lies above a level, where it is reached."""
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        if imbalance_at(middle) <= level:
+            high = middle
+        else:
+            low = middle
+    return high

@@ -295,7 +295,16 @@ def test_detection_leads_from_boxes_to_images(detection):
 @pytest.mark.slow
 def test_campaign_ends_with_a_report(tmp_path):
     """The one command of the README would leave its user without a report."""
-    options = ["--cycles", "1", "--seeds", "2", "--epochs", "3", "--strategies", "random,k-center"]
+    options = [
+        "--cycles",
+        "1",
+        "--seeds",
+        "2",
+        "--epochs",
+        "3",
+        "--strategies",
+        "random,entropy-cb",
+    ]
     folder, _ = make("campaign", tmp_path, *options)
     results = load_results(folder / "digits.campaign")
     assert results.table("accuracy").shape == (2, 2, 2)
@@ -303,8 +312,10 @@ def test_campaign_ends_with_a_report(tmp_path):
     # 40 rows to begin with and 20 more, of the pool that the file names.
     assert results.table("labeled")[0, 0].tolist() == [40, 60]
     page = (folder / "digits.campaign" / "report.html").read_text(encoding="utf-8")
-    assert "k-center" in page
+    assert "entropy-cb" in page
     assert "data:image/png;base64," in page
+    ran = tomllib.loads((folder / "digits.toml").read_text())
+    assert ran["strategy"][1] == {"name": "entropy-cb", "options": {"method": "relaxed"}}
     stated = tomllib.loads((EXAMPLES / "campaign" / "digits.toml").read_text())
     assert (len(stated["strategy"]), stated["campaign"]["seeds"]) == (8, 5)
 

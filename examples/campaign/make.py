@@ -65,7 +65,9 @@ def main() -> None:
     content["learner"]["epochs"] = args.epochs or content["learner"]["epochs"]
     content["data"]["pool"] = f"{Path(__file__).resolve()}:make_pool"
     if args.strategies:
-        content["strategy"] = [{"name": name} for name in args.strategies.split(",")]
+        listed = {table["name"]: table for table in content["strategy"]}
+        names = args.strategies.split(",")
+        content["strategy"] = [listed.get(name, {"name": name}) for name in names]
     if not args.out.exists():
         args.out.mkdir(parents=True)
         (args.out / ".gitignore").write_text("*\n")  # what a script can make again stays out of git

@@ -14,7 +14,7 @@ from ...problems.arrays import as_integers, as_matrix, to_numpy
 from ...problems.correcting import Correction, corrected
 from ...problems.errors import InvalidInput
 from ..campaign.by_balance import coreset_balance
-from ..trade_off import frontier
+from ..trade_off import knee
 
 if TYPE_CHECKING:
     from ...problems import SelectionProblem
@@ -68,7 +68,7 @@ def make_problem(
         )
         problem = corrected(problem, mix)
     if name == "entropy-cb":
-        return replace(problem, balance=frontier(problem, gap_tol=0.01).knee()), solve
+        return replace(problem, balance=knee(problem)), solve
     # The file of a coreset has no [correct]: it holds the corrected probabilities themselves.
     (probs,) = problem.probs.matrix.parts
     make = partial(_coreset, pool.embeddings, probs, stated)

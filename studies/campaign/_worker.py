@@ -12,30 +12,40 @@ from queue import SimpleQueue
 from typing import IO, TYPE_CHECKING, Any
 
 from ...problems.errors import LabelcutError
+from .files import read_campaign
+from .limits import limited
+from .loop import Run, truth_of
+from .records import FULL
+from .store import Store
+from .timing import Spent, now
+from .training import full_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .files import Campaign
-    from .store import Finished, Store
+    from .store import Finished
 
 Job = tuple[str, int]
 
 
 def main() -> None:
     """Read jobs as lines ``["strategy", seed]``, and write what happens as lines of JSON."""
-    since = time.perf_counter()
     # What users' functions print must not end up between the lines.
     told = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     jobs: SimpleQueue[Job] = SimpleQueue()
     threading.Thread(target=_listen, args=(jobs,), daemon=True).start()
     say = _teller(told)
-    campaign, store = _prepared(json.loads(sys.argv[1]))
-    job, start = jobs.get(), time.perf_counter() - since
-    while True:
-        _run(campaign, store, job, say, start)
-        job, start = jobs.get(), 0.0
+    request = json.loads(sys.argv[1])
+    campaign = read_campaign(request["file"])
+    store = Store(campaign.folder)
+    with limited(campaign.threads):
+        job = jobs.get()
+        start: Spent | None = Spent(time.time() - request["begun"], now().processor)
+        while True:
+            _run(campaign, store, job, say, start)
+            job, start = jobs.get(), None
 
 
 def _listen(jobs: SimpleQueue[Job]) -> None:
@@ -54,24 +64,10 @@ def _teller(stream: IO[str]) -> Callable[..., None]:
     return say
 
 
-def _prepared(request: dict[str, Any]) -> tuple[Campaign, Store]:
-    import torch
-
-    from .files import read_campaign
-    from .store import Store
-
-    campaign = read_campaign(request["file"])
-    torch.set_num_threads(campaign.threads)
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    return campaign, Store(campaign.folder)
-
-
 def _run(
-    campaign: Campaign, store: Store, job: Job, say: Callable[..., None], start: float
+    campaign: Campaign, store: Store, job: Job, say: Callable[..., None], start: Spent | None
 ) -> None:
     """Run what is left of a run; say what it finished, or why it failed."""
-    from .loop import Run, full_run, truth_of
-    from .records import FULL
 
     def tell(finished: Finished) -> None:
         say(
@@ -83,7 +79,7 @@ def _run(
 
     try:
         if job[0] == FULL:
-            tell(full_run(campaign, job[1]))
+            tell(full_run(campaign, job[1], truth_of(campaign)(campaign.pool.known)))
             say("done")
             return
         run = Run(

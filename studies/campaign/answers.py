@@ -21,7 +21,7 @@ SHOWN_NAMES = 10
 """Up to so many classes an error names them all."""
 
 
-def read_answers(path: Path, pool: Pool, asked: Ints) -> dict[int, int]:
+def read_answers(path: Path, pool: Pool, asked: Ints, *, hint: str = "") -> dict[int, int]:
     """Return the classes by row that a file gives for exactly the rows asked for.
 
     Parameters
@@ -32,6 +32,8 @@ def read_answers(path: Path, pool: Pool, asked: Ints) -> dict[int, int]:
         Where rows and classes have their names.
     asked
         Rows.
+    hint
+        What may help where another row is answered.
 
     Raises
     ------
@@ -61,7 +63,7 @@ def read_answers(path: Path, pool: Pool, asked: Ints) -> dict[int, int]:
         if row is None or row not in wanted:
             raise InvalidInput(
                 f"{name} line {at}: {key} {line[key]!r} was not asked for; answer the "
-                f"{len(asked)} rows of campaign next and no others"
+                f"{len(asked)} rows of campaign next and no others{hint}"
             )
         if row in labels:
             raise InvalidInput(f"{name} line {at}: {key} {line[key]!r} is answered twice")

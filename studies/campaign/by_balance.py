@@ -11,7 +11,7 @@ from ...models import entropy
 from ...problems import ClassBalanced, KCenter, correct_priors
 from ...problems.errors import InvalidInput
 from ...solvers import solve
-from ..trade_off import frontier
+from ..trade_off import knee
 from ._stating import GAP_TOL, answer, rows_of
 from .by_uncertainty import bald_values
 
@@ -103,9 +103,7 @@ def coreset_balance(make: Any, method: str) -> float:
 
 def _choose(round: Round, utility: Any, corrected: bool) -> Selection:
     make = partial(_program, round, class_probs(round, corrected), utility)
-    weight = _frozen(
-        round, lambda: frontier(make(1.0), gap_tol=GAP_TOL, seed=round.seed).knee(SHARE)
-    )
+    weight = _frozen(round, lambda: knee(make(1.0), SHARE))
     # Of the utility at stake: the objective itself may lie near zero, where no gap is small.
     stake = np.sort(np.asarray(utility)[round.candidates])[-round.budget :].sum()
     return answer(round, make(weight), "exact", abs_gap_tol=GAP_TOL * float(stake))

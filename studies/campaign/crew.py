@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from queue import Empty, Queue
@@ -104,7 +105,7 @@ class Crew:
         logs = (folder / f"worker-{at}.log" for at in range(1, self.size + 1))
         log = next(path for path in logs if path not in taken)
         limits = dict.fromkeys(_ONE_LIBRARY_EACH, str(campaign.threads))
-        request = json.dumps({"file": str(campaign.path)})
+        request = json.dumps({"file": str(campaign.path), "begun": time.time()})
         with log.open("wb") as stderr:
             process = subprocess.Popen(
                 # -P: a file of the user's that is called like a module of ours stays out of it.

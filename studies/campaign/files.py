@@ -5,6 +5,7 @@ The format is documented in the README; unknown keys are errors with a suggestio
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +16,7 @@ import numpy as np
 from ...problems.array_files import read_array, require_known
 from ...problems.errors import InvalidInput
 from ...problems.problem_files import read_toml, require_format, require_types, toml_table
-from .entrants import Entrant, Functions, hash_files, hash_stated, read_entrants, require_needs
+from .entrants import Entrant, Functions, hash_files, read_entrants, require_needs
 from .learner import Learner
 from .plans import make_plan
 from .pool import Pool
@@ -77,7 +78,8 @@ class Campaign:
     workers, threads
         Processes, and threads of each.
     stated
-        The tables that results depend on, for the fingerprint.
+        The keys that results depend on, such as ``[learner] epochs``, with their values. Seeds,
+        strategies and cycles are none of them: they may be added to.
     code
         Files of the user's functions.
     """
@@ -99,9 +101,9 @@ class Campaign:
 
     @cached_property
     def fingerprints(self) -> dict[str, str]:
-        """Hashes of what results depend on, by what a person would call it."""
+        """What results depend on, by what a person would call it: values of keys, and hashes."""
         found = {
-            f"the file {self.path.name}": hash_stated(self.stated),
+            **{key: json.dumps(value, default=str) for key, value in self.stated.items()},
             "the data": self.pool.fingerprint(),
             "the code of its functions": hash_files(self.code),
         }
@@ -173,7 +175,15 @@ class _Reader:
                 "[campaign] init: pretrained needs weights; name them in [learner] weights, or a "
                 "make_model that returns a pretrained model"
             )
-        results = ("budget", "cycles", "draw", "init", "audit", "answers")
+        threads = _positive(stated, "threads")
+        results = {
+            "budget": [plan.initial, plan.step],
+            "audit": plan.audit,
+            "draw": plan.draw,
+            "init": plan.init,
+            "answers": "person" if person else "truth",
+            "threads": threads,
+        }
         return Campaign(
             self.path,
             self.path.parent / stated.get("folder", f"{self.path.stem}.campaign"),
@@ -186,12 +196,15 @@ class _Reader:
             full,
             person,
             _positive(stated, "workers"),
-            _positive(stated, "threads"),
+            threads,
             {
-                "campaign": {key: stated.get(key) for key in results},
-                "threads": stated.get("threads", 1),
-                "data": content["data"],
-                "learner": asked,
+                f"[{table}] {key}": value
+                for table, keys in (
+                    ("campaign", results),
+                    ("data", content["data"]),
+                    ("learner", asked),
+                )
+                for key, value in keys.items()
             },
             tuple(self.functions.files),
         )

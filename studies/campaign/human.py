@@ -14,6 +14,7 @@ from ...problems.atomic import atomic_file
 from ...problems.base import plain
 from ...problems.errors import InvalidInput
 from .answers import is_begun, read_answers
+from .limits import limited
 from .loop import Run, first_rows
 from .store import Store
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 CSV = "next.csv"
 COCO = "next.json"
+FORGOTTEN = "next-forgotten.csv"
 _FIRST = -1
 """The cycle that answers to the initial set are kept under."""
 
@@ -85,6 +87,8 @@ def take_labels(
     campaign: Campaign,
     path: Path,
     stage: Callable[[int, str], None] = lambda cycle, stage: None,
+    *,
+    replace: bool = False,
 ) -> Batch | None:
     """Keep a person's answers and return what to label next, as `next_batch` does.
 
@@ -97,6 +101,10 @@ def take_labels(
         class: an answer for each row that was asked for, and for no other.
     stage
         As in `next_batch`.
+    replace
+        The file corrects the answers that were given last: the batch that was chosen after them is
+        forgotten, and chosen again. A file of it that somebody has begun to fill in is kept as
+        ``next-forgotten.csv``.
 
     Raises
     ------
@@ -107,17 +115,52 @@ def take_labels(
     _require_person(campaign)
     store = Store(campaign.folder)
     with store.opened(campaign):
+        if replace:
+            _replace(campaign, store, path, stage)
+            return _next(campaign, store, stage)
         entrant, seed = campaign.strategies[0], campaign.plan.seeds[0]
         waiting = _waiting(campaign, store)
         if waiting is None:
             raise InvalidInput(
                 f"{path.name}: nothing was asked for, or its answers are kept already; run "
-                "'labelcut campaign next'"
+                "'labelcut campaign next', or correct them with --replace"
             )
         cycle, rows = waiting
-        labels = read_answers(path, campaign.pool, rows)
+        labels = read_answers(path, campaign.pool, rows, hint=_corrects(store, entrant.name, seed))
         store.add_answers(entrant.name, seed, cycle, labels)
         return _next(campaign, store, stage)
+
+
+def _replace(
+    campaign: Campaign, store: Store, path: Path, stage: Callable[[int, str], None]
+) -> None:
+    """Correct the answers that were given last."""
+    entrant, seed = campaign.strategies[0], campaign.plan.seeds[0]
+    given = store.answers(entrant.name, seed)
+    if not given:
+        raise InvalidInput(
+            f"{path.name}: there are no answers yet that could be replaced; leave --replace out"
+        )
+    last = max(given)
+    asked = np.array(sorted(given[last]), dtype=np.int64)
+    hint = "; --replace takes the batch that was answered last, not the one that waits"
+    labels = read_answers(path, campaign.pool, asked, hint=hint)
+    changed = sum(labels[row] != label for row, label in given[last].items())
+    stage(last, f"{changed} of {len(asked)} answers are others than before")
+    if not changed:
+        return
+    waiting = _waiting(campaign, store)
+    file = campaign.folder / CSV
+    if waiting is not None and is_begun(file, waiting[1]):
+        file.replace(campaign.folder / FORGOTTEN)
+        stage(waiting[0], f"chosen again; what was filled in already is in {FORGOTTEN}")
+    store.replace_answers(entrant.name, seed, last, labels)
+
+
+def _corrects(store: Store, strategy: str, seed: int) -> str:
+    """Return the hint that answers may be corrected, where there are any."""
+    answered = store.answers(strategy, seed)
+    return "; to correct answers given before, say --replace" if answered else ""
 
 
 def _next(campaign: Campaign, store: Store, stage: Callable[[int, str], None]) -> Batch | None:
@@ -128,7 +171,8 @@ def _next(campaign: Campaign, store: Store, stage: Callable[[int, str], None]) -
         run = Run(campaign, store, entrant, seed, _labels(campaign, given), stage)
         if run.is_over:
             return None
-        finished = run.next()
+        with limited(campaign.threads):
+            finished = run.next()
         store.add(finished, campaign.pool.ids)
         waiting = finished.record.cycle, finished.record.chosen
         if not len(finished.record.chosen):

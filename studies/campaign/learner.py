@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -56,28 +54,6 @@ class Learner:
         found = score(model, batches(inputs, self.batch), outputs=outputs, layer=layer)
         assert found.probs is not None
         return found.probs, found.embeddings
-
-
-@dataclass
-class Stopwatch:
-    """Seconds by what they were spent on; what is inside counts once, for the inner purpose."""
-
-    seconds: dict[str, float] = field(default_factory=dict)
-    _running: list[list[Any]] = field(default_factory=list)
-
-    @contextmanager
-    def on(self, purpose: str) -> Iterator[None]:
-        """Count the seconds of the block."""
-        begun, inner = time.perf_counter(), 0.0
-        self._running.append([purpose, inner])
-        try:
-            yield
-        finally:
-            spent = time.perf_counter() - begun
-            _, inside = self._running.pop()
-            self.seconds[purpose] = self.seconds.get(purpose, 0.0) + spent - inside
-            if self._running:
-                self._running[-1][1] += spent
 
 
 def batches(inputs: Any, size: int) -> Iterator[Any]:

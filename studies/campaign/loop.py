@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import random
-import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,12 +16,12 @@ from .audit import audit_metrics
 from .checking import checked_rows
 from .choices import choice_metrics
 from .drawing import draw_audit, draw_initial
-from .learner import Stopwatch
-from .metrics import accuracy, mean_class_accuracy
-from .records import FULL, Record
+from .records import Record
 from .round import Round
 from .seeds import derive_seed
 from .store import Finished
+from .timing import Spent, Stopwatch, now
+from .training import Tracker, first_model, measured, seed_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,7 +31,6 @@ if TYPE_CHECKING:
     from ...problems.arrays import Ints
     from .entrants import Entrant
     from .files import Campaign
-    from .pool import Pool
     from .store import Store
 
 _OWN = "model"
@@ -55,9 +52,9 @@ class Run:
     stage
         Called with the cycle and what begins: ``"train"``, ``"score"``, ``"choose"``.
     since
-        When the next cycle's seconds begin to count, by `time.perf_counter`.
+        When the next cycle's seconds begin to count.
     start
-        Seconds that the process took to start, for the next cycle's record.
+        What it took to start the process, for the next cycle's record.
     """
 
     campaign: Campaign
@@ -66,8 +63,8 @@ class Run:
     seed: int
     labels_of: Callable[[Ints], Ints]
     stage: Callable[[int, str], None] = lambda cycle, stage: None
-    since: float = field(default_factory=time.perf_counter)
-    start: float = 0.0
+    since: Spent = field(default_factory=now)
+    start: Spent | None = None
     initial: Ints = field(init=False)
     slices: Ints = field(init=False)
     batches: list[Ints] = field(init=False, default_factory=list)
@@ -80,8 +77,12 @@ class Run:
         """Draw what is drawn, and take up what the store has."""
         pool, plan = self.campaign.pool, self.campaign.plan
         self.initial = first_rows(self.campaign, self.seed)
-        self.slices = draw_audit(pool.size, plan, self.seed, self.initial)
+        # Cycles that were added later have no slice: strategies may have chosen any row by then.
+        planned = replace(plan, cycles=self.store.planned_cycles())
+        self.slices = draw_audit(pool.size, planned, self.seed, self.initial)
         past = self.store.past(self.entrant.name, self.seed)
+        if past and past[-1].record.lacks_choice(plan.cycles):
+            past.pop()
         self.batches = [finished.record.chosen for finished in past]
         if past:
             self._restore(past[-1])
@@ -121,7 +122,7 @@ class Run:
         labeled = self.labeled()
         round = self._round(labeled, self.labels_of(labeled), Stopwatch())
         with round.watch.on("score"):
-            metrics = measured(self.campaign, round.model)
+            metrics = measured(self.campaign.learner, self.campaign.pool, round.model)
         answer, own = self._choose(round)
         metrics |= self._chosen(round, own)
         predicted, told = self._audited(round)
@@ -151,7 +152,7 @@ class Run:
         self.stage(round.cycle, "choose")
         strategy = self.entrant.strategy
         with round.watch.on("choose"):
-            _seed_all(derive_seed(round.seed, "choose"))
+            seed_all(derive_seed(round.seed, "choose"))
             if strategy.prepare is not None:
                 strategy.prepare(round)
             if round.cycle == self.campaign.plan.cycles:
@@ -186,21 +187,21 @@ class Run:
 
     def _seconds(self, round: Round) -> dict[str, float]:
         """Return what the cycle took, and begin to count the next one."""
-        begun, self.since = self.since, time.perf_counter()
-        spent = {f"seconds_{name}": value for name, value in round.watch.seconds.items()}
-        begins, self.start = self.start, 0.0
-        spent |= {"seconds_start": begins} if begins else {}
-        return {**spent, "seconds_cycle": self.since - begun}
+        begun, self.since = self.since, now()
+        begins, self.start = self.start, None
+        parts = {**round.watch.spent, "cycle": self.since.less(begun)}
+        parts |= {} if begins is None else {"start": begins}
+        return {name: told for part in parts for name, told in parts[part].named(part).items()}
 
     def _round(self, labeled: Ints, labels: Ints, watch: Stopwatch) -> Round:
         """Train this cycle's model and return what the strategy will see."""
         campaign, cycle = self.campaign, self.cycle
         audit = np.sort(self.slices[:cycle].ravel())
-        tracker = _Tracker(self) if "dispersion" in self.entrant.strategy.needs else None
+        tracker = Tracker(self.campaign) if "dispersion" in self.entrant.strategy.needs else None
         self.stage(cycle, "train")
         seed = derive_seed(self.seed, cycle, "train")
         with watch.on("train"):
-            _seed_all(seed)
+            seed_all(seed)
             learns = ~np.isin(labeled, audit)
             model = campaign.learner.train(
                 self._begun(seed),
@@ -214,7 +215,7 @@ class Run:
             campaign.pool,
             labeled,
             labels,
-            campaign.plan.step - campaign.plan.audit,
+            campaign.plan.step - self.slices[cycle : cycle + 1].size,
             cycle,
             derive_seed(self.entrant.name, self.seed, cycle),
             model,
@@ -289,84 +290,6 @@ def first_rows(campaign: Campaign, seed: int) -> Ints:
     if campaign.with_person and len(pool.known):
         return pool.known
     return draw_initial(pool, campaign.plan, seed)
-
-
-class _Tracker:
-    """Label dispersion over the epochs of one training."""
-
-    def __init__(self, run: Run) -> None:
-        from ...models.dispersion import LabelDispersion
-
-        self.pool: Pool = run.campaign.pool
-        self.learner = run.campaign.learner
-        self.counted = LabelDispersion(self.pool.size, self.pool.classes)
-        self.epochs = 0
-
-    def add(self, model: nn.Module) -> None:
-        """Count an epoch's predictions."""
-        probs, _ = self.learner.predict(model, self.pool.inputs, embeddings=False)
-        self.counted.add(probs.argmax(axis=1))
-        self.epochs += 1
-
-    def values(self) -> Any:
-        """Return the dispersions, or None if nothing was counted."""
-        return self.counted.values() if self.epochs else None
-
-
-def _seed_all(seed: int) -> None:
-    """Seed what users' functions may draw from without asking."""
-    import torch
-
-    random.seed(seed)
-    np.random.seed(seed)  # noqa: NPY002
-    torch.manual_seed(seed)
-
-
-def full_run(campaign: Campaign, seed: int) -> Finished:
-    """Train a model on every row of known class, and measure it: what all labels would give."""
-    pool, watch, since = campaign.pool, Stopwatch(), time.perf_counter()
-    rows = pool.known
-    labels = truth_of(campaign)(rows)
-    begun = derive_seed(seed, 0, "train")
-    with watch.on("train"):
-        _seed_all(begun)
-        model = campaign.learner.train(
-            first_model(campaign, begun), pool.inputs[rows], labels, seed=begun
-        )
-    with watch.on("score"):
-        metrics = measured(campaign, model)
-    metrics |= {f"seconds_{name}": seconds for name, seconds in watch.seconds.items()}
-    metrics["seconds_cycle"] = time.perf_counter() - since
-    none = np.zeros(0, dtype=np.int64)
-    counts = np.bincount(labels, minlength=pool.classes)
-    share = len(rows) / pool.size
-    return Finished(Record(FULL, seed, 0, len(rows), share, metrics, none, counts, none), {})
-
-
-def first_model(campaign: Campaign, seed: int) -> nn.Module:
-    """Return a new model, with the file's weights where models do not begin from scratch."""
-    model = campaign.learner.make_model(seed)
-    if campaign.weights is not None and campaign.plan.init != "scratch":
-        from ...models.named import load_weights
-
-        load_weights(model, campaign.weights)
-    return model
-
-
-def measured(campaign: Campaign, model: nn.Module) -> dict[str, float]:
-    """Return what the learner, or else the test set, says of a model."""
-    learner, pool = campaign.learner, campaign.pool
-    if learner.measure is not None:
-        told = learner.measure(model, pool)
-        return {name: float(value) for name, value in told.items()}
-    if pool.test_inputs is None or pool.test_truth is None:
-        return {}
-    probs, _ = learner.predict(model, pool.test_inputs, embeddings=False)
-    guessed = probs.argmax(axis=1)
-    return {
-        "accuracy": accuracy(pool.test_truth, guessed),
-        "mean_class_accuracy": mean_class_accuracy(pool.test_truth, guessed),
-    }
 
 
 def truth_of(campaign: Campaign) -> Callable[[Ints], Ints]:

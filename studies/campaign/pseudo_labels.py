@@ -12,7 +12,7 @@ from ...models import entropy
 from ...problems import BudgetedSelection, Forbid
 from ...problems.errors import InvalidInput
 from ._stating import answer, rows_of
-from .metrics import accuracy, mean_class_accuracy
+from .training import measured
 
 if TYPE_CHECKING:
     from torch import nn
@@ -58,21 +58,26 @@ prepare_two_models_dispersion = partial(prepare_two_models, certainty="dispersio
 def prepare_ceal(round: Round) -> None:
     """Let one model learn from the labeled rows and from what it is surest of by itself.
 
-    Unlabeled rows of an entropy below the option ``threshold``, less ``decay`` for each cycle, get
-    the class that the model of the cycle before predicts. The record has this model's metrics with
-    ``_ceal``; the campaign's own is the one without pseudo-labels.
+    It begins as the campaign's own, which asks first, and believes nothing then. From the second
+    cycle on, unlabeled rows of an entropy below the option ``threshold``, less ``decay`` for each
+    cycle since, get the class that it predicted before it learns from them. The record has this
+    model's metrics with ``_ceal``; the campaign's own is the one without pseudo-labels.
     """
-    threshold = float(round.options.get("threshold", THRESHOLD))
-    threshold -= round.cycle * float(round.options.get("decay", DECAY))
     before = round.models.get("ceal")
-    model = deepcopy(round.model) if before is None else before
-    probs = round.probs if before is None else round.predict(model)[0]
+    if before is None:
+        round.models["ceal"] = deepcopy(round.model)
+        _report(round, "ceal", np.zeros(0, dtype=np.int64))
+        return
+    threshold = float(round.options.get("threshold", THRESHOLD))
+    threshold -= (round.cycle - 1) * float(round.options.get("decay", DECAY))
+    probs = round.predict(before)[0]
+    doubt = np.asarray(entropy(probs))
     free = round.candidates
-    sure = free[np.asarray(entropy(probs))[free] < threshold]
+    sure = free[doubt[free] < threshold]
     # The surest ones where a sure model would leave nothing to ask about.
     room = max(len(free) - round.budget, 0)
-    sure = sure[np.argsort(np.asarray(entropy(probs))[sure], kind="stable")[:room]]
-    _learn(round, "ceal", model, np.sort(sure), probs)
+    sure = sure[np.argsort(doubt[sure], kind="stable")[:room]]
+    _learn(round, "ceal", before, np.sort(sure), probs)
 
 
 def ceal(round: Round) -> Selection:
@@ -86,13 +91,20 @@ def _learn(round: Round, name: str, model: nn.Module, pseudo: Ints, probs: Any =
     rows = np.concatenate([round.trained, pseudo])
     labels = np.concatenate([round.trained_labels, guessed])
     round.models[name] = round.fit(model, rows, labels)
-    round.memory["pseudo"] = pseudo.tolist()
-    round.metrics["pseudo_labels"] = float(len(pseudo))
     truth = round.pool.truth
     if truth is not None and len(pseudo) and (truth[pseudo] >= 0).all():
         round.metrics["pseudo_accuracy"] = float((truth[pseudo] == guessed).mean())
-    for metric, value in measured(round, round.models[name]).items():
-        round.metrics[f"{metric}_{name}"] = float(value)
+    _report(round, name, pseudo)
+
+
+def _report(round: Round, name: str, pseudo: Ints) -> None:
+    """Remember the pseudo-labeled rows, and report the model that has learned from them."""
+    round.memory["pseudo"] = pseudo.tolist()
+    round.metrics["pseudo_labels"] = float(len(pseudo))
+    with round.watch.on("score"):
+        found = measured(round.learner, round.pool, round.models[name])
+    for metric, value in found.items():
+        round.metrics[f"{metric}_{name}"] = value
 
 
 def _choose(round: Round, name: str) -> Selection:
@@ -120,17 +132,3 @@ def _pseudo_rows(round: Round) -> int:
     if not 0 <= share <= 1:
         raise InvalidInput(f"share: must lie in 0..1; got {share}; the thesis takes 0.1 to 0.25")
     return int(share * round.pool.size + 0.5)
-
-
-def measured(round: Round, model: nn.Module) -> dict[str, float]:
-    """Return what the campaign measures of its models, of another one."""
-    pool, learner = round.pool, round.learner
-    if learner.measure is not None:
-        return dict(learner.measure(model, pool))
-    if pool.test_inputs is None or pool.test_truth is None:
-        return {}
-    guessed = round.predict(model, pool.test_inputs)[0].argmax(axis=1)
-    return {
-        "accuracy": accuracy(pool.test_truth, guessed),
-        "mean_class_accuracy": mean_class_accuracy(pool.test_truth, guessed),
-    }

@@ -66,6 +66,10 @@ class Record:
         """Strategy, seed and cycle."""
         return self.strategy, self.seed, self.cycle
 
+    def lacks_choice(self, cycles: int) -> bool:
+        """Return whether it chose nothing, being the last then, and is to now with more cycles."""
+        return self.cycle < cycles and not len(self.chosen) and self.strategy != FULL
+
     def to_dict(self) -> dict[str, Any]:
         """Return everything but the order in JSON's own types."""
         return {

@@ -25,12 +25,18 @@ from .report_sections import (
     standing_section,
 )
 from .report_tables import best_first
-from .summary import Curves, curves_of, standings
+from .summary import Curves, curves_of, of_seeds, shared_seeds, standings
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from .pool import Pool
     from .records import Results
     from .summary import Standing
+
+
+PICTURES = ("curves", "penalties", "classes", "choices", "portions", "dispersion", "map")
+"""Names of all pictures that a report may have."""
 
 
 def write_report(
@@ -47,11 +53,11 @@ def write_report(
     Parameters
     ----------
     results
-        Records; a campaign that is not finished has a report too.
+        Records; a campaign that is not finished has a report too, of the seeds that all strategies
+        have come to the last model with (`shared_seeds`), if there are any.
     out
-        The HTML file. Pictures lie beside it: ``report.html`` has ``report-curves.png``,
-        ``report-penalties.png``, ``report-classes.png``, ``report-choices.png`` and
-        ``report-map.png``, as far as there is something to draw.
+        The HTML file. Its pictures (`PICTURES`) lie beside it too, ``report-curves.png`` and so on
+        of ``report.html``, as far as there is something to draw.
     title
         Its heading.
     pool
@@ -84,6 +90,8 @@ def write_report(
             f"alpha: must lie between 0 and 1; got {options.alpha:g}; the usual is 0.05"
         )
     require_writable(path)
+    found, shared = results, shared_seeds(results)
+    results = of_seeds(found, shared) if shared else found
     curves = curves_of(results, options.metric, options.baseline, lower=options.lower)
     rows = standings(curves, options.alpha)
     sections = [
@@ -97,42 +105,68 @@ def write_report(
         *others_section(results, curves),
         *seconds_section(results),
     ]
-    for picture in (picture for section in sections for picture in section.pictures):
+    pictures = [picture for section in sections for picture in section.pictures]
+    for name in set(PICTURES).difference(picture.name for picture in pictures):
+        # What an earlier report of other records has drawn.
+        path.with_name(f"{path.stem}-{name}.png").unlink(missing_ok=True)
+    for picture in pictures:
         with atomic_file(path.with_name(f"{path.stem}-{picture.name}.png")) as temporary:
             temporary.write_bytes(picture.png)
     with atomic_file(path) as temporary:
         temporary.write_text(
-            page(title, _lead(results, curves, rows, options.left), sections), "utf-8"
+            page(title, _lead(found, shared, curves, rows, options.left), sections), "utf-8"
         )
     return path
 
 
-def _lead(results: Results, curves: Curves, rows: list[Standing], left: int) -> list[str]:
-    names, (_, seeds, cycles) = len(results.strategies), curves.values.shape
+def _lead(
+    results: Results, shared: Sequence[int], curves: Curves, rows: list[Standing], left: int
+) -> list[str]:
+    names, seeds, cycles = map(len, (results.strategies, results.seeds, results.cycles))
+    rows_of = f"{curves.labeled[0]:,.0f} labeled rows, {curves.shares[0]:.1%} of the dataset."
+    if cycles > 1:
+        rows_of = (
+            f"from {curves.labeled[0]:,.0f} to {curves.labeled[-1]:,.0f} labeled rows, "
+            f"{curves.shares[0]:.1%} to {curves.shares[-1]:.1%} of the dataset."
+        )
     told = (
         f"{_counted(names, 'strategy', 'strategies')}, {_counted(seeds, 'seed', 'seeds')}, "
-        f"{_counted(cycles, 'model', 'models')} a run; from {curves.labeled[0]:,.0f} to "
-        f"{curves.labeled[-1]:,.0f} labeled rows, {curves.shares[0]:.1%} to "
-        f"{curves.shares[-1]:.1%} of the dataset."
+        f"{_counted(cycles, 'model', 'models')} a run; {rows_of}"
     )
     done = len(results.records)
     expected = max(names * seeds * cycles, done + left)
     lead = [told]
     if done < expected:
-        lead.append(f"Not finished: {done:,} of {expected:,} cycles are in.")
+        lead.append(f"Not finished: {done:,} of {expected:,} cycles are in.{_which(seeds, shared)}")
     ended = [rows[at] for at in best_first(curves, rows) if np.isfinite(rows[at].end)]
     if len(ended) > 1:
         how = "lowest, which is best" if curves.lower else "highest"
         best, others = ended[0], len(ended) - 1
-        tested = sum(row.seeds > 1 for row in ended) > 1
-        chance = (
-            f"beyond chance it is {'below' if curves.lower else 'above'} {best.beats} of the other "
-            f"{others}"
-            if tested
-            else "one seed does not tell whether by chance"
-        )
+        if sum(row.seeds > 1 for row in ended) < 2:
+            chance = "one seed does not tell whether by chance"
+        elif not best.beats:
+            chance = "that may be by chance"
+        else:
+            rest = "the other one" if others == 1 else f"{best.beats} of the other {others}"
+            chance = f"beyond chance it is {'below' if curves.lower else 'above'} {rest}"
         lead.append(f"{best.name} ends {how}; {chance}.")
     return lead
+
+
+def _which(seeds: int, shared: Sequence[int]) -> str:
+    """Return which seeds a report is of, where that are not all."""
+    if not shared:
+        return (
+            " Strategies have come to the last model with different seeds: their means are not of "
+            "the same runs."
+        )
+    if len(shared) == seeds:
+        return ""
+    named = ", ".join(map(str, shared))
+    return (
+        f" Everything below is of {_counted(len(shared), 'seed', 'seeds')} of {seeds} ({named}): "
+        "those that every strategy that has come to the last model has finished."
+    )
 
 
 def _counted(count: int, one: str, many: str) -> str:

@@ -119,7 +119,7 @@ def class_histograms(
         axis.set_xlim(edges[0], edges[-1])
     for axis in axes[max(len(names) - 2, 0) : len(names)]:
         axis.set_xlabel("class")
-    figure.supylabel("labeled rows; dotted: as many of each", fontsize=10)
+    figure.supylabel("labeled rows", fontsize=10)
     _legend(figure, axes[0], upside_down=True)
     return figure
 

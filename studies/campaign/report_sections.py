@@ -104,7 +104,7 @@ def standing_section(curves: Curves, rows: list[Standing], options: ReportOption
     if curves.names[-1].endswith(tuple(f" ({model})" for model in SECOND_MODELS)):
         remarks.append(
             "In brackets: models that strategies train beside the campaign's own, on labels that "
-            "models gave too; they begin from its weights, so that they have been trained longer."
+            "models gave too; they begin as copies of it and may have been trained longer."
         )
     return Section("How the strategies did", pictures=[picture], grids=grids, remarks=remarks)
 
@@ -143,7 +143,7 @@ def class_section(results: Results, names: Sequence[str] | None = None) -> Itera
     picture = _picture(
         "classes",
         figures.class_histograms(means, results.strategies, results.cycles, names),
-        "Labeled rows of each class, cycle upon cycle, means over seeds.",
+        "Labeled rows of each class, cycle upon cycle, means over seeds; dotted: as many of each.",
     )
     yield Section("Classes of what was labeled", pictures=[picture])
 
@@ -162,7 +162,8 @@ def choice_section(results: Results, curves: Curves) -> Iterator[Section]:
     )
     remark = (
         "L1 score: 0 is balanced, 1 all in one class. Near-duplicates: nearer than a tenth of the "
-        "usual distance to a labeled row or another chosen one, in the model's embedding."
+        "usual distance to a labeled row or another chosen one, in the model's embedding; crops "
+        "and other colors of one image often lie farther apart there, and are not counted then."
     )
     yield Section("What was chosen", pictures=[picture], grids=[grid], remarks=[remark])
 
@@ -258,7 +259,11 @@ def seconds_section(results: Results) -> Iterator[Section]:
     """Yield how long a cycle takes, where that was recorded."""
     grid = seconds_grid(results)
     if grid is not None:
-        yield Section("Seconds of a cycle", grids=[grid], remarks=["Means over seeds and cycles."])
+        yield Section(
+            "Seconds of a cycle",
+            grids=[grid],
+            remarks=["By the clock; means over seeds and cycles."],
+        )
 
 
 def place(points: Any, how: str) -> Floats:

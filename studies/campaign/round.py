@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ...problems.errors import InvalidInput
-from .learner import Learner, Stopwatch, batches
+from .learner import Learner, batches
 from .seeds import derive_seed
+from .timing import Stopwatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -14,6 +14,7 @@ from .crew import Crew, Job, Worker
 from .loop import truth_of
 from .records import FULL, Record, Results
 from .store import Finished, Store
+from .timing import PROCESSOR
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -75,6 +76,7 @@ def run_campaign(
     workers: int | None = None,
     until: datetime | None = None,
     watch: Callable[[Standing], None] | None = None,
+    since: float | None = None,
 ) -> Outcome:
     """Run what is left of a campaign; every finished cycle is kept at once.
 
@@ -91,6 +93,9 @@ def run_campaign(
         When to stop at the latest.
     watch
         Called whenever something has changed.
+    since
+        What `time.process_time` was when this process began to work on the campaign: what it spends
+        itself is kept as ``seconds_cpu_parent`` of the cycles; default: now.
 
     Raises
     ------
@@ -98,6 +103,7 @@ def run_campaign(
         If another process works on it, file, data or code have changed since it was begun, a person
         is to label, or the disk is full.
     """
+    since = time.process_time() if since is None else since
     truth_of(campaign)
     if campaign.with_person:
         raise InvalidInput(
@@ -105,7 +111,7 @@ def run_campaign(
         )
     store = Store(campaign.folder)
     with store.opened(campaign):
-        running = _Running(campaign, store, watch)
+        running = _Running(campaign, store, watch, since)
         with Crew(campaign, workers or campaign.workers) as crew:
             try:
                 stopped = running.run(crew, until)
@@ -117,7 +123,7 @@ def run_campaign(
 
 def jobs_left(campaign: Campaign, results: Results) -> tuple[list[Job], int]:
     """Return the runs that are not finished, seed by seed, and how many cycles they lack."""
-    have = {record.key for record in (*results.records, *results.full)}
+    have = {record.key for record in _whole(campaign, results)}
     jobs, left = [], 0
     for seed in campaign.plan.seeds:
         for entrant in campaign.strategies:
@@ -133,18 +139,25 @@ def jobs_left(campaign: Campaign, results: Results) -> tuple[list[Job], int]:
     return jobs, left
 
 
+def _whole(campaign: Campaign, results: Results) -> list[Record]:
+    """Return the records that stay as they are: all but those that are to choose now."""
+    cycles = campaign.plan.cycles
+    return [r for r in (*results.records, *results.full) if not r.lacks_choice(cycles)]
+
+
 @dataclass(eq=False)
 class _Running:
     campaign: Campaign
     store: Store
     watch: Callable[[Standing], None] | None
+    since: float
     failures: dict[str, str] = field(default_factory=dict)
     records: list[Record] = field(default_factory=list)
 
     def run(self, crew: Crew, until: datetime | None) -> str | None:
         """Give out jobs and keep what comes back, until all is done or time is up."""
         results = self.store.results()
-        self.records = [*results.records, *results.full]
+        self.records = _whole(self.campaign, results)
         waiting = deque(jobs_left(self.campaign, results)[0])
         end = None if until is None else time.monotonic() + _seconds_to(until)
         while True:
@@ -175,6 +188,8 @@ class _Running:
         if event == "stage":
             worker.cycle, worker.stage = told["cycle"], told["stage"]
         elif event == "finished":
+            before, self.since = self.since, time.process_time()
+            told["record"]["metrics"][f"{PROCESSOR}parent"] = self.since - before
             record = Record.from_dict(told["record"])
             finished = Finished(record, told["state"], told["solution"])
             self.store.add(finished, self.campaign.pool.ids)

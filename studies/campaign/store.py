@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
     from .files import Campaign
 
-FORMAT = 1
+FORMAT = 2
+PLANNED, CYCLES = "cycles planned first", "cycles"
+"""Facts that may change: how many cycles there were to be at the beginning, and how many now."""
 LOCK = "lock.sqlite"
 _TABLES = """
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -117,14 +119,31 @@ class Store:
         path = self.folder / "selections" / f"{run_name(record)}-c{record.cycle}.json"
         with atomic_file(path) as temporary:
             temporary.write_text(json.dumps(selection, indent=1) + "\n", encoding="utf-8")
-        row = (*record.key, json.dumps(record.to_dict()), json.dumps(finished.state))
+        row = (json.dumps(record.to_dict()), json.dumps(finished.state), *record.key)
         with self._database() as database:
-            database.execute(
-                "INSERT INTO records (strategy, seed, cycle, content, state) "
-                "VALUES (?, ?, ?, ?, ?)",
-                row,
-            )
+            # The last cycle of a campaign whose cycles were raised is there, and chose nothing.
+            known = database.execute(
+                "SELECT content FROM records WHERE strategy = ? AND seed = ? AND cycle = ?",
+                record.key,
+            ).fetchone()
+            if known is not None and len(chosen) and not json.loads(known[0])["chosen"]:
+                command = (
+                    "UPDATE records SET content = ?, state = ? "
+                    "WHERE strategy = ? AND seed = ? AND cycle = ?"
+                )
+            else:
+                command = (
+                    "INSERT INTO records (content, state, strategy, seed, cycle) "
+                    "VALUES (?, ?, ?, ?, ?)"
+                )
+            database.execute(command, row)
         self._drop_weights(record)
+
+    def planned_cycles(self) -> int:
+        """Return how many cycles the campaign was to have when it was begun."""
+        with self._database() as database:
+            row = database.execute("SELECT value FROM facts WHERE name = ?", (PLANNED,)).fetchone()
+        return int(row[0])
 
     def answers(self, strategy: str, seed: int) -> dict[int, dict[int, int]]:
         """Return what people have answered: classes by row, by cycle, -1 the initial set."""
@@ -144,6 +163,20 @@ class Store:
             database.execute(
                 "INSERT INTO answers VALUES (?, ?, ?, ?)",
                 (strategy, seed, cycle, json.dumps(dict(labels))),
+            )
+
+    def replace_answers(
+        self, strategy: str, seed: int, cycle: int, labels: Mapping[int, int]
+    ) -> None:
+        """Correct the answers to a batch, and forget the cycles that have learned from the old."""
+        with self._database() as database:
+            database.execute(
+                "UPDATE answers SET content = ? WHERE strategy = ? AND seed = ? AND cycle = ?",
+                (json.dumps(dict(labels)), strategy, seed, cycle),
+            )
+            database.execute(
+                "DELETE FROM records WHERE strategy = ? AND seed = ? AND cycle > ?",
+                (strategy, seed, cycle),
             )
 
     def save_models(
@@ -171,8 +204,8 @@ class Store:
         return self.folder / "weights" / f"{run[0]}-s{run[1]}-c{cycle}.{name}.safetensors"
 
     def _drop_weights(self, record: Record) -> None:
-        """Delete what the cycle before needed."""
-        before = f"{run_name(record)}-c{record.cycle - 1}.*.safetensors"
+        """Delete what is not needed to go on, nor to do this cycle over."""
+        before = f"{run_name(record)}-c{record.cycle - 2}.*.safetensors"
         for path in (self.folder / "weights").glob(before):
             path.unlink(missing_ok=True)
 
@@ -180,12 +213,21 @@ class Store:
         with self._database() as database:
             database.executescript(f"BEGIN; {_TABLES} COMMIT;")
             known = dict(database.execute("SELECT name, value FROM facts").fetchall())
+            cycles = campaign.plan.cycles
             facts = {"format": str(FORMAT), **campaign.fingerprints}
-            for name, value in facts.items():
-                if known and known.get(name) != value:
-                    raise self._another(name)
-            if not known:
+            if known:
+                planned, before = (known.pop(name, str(cycles)) for name in (PLANNED, CYCLES))
+                self._compare(known, facts)
+                if cycles < int(before):
+                    raise InvalidInput(
+                        f"{self.folder}: [campaign] cycles was {before} and is {cycles} now; it "
+                        "can be raised, not lowered"
+                    )
+            else:
+                planned = str(cycles)
                 database.executemany("INSERT INTO facts VALUES (?, ?)", list(facts.items()))
+            moving = [(PLANNED, planned), (CYCLES, str(cycles))]
+            database.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?)", moving)
             for entrant in campaign.strategies:
                 row = (entrant.name, entrant.fingerprint)
                 database.execute("INSERT OR IGNORE INTO strategies VALUES (?, ?)", row)
@@ -195,10 +237,22 @@ class Store:
                 if kept != entrant.fingerprint:
                     raise self._another(f"the strategy {entrant.name}")
 
+    def _compare(self, known: Mapping[str, str], facts: Mapping[str, str]) -> None:
+        """Raise `InvalidInput` at the first fact that is another than it was."""
+        for name in [*facts, *known]:
+            before, now = known.get(name), facts.get(name)
+            if before == now:
+                continue
+            values = ""
+            if name.startswith("["):  # keys of the file; the others are hashes
+                values = f" (it was {before or 'not there'}, it is {now or 'not there'})"
+            raise self._another(f"{name}{values}")
+
     def _another(self, what: str) -> InvalidInput:
         return InvalidInput(
             f"{self.folder}: was begun with another state of {what}; results of both would mix; "
-            "change it back, or let [campaign] folder name a new folder"
+            "change it back, or let [campaign] folder name a new folder (only seeds, strategies "
+            "and cycles may be added)"
         )
 
     @contextmanager

@@ -124,6 +124,33 @@ def leading_metric(known: Sequence[str]) -> str | None:
     return next((name for name in [*first, *known] if not name.startswith("seconds_")), None)
 
 
+def shared_seeds(results: Results) -> tuple[int, ...]:
+    """Return the seeds with which every strategy that has come to the last model has come there.
+
+    Means over them compare the same initial sets, and as many runs of each. A strategy that has
+    come there with no seed yet has no say.
+
+    Examples
+    --------
+    >>> from labelcut.studies.campaign import Record, Results
+    >>> none = np.zeros(0, np.int64)
+    >>> runs = [("random", 1), ("random", 2), ("entropy", 2)]
+    >>> made = [Record(name, seed, 0, 5, 0.1, {}, none, none, none) for name, seed in runs]
+    >>> shared_seeds(Results(tuple(made)))
+    (2,)
+    """
+    ended: dict[str, set[int]] = {}
+    for record in results.records:
+        if record.cycle == results.cycles[-1]:
+            ended.setdefault(record.strategy, set()).add(record.seed)
+    return tuple(sorted(set.intersection(*ended.values()))) if ended else ()
+
+
+def of_seeds(results: Results, seeds: Sequence[int]) -> Results:
+    """Return the records of some seeds."""
+    return replace(results, records=tuple(r for r in results.records if r.seed in seeds))
+
+
 def curves_of(
     results: Results,
     metric: str | None = None,

@@ -11,6 +11,7 @@ import numpy as np
 
 from .records import Results
 from .summary import leading_metric
+from .timing import PROCESSOR
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -40,7 +41,8 @@ def campaign_table(
     table.add_column("labeled", justify="right")
     table.add_column(metric or "metric", justify="right")
     table.add_column("now")
-    total = len(campaign.plan.seeds) * (campaign.plan.cycles + 1)
+    cycles = campaign.plan.cycles
+    total = len(campaign.plan.seeds) * (cycles + 1)
     for entrant in campaign.strategies:
         mine = [record for record in results.records if record.strategy == entrant.name]
         busy = ", ".join(
@@ -50,28 +52,38 @@ def campaign_table(
         )
         table.add_row(
             entrant.name,
-            f"{len(mine)}/{total}",
+            f"{sum(not record.lacks_choice(cycles) for record in mine)}/{total}",
             *_latest(mine, metric),
             "failed" if entrant.name in (failures or {}) else busy,
         )
     return table
 
 
+PARTS = ("parent", "start", "train", "score", "choose")
+
+
 def seconds_table(results: Results) -> str:
-    """Return in a line where the time went; a process starts by importing and reading the pool."""
-    parts = ("start", "train", "score", "choose")
-    spent = {name: _total(results, name) for name in ("cycle", *parts)}
-    whole = max(spent["start"] + spent["cycle"], 1e-9)
-    told = ", ".join(f"{name} {spent[name]:.1f} s ({spent[name] / whole:.1%})" for name in parts)
-    rest = spent["cycle"] - sum(spent[name] for name in parts[1:])
+    """Return in a line where the processor's time went, and what of it is the campaign's own.
+
+    ``parent`` is the process that was called, from its own start to the last cycle (the report is
+    not part of it); ``start`` is that of the others, until they have imported everything, torch
+    included, and have read the pool; the loop itself is what remains of the cycles.
+    """
+    spent = {name: _total(results, name) for name in ("cycle", *PARTS)}
+    whole = max(spent["parent"] + spent["start"] + spent["cycle"], 1e-9)
+    rest = spent["cycle"] - spent["train"] - spent["score"] - spent["choose"]
+    named = {**{name: spent[name] for name in PARTS}, "the loop itself": rest}
+    told = ", ".join(f"{name} {value:.1f} s ({value / whole:.1%})" for name, value in named.items())
+    own = whole - spent["train"] - spent["score"]
     return (
-        f"{whole:.1f} s of all processes: {told}, the loop itself {rest:.1f} s ({rest / whole:.1%})"
+        f"{whole:.1f} s of processor time: {told}; all but training and scoring: "
+        f"{own:.1f} s ({own / whole:.1%})"
     )
 
 
-def _total(results: Results, stage: str) -> float:
+def _total(results: Results, purpose: str) -> float:
     records = (*results.records, *results.full)
-    return sum(record.metrics.get(f"seconds_{stage}", 0.0) for record in records)
+    return sum(record.metrics.get(f"{PROCESSOR}{purpose}", 0.0) for record in records)
 
 
 _FRAME = 0.25

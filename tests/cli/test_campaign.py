@@ -96,6 +96,10 @@ def test_a_person_labels_by_command(points, labelcut):
     wrong = labelcut("campaign", "labels", path, answers)
     assert wrong.code == 2
     assert "nothing was asked for" in wrong.err
+    assert "correct them with --replace" in wrong.err
+    same = labelcut("campaign", "labels", path, answers, "--replace")
+    assert same.code == 0
+    assert "0 of 4 answers are others than before" in same.err
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from scipy.optimize import linprog
 from labelcut import ClassBalanced, Forbid, Include, InvalidInput, frontier
 from labelcut.problems.synthetic import long_tailed_pool
 from labelcut.studies import plot_frontier
+from labelcut.studies.trade_off import knee
 
 
 @pytest.fixture
@@ -57,9 +58,18 @@ def test_the_knee_is_the_smallest_balance_that_is_worth_it():
     assert lp_imbalance(problem, knee * 0.98) >= level - 1e-3 * most
 
 
+@pytest.mark.parametrize("seed", [0, 1])
+def test_bisection_finds_the_knee_of_the_frontier(seed):
+    """A campaign would freeze another λ than the command `frontier` recommends."""
+    pool = long_tailed_pool(80, 3, seed=seed)
+    problem = ClassBalanced(pool.probs, pool.utility, 15)
+    assert knee(problem) == pytest.approx(frontier(problem).knee(), rel=1e-3)
+
+
 def test_without_anything_to_balance_the_knee_is_zero():
     """A λ would be recommended that changes nothing."""
-    assert frontier(ClassBalanced(np.full((6, 2), 0.5), np.arange(6.0), 2)).knee() == 0.0
+    problem = ClassBalanced(np.full((6, 2), 0.5), np.arange(6.0), 2)
+    assert frontier(problem).knee() == knee(problem) == 0.0
 
 
 @pytest.mark.parametrize("lambdas", [[], [-1.0], [np.nan], [np.inf]])
@@ -76,6 +86,8 @@ def test_a_contradiction_is_named(small):
     )
     with pytest.raises(InvalidInput, match="frontier: Include and Forbid contradict"):
         frontier(problem)
+    with pytest.raises(InvalidInput, match="knee: Include and Forbid contradict"):
+        knee(problem)
 
 
 def test_the_picture_is_drawn(small, tmp_path):

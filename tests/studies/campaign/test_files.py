@@ -102,18 +102,45 @@ def test_a_strategy_whose_needs_the_pool_cannot_meet_is_refused(blobs):
 @pytest.mark.parametrize(
     ("change_it", "what"),
     [
-        (lambda folder: change(folder / "blobs.toml", "cycles = 2", "cycles = 3"), "the file"),
-        (lambda folder: change(folder / "blobs.toml", "epochs = 6", "epochs = 7"), "the file"),
+        (
+            lambda folder: change(folder / "blobs.toml", "budget = [9, 6]", "budget = [9, 5]"),
+            r"\[campaign\] budget \(it was \[9, 6\], it is \[9, 5\]\)",
+        ),
+        (
+            lambda folder: change(folder / "blobs.toml", "epochs = 6", "epochs = 7"),
+            r"\[learner\] epochs \(it was 6, it is 7\)",
+        ),
+        (
+            lambda folder: change(folder / "blobs.toml", "hidden = 8\n", ""),
+            r"\[learner\] hidden \(it was 8, it is not there\)",
+        ),
         (lambda folder: np.save(folder / "y.npy", np.load(folder / "y.npy")[::-1]), "the data"),
         (lambda folder: change(folder / "own.py", "budget]", "budget]  # new"), "lowest"),
     ],
 )
 def test_a_change_in_mid_campaign_is_named(blobs, finish, change_it, what):
-    """Results of two experiments would be mixed in one table."""
+    """Results of two experiments would be mixed in one table, or nobody know which key it was."""
     path = blobs()
     finish(read_campaign(path), cycles=1)
     change_it(path.parent)
     with pytest.raises(InvalidInput, match=f"another state of .*{what}"):
+        finish(read_campaign(path))
+
+
+def test_what_changes_no_result_may_change(blobs, finish):
+    """A file that was renamed, or says what is so by default, would need a new campaign."""
+    path = blobs()
+    finish(read_campaign(path), cycles=1)
+    change(path, "cycles = 2", 'cycles = 2\ndraw = "random"\nfolder = "blobs.campaign"')
+    assert len(finish(read_campaign(path.rename(path.with_name("other.toml"))))) == 3
+
+
+def test_cycles_are_not_lowered(blobs, finish):
+    """Curves would end before their records do."""
+    path = blobs()
+    finish(read_campaign(path), cycles=1)
+    change(path, "cycles = 2", "cycles = 1")
+    with pytest.raises(InvalidInput, match="cycles was 2 and is 1 now; it can be raised"):
         finish(read_campaign(path))
 
 

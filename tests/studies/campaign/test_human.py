@@ -2,9 +2,12 @@
 
 import csv
 import json
+import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from labelcut.problems.errors import InvalidInput
 from labelcut.studies.campaign.files import read_campaign
@@ -233,3 +236,79 @@ def test_asking_again_keeps_what_is_filled_in(named):
     assert after.cycle == 0
     assert [line.split(",")[0] for line in lines[1:]] == [str(row) for row in after.rows]
     assert all(line.endswith(",") for line in lines[1:])
+
+
+def test_answers_given_last_may_be_corrected(person):
+    """A slip of the hand would stay in the labels for good."""
+    right, told = person(), []
+    batch = next_batch(right)
+    second = take_labels(right, fill_in(right, batch))
+    expected = take_labels(right, fill_in(right, second))
+    shutil.rmtree(right.folder)
+
+    campaign = person()
+    second = take_labels(campaign, fill_in(campaign, next_batch(campaign)))
+    good = fill_in(campaign, second)
+    wrong = good.with_name("wrong.csv")
+    lines = good.read_text().splitlines()
+    wrong.write_text("\n".join([lines[0], *(f"{line[:-1]}1" for line in lines[1:])]))
+    others = sum(not line.endswith(",1") for line in lines[1:])
+    assert others
+    third = take_labels(campaign, wrong)
+    begun = third.csv.read_text().replace(",\n", ",1\n", 1)
+    third.csv.write_text(begun)
+    with pytest.raises(InvalidInput, match=r"was not asked for.*say --replace"):
+        take_labels(campaign, good)
+    with pytest.raises(InvalidInput, match="replace takes the batch that was answered last"):
+        take_labels(campaign, third.csv, replace=True)
+    corrected = take_labels(campaign, good, lambda *stage: told.append(stage), replace=True)
+    assert corrected.rows.tolist() == expected.rows.tolist()
+    assert told[0] == (0, f"{others} of 6 answers are others than before")
+    assert (campaign.folder / "next-forgotten.csv").read_text() == begun
+    assert [record.cycle for record in load_results(campaign.folder).records] == [0, 1]
+
+    # The same again changes nothing, and does not train.
+    told.clear()
+    again = take_labels(campaign, good, lambda *stage: told.append(stage), replace=True)
+    assert again.rows.tolist() == corrected.rows.tolist()
+    assert told == [(0, "0 of 6 answers are others than before")]
+
+
+def test_nothing_is_corrected_before_anything_was_answered(person):
+    """--replace would answer a batch, or end in a traceback."""
+    campaign = person()
+    batch = next_batch(campaign)
+    with pytest.raises(InvalidInput, match="no answers yet that could be replaced"):
+        take_labels(campaign, fill_in(campaign, batch), replace=True)
+
+
+def test_a_person_goes_on_when_cycles_are_raised(person):
+    """Who is told that another cycle pays could not have one."""
+    campaign = person(known=range(9))
+    batch = next_batch(campaign)
+    while batch is not None:
+        batch = take_labels(campaign, fill_in(campaign, batch))
+    text = campaign.path.read_text()
+    campaign.path.write_text(text.replace("cycles = 2", "cycles = 3"))
+    campaign = read_campaign(campaign.path)
+    batch = next_batch(campaign)
+    assert (batch.cycle, len(batch.rows)) == (2, 6)
+    assert take_labels(campaign, fill_in(campaign, batch)) is None
+    cycles = [record.cycle for record in load_results(campaign.folder).records]
+    assert cycles == [0, 1, 2, 3]
+
+
+def test_training_keeps_to_the_threads_of_the_file(person):
+    """`campaign next` would take all cores of a shared machine, and add up in another order."""
+    campaign = person(known=range(9))
+    before = torch.get_num_threads(), torch.get_deterministic_debug_mode()
+    seen = []
+
+    def train(model, inputs, labels, **rest):
+        seen.append((torch.get_num_threads(), torch.get_deterministic_debug_mode()))
+        return campaign.learner.train(model, inputs, labels, **rest)
+
+    threads = before[0] + 1
+    next_batch(replace(campaign, threads=threads, learner=replace(campaign.learner, train=train)))
+    assert seen == [(threads, 1)]
+    assert (torch.get_num_threads(), torch.get_deterministic_debug_mode()) == before

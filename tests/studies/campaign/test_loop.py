@@ -2,17 +2,22 @@
 
 import json
 import sqlite3
+import subprocess
+import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from labelcut.problems.errors import InvalidInput
-from labelcut.studies.campaign import Pool
+from labelcut.studies.campaign import Pool, timing
 from labelcut.studies.campaign.checking import checked_rows
-from labelcut.studies.campaign.learner import Learner, Stopwatch
+from labelcut.studies.campaign.files import read_campaign
+from labelcut.studies.campaign.learner import Learner
 from labelcut.studies.campaign.loop import Run, truth_of
 from labelcut.studies.campaign.round import Round
+from labelcut.studies.campaign.runner import jobs_left
 from labelcut.studies.campaign.store import Store
 
 
@@ -69,8 +74,6 @@ def test_the_histogram_counts_the_truth(read, finish):
 @pytest.mark.parametrize("stop", [1, 2])
 def test_resumed_equals_unbroken(tmp_path, blobs, finish, init, stop):
     """A campaign that a cluster kills every four hours would have other results."""
-    from labelcut.studies.campaign.files import read_campaign
-
     lines = f'init = "{init}"\naudit = 0.34'
     path = blobs(campaign=f'{lines}\nfolder = "unbroken"')
     unbroken = read_campaign(path)
@@ -84,7 +87,8 @@ def test_resumed_equals_unbroken(tmp_path, blobs, finish, init, stop):
     name = "weights/unsure-s0-c2.model.safetensors"
     if init == "previous":
         assert (again.folder / name).read_bytes() == (unbroken.folder / name).read_bytes()
-    assert len(list((again.folder / "weights").iterdir())) == (init == "previous")
+    # Of the cycles before, what it takes to do the last one over.
+    assert len(list((again.folder / "weights").iterdir())) == 2 * (init == "previous")
 
 
 OWN_TORCH = """
@@ -107,10 +111,46 @@ def train(model, inputs, labels, *, seed, weights=None, progress=None):
 """
 
 
+@pytest.mark.parametrize("init", ["scratch", "previous"])
+def test_cycles_added_later_equal_those_planned(blobs, finish, init):
+    """Going on would repeat the campaign, choose otherwise, or leave a cycle without a choice."""
+    lines = f'init = "{init}"\n'
+    path = blobs(campaign=f'{lines}folder = "whole"')
+    path.write_text(path.read_text().replace("cycles = 2", "cycles = 4"))
+    whole = finish(read_campaign(path))
+    path = blobs(campaign=f'{lines}folder = "grown"')
+    first = finish(read_campaign(path))
+    path.write_text(path.read_text().replace("cycles = 2", "cycles = 4"))
+    campaign = read_campaign(path)
+    left = {"lowest": 5, "unsure": 3}  # a third of the finished run has to choose yet
+    results = Store(campaign.folder).results()
+    assert jobs_left(replace(campaign, plan=replace(campaign.plan, seeds=(0,))), results) == (
+        [("lowest", 0), ("unsure", 0)],
+        sum(left.values()),
+    )
+    records = finish(campaign)
+    assert comparable(records) == comparable(whole)
+    assert comparable(records)[:2] == comparable(first)[:2]
+    assert len(first[2].chosen) == 0
+    assert len(records[2].chosen) == 6
+
+
+def test_cycles_added_later_have_no_audit_slice(blobs, finish):
+    """Rows that strategies could choose by then would be called a uniform sample."""
+    path = blobs(campaign="audit = 0.34")
+    first = finish(read_campaign(path))
+    path.write_text(path.read_text().replace("cycles = 2", "cycles = 4"))
+    records = finish(read_campaign(path))
+    assert [len(record.audit) for record in records] == [2, 2, 0, 0, 0]
+    assert [record.audit.tolist() for record in records[:2]] == [
+        record.audit.tolist() for record in first[:2]
+    ]
+    assert [len(record.chosen) for record in records] == [6, 6, 6, 6, 0]
+    assert [record.metrics["audit_seen"] for record in records[1:]] == [2, 4, 4, 4]
+
+
 def test_a_train_function_that_leaves_its_model_changed_resumes_too(blobs, finish):
     """Dropout and batch norm would be off in unbroken runs, and on after a kill."""
-    from labelcut.studies.campaign.files import read_campaign
-
     found = []
     for folder, cycles in (("unbroken", 9), ("broken", 1)):
         path = blobs(campaign=f'init = "previous"\nfolder = "{folder}"')
@@ -156,8 +196,6 @@ def _first_seed():
 def test_pretrained_begins_from_the_weights(blobs, finish):
     """Every cycle would begin from noise, though the file names weights."""
     from safetensors.torch import save_file
-
-    from labelcut.studies.campaign.files import read_campaign
 
     campaign = read_campaign(blobs())
     model = campaign.learner.make_model(77)
@@ -251,8 +289,6 @@ def test_nothing_is_recorded_of_a_cycle_that_fails(read, finish):
     """A resumed campaign would believe in rows that were never chosen."""
     campaign = read()
     (campaign.path.parent / "own.py").write_text("def lowest(round): return [0] * round.budget")
-    from labelcut.studies.campaign.files import read_campaign
-
     broken = read_campaign(_copied(campaign))
     with pytest.raises(InvalidInput, match="strategy lowest, seed 0, cycle 0"):
         finish(broken, "lowest")
@@ -320,8 +356,6 @@ def test_held_out_rows_are_predicted_by_models_that_never_saw_them():
 
 def test_dispersion_is_tracked_where_it_is_needed(read, finish):
     """Strategies by dispersion would have no epochs to count."""
-    from labelcut.studies.campaign.files import read_campaign
-
     path = read().path
     text = path.read_text().replace('choose = "own.py:lowest"', 'use = "dispersion"')
     path.write_text(text)
@@ -329,24 +363,31 @@ def test_dispersion_is_tracked_where_it_is_needed(read, finish):
     assert [len(record.chosen) for record in records] == [6, 6, 0]
 
 
-def test_the_stopwatch_counts_each_second_once():
+def test_the_stopwatch_counts_each_second_once(monkeypatch):
     """Training inside of choosing would count twice, and the overhead come out negative."""
-    import time
-
-    watch = Stopwatch()
+    # The clock and the processor at each look: choosing 0 to 10, training 1 to 4 and 5 to 7.
+    looks = iter([(0, 0.0), (1, 0.5), (4, 2.5), (5, 2.5), (7, 3.0), (10, 5.0)])
+    monkeypatch.setattr(timing, "now", lambda: timing.Spent(*next(looks)))
+    watch = timing.Stopwatch()
     with watch.on("choose"):
         with watch.on("train"):
-            time.sleep(0.02)
+            pass
         with watch.on("train"):
-            time.sleep(0.02)
-    assert watch.seconds["train"] >= 0.04
-    assert watch.seconds["choose"] < watch.seconds["train"]
+            pass
+    assert watch.spent == {"train": (5, 2.5), "choose": (5, 2.5)}
+    assert watch.spent["train"].named("train") == {"seconds_train": 5, "seconds_cpu_train": 2.5}
+
+
+def test_processor_time_counts_child_processes():
+    """What HiGHS spends in a process of its own would cost nothing in the records."""
+    begun = timing.now()
+    subprocess.run([sys.executable, "-S", "-c", "sum(range(3_000_000))"], check=True)
+    spent = timing.now().less(begun)
+    assert spent.processor > 0.01
 
 
 def test_a_strategy_cannot_overwrite_what_is_measured(blobs, finish):
     """A strategy of one's own would be compared by a number it made up."""
-    from labelcut.studies.campaign.files import read_campaign
-
     path = blobs()
     own = "def lowest(round):\n    round.metrics['accuracy'] = 1.0\n"
     (path.parent / "own.py").write_text(f"{own}    return round.candidates[: round.budget]\n")

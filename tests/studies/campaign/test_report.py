@@ -182,10 +182,39 @@ def test_an_unfinished_campaign_has_a_report(tmp_path):
     told = replace(PCA, left=29)
     path = write_report(results, tmp_path / "r.html", title="Half", options=told)
     assert "Not finished: 31 of 60 cycles are in." in path.read_text("utf-8")
+    whole = make_records(NAMES[:2], told=False)
+    write_report(whole, tmp_path / "r.html", title="All", options=PCA)
+    assert (tmp_path / "r-penalties.png").exists()
     one = Results(results.records[:1])
-    path = write_report(one, tmp_path / "one.html", title="One", options=PCA)
-    assert "1 strategy, 1 seed, 1 model a run" in path.read_text("utf-8")
-    assert not list(tmp_path.glob("one-penalties.png"))
+    path = write_report(one, tmp_path / "r.html", title="One", options=PCA)
+    lead = "1 strategy, 1 seed, 1 model a run; 8 labeled rows, 13.3% of the dataset."
+    assert lead in path.read_text("utf-8")
+    # A picture of the report before would be taken for one of this.
+    assert not (tmp_path / "r-penalties.png").exists()
+
+
+def test_an_unfinished_campaign_compares_the_same_seeds(tmp_path):
+    """Who had an easy initial set first would lead, until the others have it too."""
+    made = make_records(("random", "entropy"), seeds=3, told=False)
+    # Seed 0 is finished by both, seed 1 by random alone, seed 2 by nobody.
+    kept = [
+        record
+        for record in made.records
+        if record.seed == 0 or (record.seed == 1 and record.strategy == "random")
+    ]
+    kept += [record for record in made.records if record.seed == 2 and record.cycle < 2]
+    path = write_report(Results(tuple(kept)), tmp_path / "r.html", title="Half", options=PCA)
+    page = Page(path.read_text("utf-8"))
+    text = path.read_text("utf-8")
+    assert "2 strategies, 3 seeds, 4 models a run" in text
+    assert "Not finished: 16 of 24 cycles are in. Everything below is of 1 seed of 3 (0)" in text
+    for name in ("random", "entropy"):
+        row = page.row(name)[0]
+        value = made.run(name, 0)[-1].metrics["accuracy"]
+        assert row[1:3] == ["1", f"{100 * value:.2f}"]
+    apart = [r for r in made.records if r.seed == (r.strategy == "random")]
+    path = write_report(Results(tuple(apart)), tmp_path / "a.html", title="Apart", options=PCA)
+    assert "their means are not of the same runs" in path.read_text("utf-8")
 
 
 def test_one_seed_proves_nothing(tmp_path):
@@ -194,6 +223,34 @@ def test_one_seed_proves_nothing(tmp_path):
     text = path.read_text("utf-8")
     assert "ends highest; one seed does not tell whether by chance." in text
     assert "beyond chance" not in text
+
+
+def test_the_lead_tells_chance_from_more(tmp_path):
+    """A difference by chance would be read as a win, being "above 0 of the other 1"."""
+    none, close, far = np.zeros(0, np.int64), (0.5, 0.6), (0.9, 0.91)
+    for other, words in (
+        (close, "b ends highest; that may be by chance."),
+        (far, "the other one."),
+    ):
+        values = {"a": (0.5, 0.51), "b": other}
+        made = tuple(
+            Record(
+                name,
+                seed,
+                cycle,
+                5 + cycle,
+                0.1 + 0.1 * cycle,
+                {"accuracy": value},
+                none,
+                none,
+                none,
+            )
+            for name, pair in values.items()
+            for seed, value in enumerate(pair)
+            for cycle in (0, 1)
+        )
+        path = write_report(Results(made), tmp_path / "r.html", title="Two", options=PCA)
+        assert words in path.read_text("utf-8")
 
 
 def test_the_most_even_labels_are_best(tmp_path):

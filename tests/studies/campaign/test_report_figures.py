@@ -95,6 +95,16 @@ def test_class_histograms_grow_by_cycle(monkeypatch):
     assert steps == {"cycle 0": [1, 1], "cycle 1": [3, 1]}
 
 
+def test_a_single_row_of_histograms_has_room_for_its_label():
+    """The label of the axis would be cut at both ends."""
+    figure = report_figures.class_histograms(np.ones((2, 1, 3)), ("a", "b"), [0])
+    figure.draw_without_rendering()
+    box = figure.get_supylabel()
+    label = next(text for text in figure.texts if text.get_text() == box)
+    extent = label.get_window_extent()
+    assert 0 <= extent.y0 < extent.y1 <= figure.bbox.height
+
+
 def test_dispersion_bars_leave_out_what_is_empty():
     """A bin without rows would have an accuracy."""
     figure = report_figures.dispersion_bars(

@@ -28,6 +28,11 @@ def test_two_processes_give_the_results_of_one_loop(read, finish):
     assert (outcome.left, outcome.stopped, dict(outcome.failures)) == (0, None, {})
     records, full = outcome.results.records, outcome.results.full
     assert sorted(record.order for record in (*records, *full)) == list(range(1, 15))
+    # What each process spends is told: that which was called, and the start of the others.
+    for name in ("parent", "start", "train", "score", "choose", "cycle"):
+        assert sum(r.metrics.get(f"seconds_cpu_{name}", 0.0) for r in (*records, *full)) > 0.0
+    starts = [record for record in (*records, *full) if "seconds_cpu_start" in record.metrics]
+    assert 1 <= len(starts) <= 2
     # The best that labels can give stands beside the strategies and is none of them.
     assert outcome.results.strategies == ("lowest", "unsure")
     assert sorted(record.seed for record in full) == [0, 1]

@@ -11,13 +11,15 @@ from labelcut.studies.campaign.runner import Standing
 from labelcut.studies.campaign.watching import campaign_table, seconds_table, watched
 
 NONE = np.zeros(0, np.int64)
+CHOSEN = np.array([3])
 
 
 def record(strategy, seed, cycle, accuracy, order=1):
-    """Return a record of ten rows, and five more a cycle."""
-    seconds = {"seconds_cycle": 10.0, "seconds_train": 6.0, "seconds_score": 3.5}
-    metrics = {"accuracy": accuracy, **seconds, "seconds_choose": 0.25}
-    return Record(strategy, seed, cycle, 10 + 5 * cycle, 0.1, metrics, NONE, NONE, NONE, order)
+    """Return a record of ten rows, and five more a cycle, which chose one."""
+    seconds = {"cycle": 10.0, "train": 6.0, "score": 3.5, "choose": 0.25, "parent": 0.5}
+    metrics = {f"seconds_cpu_{name}": value for name, value in seconds.items()}
+    metrics = {"accuracy": accuracy, "seconds_train": 99.0, **metrics}
+    return Record(strategy, seed, cycle, 10 + 5 * cycle, 0.1, metrics, CHOSEN, NONE, NONE, order)
 
 
 def text(shown):
@@ -48,11 +50,12 @@ def test_the_table_tells_the_latest_cycle_and_what_goes_on(read):
 def test_seconds_add_up():
     """The loop's own share would be claimed, not measured."""
     first = record("a", 0, 0, 0.1)
-    first.metrics["seconds_start"] = 5.0
+    first.metrics["seconds_cpu_start"] = 4.0
     told = seconds_table(Results((first, record("a", 1, 0, 0.1))))
     assert told == (
-        "25.0 s of all processes: start 5.0 s (20.0%), train 12.0 s (48.0%), score 7.0 s (28.0%), "
-        "choose 0.5 s (2.0%), the loop itself 0.5 s (2.0%)"
+        "25.0 s of processor time: parent 1.0 s (4.0%), start 4.0 s (16.0%), train 12.0 s (48.0%), "
+        "score 7.0 s (28.0%), choose 0.5 s (2.0%), the loop itself 0.5 s (2.0%); "
+        "all but training and scoring: 6.0 s (24.0%)"
     )
 
 
