@@ -222,8 +222,17 @@ def _of_logits(scores: Any, start: int, n: int, entropies: Any, classes: Any, ro
 def _to_columns(
     entropies: Any, classes: Any, counts: Any, nothing: Any, columns: Any, sums: Any, n: Any
 ) -> None:
-    """Add pixels of one row to the columns they stand in; those that do not count have no class."""
+    """Add pixels of one row to the columns they stand in; those that do not count have no class.
+
+    No counts: all of them count, and columns have no number.
+    """
     low, high, number = columns[0], columns[1], columns[2]
+    if len(counts) == 0:
+        for j in range(n):
+            value = entropies[j]
+            low[j], high[j] = min(low[j], value), max(high[j], value)
+            sums[j] += np.float64(value)
+        return
     for j in range(n):
         value, inside = entropies[j], counts[j] != 0
         low[j] = min(low[j], value if inside else np.float32(np.inf))
@@ -277,7 +286,9 @@ def _summarize(
             y, x = (start + done) // width, (start + done) % width
             m = min(width - x, n - done)
             if x == 0 and y % tile[0] == 0:
-                columns[0], columns[1], columns[2], sums[:] = np.inf, -np.inf, 0, 0
+                columns[0], columns[1], sums[:] = np.inf, -np.inf, 0
+                # Where all pixels count, a column has as many as its tile has rows.
+                columns[2] = 0 if len(counts) else min(tile[0], last - y)
             some, at = slice(done, done + m), slice(x, x + m)
             own = classes[some]
             inside = counts[start + done : start + done + m]

@@ -12,7 +12,7 @@ from torch import Tensor
 def in_one_pass(
     scores: Tensor,
     softmax: bool,
-    counts: Tensor,
+    counts: Tensor | None,
     region: tuple[int, int],
     cells: int | None,
 ) -> tuple[Tensor, Tensor] | None:
@@ -23,7 +23,7 @@ def in_one_pass(
     scores, softmax, region, cells
         See `regions.region_blocks`.
     counts
-        ``(H, W)`` booleans: which pixels count.
+        ``(H, W)`` booleans: which pixels count; None for all of them.
 
     Returns
     -------
@@ -40,7 +40,7 @@ def in_one_pass(
     g = cells or 1
     tile = (region[0] // g, region[1] // g)
     flat = _readable(scores)
-    inside = counts.contiguous().numpy().reshape(-1)
+    inside = np.empty(0, dtype=bool) if counts is None else counts.contiguous().numpy().reshape(-1)
     tiles = np.empty((4, -(-height // tile[0]), -(-width // tile[1])), dtype=np.float32)
     bands = -(-height // region[0])
     histogram = np.empty((bands, -(-width // region[1]), classes), dtype=np.int32)

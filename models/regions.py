@@ -94,13 +94,14 @@ def region_blocks(
     """
     _require_maps(scores, region, cells)
     size = (int(scores.shape[1]), int(scores.shape[2]))
-    counts = torch.ones(size, dtype=torch.bool, device=scores.device) if mask is None else mask
-    if tuple(counts.shape) != size:
+    if mask is not None and tuple(mask.shape) != size:
         raise ValueError(
-            f"mask: must have the image's shape {size}; {tuple(counts.shape)} came; pass one "
+            f"mask: must have the image's shape {size}; {tuple(mask.shape)} came; pass one "
             "boolean for each pixel"
         )
-    seen = in_one_pass(scores, softmax, counts, region, cells) if scores.is_cpu else None
+    every = torch.ones((), dtype=torch.bool, device=scores.device).expand(size)
+    counts = every if mask is None else mask
+    seen = in_one_pass(scores, softmax, mask, region, cells) if scores.is_cpu else None
     if seen is None:
         entropies, classes = _pixelwise(scores, softmax)
         seen = _tiles(entropies, counts, region, cells), _counted(classes, counts, region, scores)

@@ -56,7 +56,7 @@ def test_every_precision_is_that_of_its_numbers(dtype, softmax, masked):
         else np.ones((HEIGHT, WIDTH), dtype=bool)
     )
     mask[3:, 200:300] &= not masked  # a region of nothing but padding
-    given = torch.from_numpy(mask)
+    given = torch.from_numpy(mask) if masked else None
     assert in_one_pass(scores, softmax, given, REGION, None) is not None
     blocks = region_blocks(scores, REGION, softmax=softmax, mask=given)
     stats, shares = slow(scores, softmax, mask)
@@ -80,18 +80,28 @@ def test_every_half_precision_probability_has_its_entropy():
 def test_results_do_not_depend_on_threads(softmax):
     """A folder begun on one machine would go on otherwise on another."""
     x = logits_map().float()
-    scores, counts = x if softmax else x.softmax(0), torch.ones(HEIGHT, WIDTH, dtype=torch.bool)
+    scores = x if softmax else x.softmax(0)
     before = torch.get_num_threads()
     found = []
     try:
         for threads in (1, 2, 3, 8):
             torch.set_num_threads(threads)
-            found.append(in_one_pass(scores, softmax, counts, (2, 100), 2))
+            found.append(in_one_pass(scores, softmax, None, (2, 100), 2))
     finally:
         torch.set_num_threads(before)
     for tiles, histogram in found[1:]:
         assert torch.equal(tiles, found[0][0])
         assert torch.equal(histogram, found[0][1])
+
+
+def test_no_mask_is_one_of_everything():
+    """Where nothing is padding, cells cut off at the border would have another mean."""
+    scores = logits_map().float()
+    every = torch.ones(HEIGHT, WIDTH, dtype=torch.bool)
+    plain, other = (
+        region_blocks(scores, (4, 100), softmax=True, mask=mask, cells=4) for mask in (None, every)
+    )
+    assert all(torch.equal(plain[name], other[name]) for name in plain)
 
 
 def test_maps_may_lie_in_memory_in_any_way():
