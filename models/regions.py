@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from ._region_passes import in_one_pass, sum_tolerance
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Blocks = dict[str, Tensor]
 
-# Numbers of a probability map in float32 at a time: what a core's cache holds, and what keeps a
-# GPU busy without doubling the map.
+# Numbers of a probability map in float32 at a time where torch does the work: what a core's cache
+# holds, and what keeps a GPU busy without doubling the map.
 _BAND, _CUDA_BAND = 1 << 19, 1 << 25
 
 
@@ -51,9 +53,9 @@ def region_blocks(
 ) -> Blocks:
     r"""Summarize the maps of one image over a grid of regions.
 
-    The entropy of every pixel, its predicted class, and what becomes of them are computed in bands
-    of rows, so that the extra memory is a fraction of the map's. Regions do not overlap; those at
-    the lower and right border are cut off there.
+    The map is read once: on the CPU by a compiled loop that keeps nothing but what it adds up to
+    for the regions, on a GPU in bands of rows, with a fraction of the map's memory. Regions do not
+    overlap; those at the lower and right border are cut off there.
 
     Parameters
     ----------
@@ -92,28 +94,31 @@ def region_blocks(
     """
     _require_maps(scores, region, cells)
     size = (int(scores.shape[1]), int(scores.shape[2]))
-    counts = torch.ones(size, dtype=torch.bool, device=scores.device) if mask is None else mask
-    if tuple(counts.shape) != size:
+    if mask is not None and tuple(mask.shape) != size:
         raise ValueError(
-            f"mask: must have the image's shape {size}; {tuple(counts.shape)} came; pass one "
+            f"mask: must have the image's shape {size}; {tuple(mask.shape)} came; pass one "
             "boolean for each pixel"
         )
-    entropies, classes = _pixelwise(scores, softmax)
-    pixels = _tiled(counts, region, 0).sum((1, 3), dtype=torch.float32)
+    every = torch.ones((), dtype=torch.bool, device=scores.device).expand(size)
+    counts = every if mask is None else mask
+    seen = in_one_pass(scores, softmax, mask, region, cells) if scores.is_cpu else None
+    if seen is None:
+        entropies, classes = _pixelwise(scores, softmax)
+        seen = _tiles(entropies, counts, region, cells), _counted(classes, counts, region, scores)
+    tiles, histogram = seen
+    pixels = histogram.sum(1)
     blocks: Blocks = {
         "box": _boxes(size, region).to(scores.device),
-        "pixels": pixels.flatten().to(torch.int32),
-        "histogram": _histogram(classes, counts, region, scores.shape[0], pixels),
+        "pixels": pixels.to(torch.int32),
+        "histogram": histogram.float() / pixels.clamp(min=1)[:, None],
     }
-    for name, values in {"entropy": entropies, **(maps or {})}.items():
+    _add_stats(blocks, "entropy", tiles, cells)
+    for name, values in (maps or {}).items():
         if tuple(values.shape) != size:
             raise ValueError(
                 f"maps: must have the image's shape {size}; {tuple(values.shape)} came as {name}"
             )
-        found, inner = _stats(values.float(), counts, region, cells)
-        blocks[name] = found
-        if inner is not None:
-            blocks[f"{name}_cells"] = inner
+        _add_stats(blocks, name, _tiles(values.float(), counts, region, cells), cells)
     if features is not None:
         blocks["features"] = _mean_features(features, counts, size, region)
     return blocks
@@ -142,7 +147,7 @@ def _pixelwise(scores: Tensor, softmax: bool) -> tuple[Tensor, Tensor]:
     best = torch.empty((height, width), dtype=torch.int32, device=device)
     step = min(max((_CUDA_BAND if scores.is_cuda else _BAND) // (classes * width), 1), height)
     wrong = torch.zeros((), dtype=torch.bool, device=device)
-    tolerance = 1e-3 + (torch.finfo(scores.dtype).eps if scores.dtype.itemsize < 4 else 0.0)
+    tolerance = sum_tolerance(scores.dtype)
     # Buffers that all bands share: fresh ones would cost more than what is done in them.
     probs = torch.empty((classes, step, width), device=device)
     part = torch.empty((step, width), device=device)
@@ -209,20 +214,28 @@ def _boxes(size: tuple[int, int], region: tuple[int, int]) -> Tensor:
     return torch.stack(box, -1).reshape(-1, 4).to(torch.int32)
 
 
-def _stats(
-    values: Tensor, counts: Tensor, region: tuple[int, int], cells: int | None
-) -> tuple[Tensor, Tensor | None]:
-    """Return minimum, mean, maximum and sum ``(R, 4)``, and the pooled cells."""
+def _tiles(values: Tensor, counts: Tensor, region: tuple[int, int], cells: int | None) -> Tensor:
+    """Return minimum, sum, maximum and number of pixels of tiles ``(4, rows, columns)``.
+
+    Tiles are regions, or their cells.
+    """
     g = cells or 1
     tile = (region[0] // g, region[1] // g)
-    inside = _tiled(counts, tile, 0)
-    n = inside.sum((1, 3), dtype=torch.float32)
     low = _tiled(values.masked_fill(~counts, torch.inf), tile, torch.inf).amin((1, 3))
     high = _tiled(values.masked_fill(~counts, -torch.inf), tile, -torch.inf).amax((1, 3))
     total = _tiled(values.masked_fill(~counts, 0.0), tile, 0.0).sum((1, 3))
+    n = _tiled(counts, tile, 0).sum((1, 3), dtype=torch.float32)
+    return torch.stack([low, total, high, n])
+
+
+def _add_stats(blocks: Blocks, name: str, tiles: Tensor, cells: int | None) -> None:
+    """Add minimum, mean, maximum and sum ``(R, 4)`` of a map, and its pooled cells."""
+    low, total, high, n = tiles
     if cells is None:
-        return _finite(low, total, high, n).flatten(1).T.contiguous(), None
+        blocks[name] = _finite(low, total, high, n).flatten(1).T.contiguous()
+        return
     # Cells may be missing at the border: regions are tiles of g x g cells.
+    g = cells
     parts = [
         _tiled(part, (g, g), fill)
         for part, fill in ((low, torch.inf), (total, 0.0), (high, -torch.inf), (n, 0.0))
@@ -233,7 +246,8 @@ def _stats(
     inner = _finite(*(part.transpose(1, 2).reshape(-1, g * g) for part in parts))[:3]
     empty = parts[3].transpose(1, 2).reshape(-1, g * g) == 0
     inner = torch.where(empty, whole[:3, :, None], inner)
-    return whole.T.contiguous(), inner.transpose(0, 1).reshape(-1, 3 * g * g).contiguous()
+    blocks[name] = whole.T.contiguous()
+    blocks[f"{name}_cells"] = inner.transpose(0, 1).reshape(-1, 3 * g * g).contiguous()
 
 
 def _finite(low: Tensor, total: Tensor, high: Tensor, n: Tensor) -> Tensor:
@@ -241,19 +255,17 @@ def _finite(low: Tensor, total: Tensor, high: Tensor, n: Tensor) -> Tensor:
     return torch.stack([low, total / n.clamp(min=1), high, total]).masked_fill(n == 0, 0.0)
 
 
-def _histogram(
-    classes: Tensor, counts: Tensor, region: tuple[int, int], number: int, pixels: Tensor
-) -> Tensor:
-    """Return the share of each class among the pixels that count ``(R, C)``."""
+def _counted(classes: Tensor, counts: Tensor, region: tuple[int, int], scores: Tensor) -> Tensor:
+    """Return how many of the pixels that count are of each class ``(R, C)``."""
     height, width = classes.shape
-    columns = pixels.shape[1]
+    number = scores.shape[0]
+    rows, columns = -(-height // region[0]), -(-width // region[1])
     down = torch.arange(height, device=classes.device) // region[0] * columns
     right = torch.arange(width, device=classes.device) // region[1]
-    bins = pixels.numel() * number
+    bins = rows * columns * number
     # Pixels that do not count go into a bin of their own.
     at = ((down[:, None] + right) * number + classes).masked_fill_(~counts, bins)
-    found = torch.bincount(at.flatten(), minlength=bins + 1)[:bins].view(-1, number)
-    return found.float() / pixels.flatten().clamp(min=1)[:, None]
+    return torch.bincount(at.flatten(), minlength=bins + 1)[:bins].view(-1, number)
 
 
 def _mean_features(

@@ -58,10 +58,12 @@ def padded_mask():
 
 @pytest.mark.parametrize("region", [(4, 6), (22, 37), (1, 1), (5, 8), (100, 100), (11, 37)])
 @pytest.mark.parametrize("masked", [False, True])
-@pytest.mark.parametrize("band", [1, 600, 1 << 20])
+@pytest.mark.parametrize("band", [None, 1, 600, 1 << 20])
 def test_regions_are_what_cutting_by_hand_gives(region, masked, band, monkeypatch):
     """Pixels would be counted in another region, or padding would count."""
-    monkeypatch.setattr(regions, "_BAND", band)
+    if band is not None:  # as on a GPU, in bands
+        monkeypatch.setattr(regions, "in_one_pass", lambda *_: None)
+        monkeypatch.setattr(regions, "_BAND", band)
     p = probability_map()
     mask = padded_mask() if masked else np.ones((HEIGHT, WIDTH), dtype=bool)
     blocks = region_blocks(
@@ -99,8 +101,11 @@ def test_maps_of_any_sign_are_summarized(cells):
 
 @pytest.mark.parametrize(("region", "cells"), [((4, 6), 2), ((6, 9), 3), ((8, 8), 4), ((4, 6), 1)])
 @pytest.mark.parametrize("masked", [False, True])
-def test_cells_are_pooled_region_by_region(region, cells, masked):
+@pytest.mark.parametrize("compiled", [False, True])
+def test_cells_are_pooled_region_by_region(region, cells, masked, compiled, monkeypatch):
     """RALIS's features would mix cells of neighboring regions, or be in another order."""
+    if not compiled:
+        monkeypatch.setattr(regions, "in_one_pass", lambda *_: None)
     p = probability_map()
     mask = padded_mask() if masked else np.ones((HEIGHT, WIDTH), dtype=bool)
     blocks = region_blocks(
@@ -156,9 +161,12 @@ def test_padding_does_not_enter_mean_features():
         np.testing.assert_allclose(found, np.mean(values, axis=0) if values else 0, atol=1e-5)
 
 
+@pytest.mark.parametrize("compiled", [False, True])
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
-def test_lower_precision_maps_are_summed_in_float32(dtype):
+def test_lower_precision_maps_are_summed_in_float32(dtype, compiled, monkeypatch):
     """Sums over thousands of pixels in half precision stop growing at 2048."""
+    if not compiled:
+        monkeypatch.setattr(regions, "in_one_pass", lambda *_: None)
     p = torch.full((2, 64, 64), 0.5, dtype=dtype)
     blocks = region_blocks(p, (64, 64), softmax=False)
     assert blocks["entropy"][0, 3].item() == pytest.approx(64 * 64 * math.log(2), rel=1e-6)
