@@ -199,7 +199,7 @@ BAD = [
     ("trained_on = [5, 5, 5]", "trained_on: must hold one count for each of 2 classes; got 3"),
     ("trained = [5, 5]", r"\[correct\]: unknown key 'trained'; did you mean 'trained_on'"),
     ("trained_on = [5, 5]\nmethod = 1", r"\[correct\] method: must be str; got 1"),
-    ("trained_on = [5, 5]\nmethod = 'bbse'", "method: must be one of em, confusion, none"),
+    ("trained_on = [5, 5]\nmethod = 'bbse'", "method: must be one of em, sharpened, confusion"),
     ("trained_on = [5, 5]\nmethod = 'confusion'", "held_out: method 'confusion' needs labeled"),
     ("trained_on = 'x.npy'", r"trained_on: .*x\.npy does not exist"),
     ("trained_on = [5, 5]\nheld_out = 'held_out.npy'", "held_out_classes: is missing"),
