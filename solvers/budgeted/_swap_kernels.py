@@ -38,8 +38,9 @@ def _swap(
     for i in range(size):
         if chosen[i]:
             total += weights[i]
-            sums += values[i]
-            spreads += variances[i]
+            for k in range(count):
+                sums[k] += values[i, k]
+                spreads[k] += variances[i, k]
     best, found = -np.inf, np.zeros(size, dtype=np.bool_)
     firm, resting = 1.0, np.zeros(size, dtype=np.int64)
     for step in range(steps):
@@ -72,15 +73,20 @@ def _swap(
             break
         chosen[out], chosen[into] = False, True
         total += weights[into] - weights[out]
-        sums += values[into] - values[out]
-        spreads += variances[into] - variances[out]
+        kept = True
+        for k in range(count):
+            sums[k] += values[into, k] - values[out, k]
+            spreads[k] += variances[into, k] - variances[out, k]
+            over = sums[k] + factors[k] * np.sqrt(max(spreads[k], 0.0)) - limits[k]
+            kept = kept and over <= 0.0
         resting[out] = step + rest + step % 7
         resting[into] = step + rest + step % 5
-        if (sums + factors * np.sqrt(np.maximum(spreads, 0.0)) <= limits).all():
+        if kept:
             firm = max(firm * DECAY, LOOSEST)
             if total > best:
                 best = total
-                found[:] = chosen
+                for i in range(size):
+                    found[i] = chosen[i]
         else:
             firm = min(firm * GROWTH, FIRMEST)
     return found

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .._clock import Clock, OutOfTime
 from .._compiling import compiled
 from .branching import losses_of
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 PLACES, STEPS, REST = 300, 400, 6
 """Places that are swapped, those that the prices leave closest; swaps; and those between two of the
 same place."""
+WAIT = 0.3
+"""Share of the time that is left in which the search must be compiled; without it there is none."""
 
 
 def swap_near(pursuit: Pursuit, near: Pursuit, curves: Sequence[Curve]) -> None:
@@ -36,6 +39,10 @@ def swap_near(pursuit: Pursuit, near: Pursuit, curves: Sequence[Curve]) -> None:
     """
     structure = near.structure
     if (structure.first != structure.last).any():
+        return
+    try:
+        compiled(Clock(WAIT * pursuit.clock.remaining()), __package__, True)
+    except OutOfTime:
         return
     losses, chosen = losses_of(near)
     size = min(PLACES, len(losses))
@@ -63,7 +70,6 @@ def swap_near(pursuit: Pursuit, near: Pursuit, curves: Sequence[Curve]) -> None:
     prices = np.concatenate(
         [near_prices[: matrix.shape[0]], near_prices[len(near_prices) - len(curves) :]]
     )
-    compiled(pursuit.clock, __package__, True)
     from ._swap_kernels import swap
 
     found = swap(

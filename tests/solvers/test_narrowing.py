@@ -16,7 +16,7 @@ from labelcut.solvers.budgeted.relaxing import Pursuit, relax
 from labelcut.solvers.budgeted.structure import structure_of
 
 
-def _drawn(seed, included=()):
+def _drawn(seed):
     rng = np.random.default_rng(seed)
     size, budget = 11, 5
     probs = rng.dirichlet([0.4] * 3, size)
@@ -38,7 +38,7 @@ def _kept(problem):
     return kept
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(seed=st.integers(0, 10**6))
 def test_ranges_hold_whatever_is_better_than_the_answer(seed):
     """A better selection would be cut off, and the bound would not be one."""
@@ -70,7 +70,7 @@ def test_a_thousand_rows_with_ten_quotas_are_solved_within_a_percent():
     found = solve(problem, "exact", gap_tol=0.01, time_limit=60)
     problem.check(found)
     assert found.gap <= 0.01
-    # The best expectation alone lets through is proven apart from the margins.
+    # Margins only take away: the bound without them holds here too.
     plain = ExpectedCount(probs, np.arange(10), at_least=7)
     wider = solve(BudgetedSelection(utility, 120, constraints=[plain]), "exact", gap_tol=0.01)
     assert found.objective <= wider.bound
