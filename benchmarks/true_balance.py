@@ -53,13 +53,10 @@ of {seeds} seeds, each with labeled rows and a pool of its own. All programs are
 - corrected: `correct_priors(P, trained_on, held_out=..., held_out_classes=...)`, the default:
   temperature scaling on the labeled rows' held-out predictions, then EM.
 - confusion matrix: the same with `method="confusion"`; vector scaling: with `calibration="vector"`.
-- sharpened: the same with `method="sharpened"`: EM on predictions to the power that finds known
-  mixes of the held-out rows best.
-- ..., labels as chances: `expected_balance` of that problem, at λ = 2.
+- corrected, labels as chances: `expected_balance` of the corrected problem, at λ = 2.
 
 The default recipe was chosen among about ten, and λ = 2, on draws of the same data; CIFAR-10's are
-the very ones below. Sharpening was chosen on other seeds than those below, among EM at fixed
-powers, its mean with uncalibrated EM and with the confusion matrix, and counted classes."""
+the very ones below."""
 ORDER = (
     "CIFAR-10",
     "Frontier",
@@ -107,7 +104,7 @@ def outcomes(draw: Draw, budget: int, seed: int) -> dict[str, Outcome]:
 
     paper = problem(draw.probs)
     rng = np.random.default_rng(seed)
-    best, sharp = corrected(**held_out), corrected(**held_out, method="sharpened")
+    best = corrected(**held_out)
     return {
         "random": outcome(paper, rng.choice(len(utility), budget, replace=False)),
         "top entropy": outcome(paper, np.argsort(-utility, kind="stable")[:budget]),
@@ -116,9 +113,7 @@ def outcomes(draw: Draw, budget: int, seed: int) -> dict[str, Outcome]:
         "corrected": outcome(problem(best)),
         "vector scaling": outcome(problem(corrected(**held_out, calibration="vector"))),
         "confusion matrix": outcome(problem(corrected(**held_out, method="confusion"))),
-        "sharpened": outcome(problem(sharp)),
         "corrected, labels as chances": outcome(expected_balance(problem(best, 2.0))),
-        "sharpened, labels as chances": outcome(expected_balance(problem(sharp, 2.0))),
     }
 
 
