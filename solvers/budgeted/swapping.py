@@ -13,12 +13,14 @@ from .branching import losses_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ...problems.arrays import Ints, Mask
     from ...problems.constraints import Curve
     from .relaxing import Pursuit
 
-PLACES, STEPS, REST = 300, 400, 6
-"""Places that are swapped, those that the prices leave closest; swaps; and those between two of the
-same place."""
+PLACES = (300, 600, 1200)
+"""Places that are swapped, those that the prices leave closest; more while no answer is known."""
+STEPS, REST = 400, 6
+"""Swaps, and at least how many between two of the same place."""
 WAIT = 0.3
 """Share of the time that is left in which the search must be compiled; without it there is none."""
 
@@ -45,8 +47,18 @@ def swap_near(pursuit: Pursuit, near: Pursuit, curves: Sequence[Curve]) -> None:
     except OutOfTime:
         return
     losses, chosen = losses_of(near)
-    size = min(PLACES, len(losses))
-    places = np.sort(np.argsort(losses, kind="stable")[:size])
+    order = np.argsort(losses, kind="stable")
+    for count in PLACES:
+        pursuit.clock.check()
+        _swap_among(pursuit, near, curves, np.sort(order[:count]), chosen)
+        if pursuit.rows is not None or count >= len(order):
+            return
+
+
+def _swap_among(
+    pursuit: Pursuit, near: Pursuit, curves: Sequence[Curve], places: Ints, chosen: Mask
+) -> None:
+    structure, size = near.structure, len(places)
     certain = chosen.copy()
     certain[places] = False
     rows, taken = structure.rows[places], pursuit.whole(np.flatnonzero(certain))
