@@ -242,8 +242,7 @@ class ClassBalanced(SelectionProblem):
 
     def notes(self) -> Mapping[str, Any]:
         """Return that Ω was scaled to the budget, and how P was corrected, where they were."""
-        origin = self.probs.origin
-        notes = {} if origin is None else {"correct": origin.outcome.record()}
+        notes = super().notes()
         if self.ground_cost is None or isclose(self.wanted, self.budget, rel_tol=1e-9):
             return notes
         scaled = f"scaled from a sum of {self.wanted:.6g} to the budget {self.budget}"

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+from copy import copy
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -17,18 +18,19 @@ from .array_files import require_known
 from .arrays import as_matrix, as_vector, to_numpy
 from .base import plain
 from .class_balanced import ClassBalanced
+from .constraints import ExpectedCount
 from .errors import InvalidInput
 from .fingerprint import SIZE, hash_array
 from .priors import AUTO, correct_priors
 from .probabilities import Origin, Probabilities, as_probabilities
+from .selection import SelectionProblem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     import numpy.typing as npt
 
-    from .selection import SelectionProblem
-
+Problem = TypeVar("Problem", bound=SelectionProblem)
 ARRAYS = ("trained_on", "held_out", "held_out_classes")
 
 
@@ -63,11 +65,12 @@ class Correction:
         return found
 
 
-def corrected(problem: SelectionProblem, correction: Correction) -> ClassBalanced:
-    """Return a class-balanced problem over probabilities corrected for the pool's class mix.
+def corrected(problem: Problem, correction: Correction) -> Problem:
+    """Return a problem over probabilities corrected for the pool's class mix.
 
-    Utility, target and constraints stay as they are. The pool is the problem's candidates. Saving
-    the problem writes what it was given, and the correction; its solutions record the prior.
+    These are the ones that balance classes or, without such, those of `ExpectedCount`; utility,
+    target and other constraints stay as they are. The pool is the problem's candidates. Saving the
+    problem writes what it was given, and the correction; its solutions record the prior.
 
     Parameters
     ----------
@@ -79,7 +82,8 @@ def corrected(problem: SelectionProblem, correction: Correction) -> ClassBalance
     Raises
     ------
     InvalidInput
-        For another kind of problem, one that is corrected already, or as `correct_priors` does.
+        For a problem without probabilities, or with quotas over several; if it is corrected
+        already; or as `correct_priors` does.
 
     Examples
     --------
@@ -88,14 +92,20 @@ def corrected(problem: SelectionProblem, correction: Correction) -> ClassBalance
     >>> again.notes()["correct"]["method"], again.fingerprint == problem.fingerprint
     ('none', False)
     """
-    if not isinstance(problem, ClassBalanced):
+    raw = problem.class_probs
+    if raw is None:
         raise InvalidInput(
-            f"[correct]: corrects class-balanced problems, this one is {problem.kind}; take it out "
-            "and name probabilities that labelcut.correct_priors has corrected"
+            "[correct]: corrects class probabilities, and this problem has none, neither for its "
+            "balance nor in an expected-count; take [correct] out"
         )
-    if problem.probs.origin is not None:
+    if raw.origin is not None:
         raise InvalidInput("[correct]: the probabilities are corrected already; correct them once")
-    raw = problem.probs
+    quotas = [] if problem.class_balance is not None else _quotas(problem)
+    if any(rule.probs.digest != raw.digest for rule in quotas):
+        raise InvalidInput(
+            "[correct]: corrects one classifier's probabilities, the expected-counts are over "
+            "several; take it out and name probabilities that labelcut.correct_priors has corrected"
+        )
     outcome = correct_priors(
         raw,
         correction.trained_on,
@@ -111,13 +121,36 @@ def corrected(problem: SelectionProblem, correction: Correction) -> ClassBalance
     for name, values in correction.arrays().items():
         digest.update(hash_array(name, values.astype("f8")))
     origin = Origin(raw, correction, outcome)
-    return replace(problem, probs=Probabilities(found.matrix, found.scale, digest.digest(), origin))
+    return _over(problem, Probabilities(found.matrix, found.scale, digest.digest(), origin))
 
 
-def uncorrected(problem: ClassBalanced) -> ClassBalanced:
+def uncorrected(problem: Problem) -> Problem:
     """Return the same problem over the probabilities as they were given."""
-    origin = problem.probs.origin
-    return problem if origin is None else replace(problem, probs=origin.raw)
+    probs = problem.class_probs
+    return problem if probs is None or probs.origin is None else _over(problem, probs.origin.raw)
+
+
+def _quotas(problem: SelectionProblem) -> list[ExpectedCount]:
+    return [rule for rule in problem.constraints if isinstance(rule, ExpectedCount)]
+
+
+def _over(problem: Problem, probs: Probabilities) -> Problem:
+    """Return the same problem over other probabilities of the same rows."""
+    if isinstance(problem, ClassBalanced):
+        return replace(problem, probs=probs)
+    other = copy(problem)
+    vars(other).pop("fingerprint", None)
+    balanced = problem.class_balance
+    if balanced is not None:
+        object.__setattr__(other, "balancing", replace(balanced, probs=probs))
+        return other
+    rules = (
+        replace(rule, probs=probs).bind(problem.dataset)
+        if isinstance(rule, ExpectedCount)
+        else rule
+        for rule in problem.constraints
+    )
+    return replace(problem, constraints=tuple(rules))
 
 
 def read_correction(table: Mapping[str, Any], read: Callable[[Any, str], Any]) -> Correction:
@@ -138,7 +171,9 @@ def read_correction(table: Mapping[str, Any], read: Callable[[Any, str], Any]) -
 
 def correction_table(problem: SelectionProblem, write: Callable[[str, Any], str]) -> dict[str, Any]:
     """Return the ``[correct]`` table of a problem, empty if none; `write` puts an array away."""
-    origin = problem.probs.origin if isinstance(problem, ClassBalanced) else None
+    _refuse_quotas_of_another(problem)
+    probs = problem.class_probs
+    origin = None if probs is None else probs.origin
     if origin is None:
         return {}
     correction: Correction = origin.correction
@@ -148,3 +183,14 @@ def correction_table(problem: SelectionProblem, write: Callable[[str, Any], str]
         vector = as_vector(values, name) if is_short else values
         table[name] = plain(vector) if is_short else write(f"correct-{name}", values)
     return table
+
+
+def _refuse_quotas_of_another(problem: SelectionProblem) -> None:
+    """Refuse to write a quota whose probabilities the file would not correct as they are."""
+    own = problem.class_probs if problem.class_balance is None else None
+    for rule in _quotas(problem):
+        if rule.probs.origin is not (None if own is None else own.origin):
+            raise InvalidInput(
+                f"{rule.title} probs: were corrected by another problem, which no file can state; "
+                "pass them as an array"
+            )

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .arrays import Floats, Ints, Matrix, as_matrix, as_number, as_vector, dtype_name, freeze
+from .arrays import Floats, Matrix, as_matrix, as_number, as_vector, freeze
 from .base import plain
 from .calibration import FITS, SMALLEST, Calibration, as_held_out, no_calibration
 from .confusion import confusion_prior, mean_predictions
@@ -19,8 +19,10 @@ from .mixtures import fit_priors
 from .prior_bootstrap import Draws, Evidence, HeldOut, Recalibration, bootstrap, doubt
 from .prior_intervals import share_intervals
 from .probabilities import Probabilities, as_probabilities
+from .reweighing import calibrated, reweigh, spread_out
+from .sharpening import sharpen
 
-METHODS = ("em", "confusion", "none")
+METHODS = ("em", "sharpened", "confusion", "none")
 """Ways to estimate the pool's prior."""
 AUTO = "auto"
 FEW = 20_000
@@ -50,7 +52,7 @@ class PriorCorrection:
         Whether `probs` hold the correction; not where the prior is too uncertain to be used: then
         they are calibrated at most.
     method
-        ``"em"``, ``"confusion"`` or ``"none"``.
+        ``"em"``, ``"sharpened"``, ``"confusion"`` or ``"none"``.
     calibration
         What was applied before the prior was estimated.
     notes
@@ -118,7 +120,8 @@ def correct_priors(
     trained_on
         Rows of each class ``(C,)`` that the classifier learned from.
     method
-        ``"em"``, ``"confusion"``, or ``"none"``: calibration only.
+        ``"em"``, ``"confusion"``, ``"none"``: calibration only, or ``"sharpened"``: EM on
+        predictions to the power that finds known mixes of the held-out rows best (`sharpen`).
     held_out, held_out_classes
         Predictions ``(n, C)`` of labeled rows that the model did not learn from, by
         cross-validation for example, and their classes ``(n,)``.
@@ -164,24 +167,27 @@ def correct_priors(
     labeled = _as_labeled(held_out, held_out_classes, classes)
     kind = calibration if calibration != AUTO else "none" if labeled is None else "temperature"
     _require_labeled(labeled, method, kind, classes)
-    anew, fitted = None, no_calibration(classes)
+    anew, fitted, power = None, no_calibration(classes), 1.0
     if kind != "none" and labeled is not None:
         anew = Recalibration(given, used, FITS[kind])
         fitted = anew.fit(labeled.probs, labeled.classes)
-    whole, zeros = _calibrated(given, used, fitted)
+    whole, zeros = calibrated(given, used, fitted)
     trained = _trained_mix(counts, labeled if kind == "vector" else None, classes)
     pool = Matrix((whole,))
     evidence = Evidence(method, trained, labeled, fitted)
+    if method == "sharpened":
+        evidence, anew, power = sharpen(evidence, anew)
+        pool = Matrix((calibrated(given, used, evidence.calibration)[0],))
     prior = _rounded(_estimate(evidence, pool))
     spread = bootstrap(evidence, pool, anew, prior, Draws(replicates, seed))
     reason = _noise(evidence, kind) or doubt(evidence, pool, prior, spread.together())
     interval = share_intervals(evidence, pool, prior, spread, level)
     applied = reason is None
     if applied:
-        _reweigh(whole, prior / trained)
+        reweigh(whole, prior / trained)
     reason = reason or _too_little(counts, labeled, classes)
     return PriorCorrection(
-        probs=_spread(whole, used, given.shape[0]),
+        probs=spread_out(whole, used, given.shape[0]),
         prior=freeze(prior),
         interval=freeze(interval),
         identified=reason is None,
@@ -189,7 +195,7 @@ def correct_priors(
         applied=applied,
         method=method,
         calibration=fitted,
-        notes=_notes(zeros, len(used), labeled, pool, prior, kind),
+        notes=_notes(zeros, len(used), labeled, pool, prior, kind, power),
     )
 
 
@@ -255,8 +261,9 @@ def _as_labeled(held_out: Any, classes: Any, size: int) -> HeldOut | None:
 
 
 def _require_labeled(labeled: HeldOut | None, method: str, kind: str, classes: int) -> None:
-    if labeled is None and (method == "confusion" or kind != "none"):
-        what = "method 'confusion'" if method == "confusion" else f"calibration {kind!r}"
+    needs = method in ("sharpened", "confusion")
+    if labeled is None and (needs or kind != "none"):
+        what = f"method {method!r}" if needs else f"calibration {kind!r}"
         raise InvalidInput(
             f"held_out: {what} needs labeled rows that the model did not learn from; pass their "
             "predictions and classes"
@@ -296,46 +303,6 @@ def _trained_mix(counts: Floats, labeled: HeldOut | None, classes: int) -> Float
     return np.asarray(counts / counts.sum())
 
 
-def _calibrated(
-    given: Probabilities, used: Ints, fitted: Calibration
-) -> tuple[npt.NDArray[Any], int]:
-    """Return calibrated rows ``(n, C)`` as precise as they came, and how many held zeros."""
-    single = {dtype_name(part) for part in given.matrix.parts} == {"float32"}
-    whole = np.empty((len(used), given.shape[1]), dtype=np.float32 if single else np.float64)
-    is_used = ~np.isnan(given.scale)
-    same = (fitted.slopes == 1).all() and not fitted.offsets.any()
-    at = zeros = 0
-    for first, values in given.chunks():
-        values = values[is_used[first : first + len(values)]]
-        if not len(values):
-            continue
-        zeros += int((values.min(axis=1) == 0).sum())
-        if same:
-            np.maximum(values, SMALLEST, out=values)
-            values /= values.sum(axis=1, keepdims=True)
-        else:
-            values = fitted.apply(values)
-        whole[at : at + len(values)] = values
-        at += len(values)
-    return whole, zeros
-
-
-def _reweigh(whole: npt.NDArray[Any], ratios: Floats) -> None:
-    """Turn rows p into q ∝ p r, in place."""
-    for first, values in Matrix((whole,)).chunks():
-        changed = values * ratios
-        changed /= changed.sum(axis=1, keepdims=True)
-        whole[first : first + len(values)] = changed
-
-
-def _spread(whole: npt.NDArray[Any], used: Ints, size: int) -> npt.NDArray[Any]:
-    if len(used) == size:
-        return freeze(whole)
-    out = np.full((size, whole.shape[1]), np.nan, dtype=whole.dtype)
-    out[used] = whole
-    return freeze(out)
-
-
 def _too_little(counts: Floats, labeled: HeldOut | None, classes: int) -> str | None:
     """Return what the data lack although the correction can be made."""
     absent = np.flatnonzero(counts == 0)
@@ -370,7 +337,13 @@ def _few(labeled: HeldOut) -> bool:
 
 
 def _notes(
-    zeros: int, count: int, labeled: HeldOut | None, pool: Matrix, prior: Floats, kind: str
+    zeros: int,
+    count: int,
+    labeled: HeldOut | None,
+    pool: Matrix,
+    prior: Floats,
+    kind: str,
+    power: float,
 ) -> tuple[str, ...]:
     notes = []
     if zeros:
@@ -381,6 +354,8 @@ def _notes(
         notes.append("without held-out rows the probabilities are taken as calibrated")
     elif kind == "none":
         notes.append("not calibrated, as asked for")
+    if power != 1:
+        notes.append(f"the prior is that of predictions to the power {power:g}")
     predicted = np.zeros(len(prior), dtype=np.int64)
     for _, values in pool.chunks():
         predicted += np.bincount(values.argmax(axis=1), minlength=len(prior))

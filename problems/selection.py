@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from .arrays import Ints, Mask, as_number, as_rows, freeze, to_numpy
 from .base import Problem, Solution
-from .constraints import Constraint, Forbid, Growth, Include, Spacing
+from .constraints import Constraint, ExpectedCount, Forbid, Growth, Include, Spacing
 from .constraints.timeline import ENTRY
 from .contradictions import clash
 from .dataset import Dataset, make_dataset
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from .class_balanced import ClassBalanced
     from .layouts import Layout
+    from .probabilities import Probabilities
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -282,6 +283,21 @@ class SelectionProblem(Problem[Selection]):
     def class_balance(self) -> ClassBalanced | None:
         """The part of the problem that is about classes, or None without probabilities."""
         return None
+
+    @property
+    def class_probs(self) -> Probabilities | None:
+        """The class balance's probabilities, or else the first `ExpectedCount`'s, or None."""
+        if self.class_balance is not None:
+            return self.class_balance.probs
+        counted = (rule.probs for rule in self.constraints if isinstance(rule, ExpectedCount))
+        return next(counted, None)
+
+    def notes(self) -> Mapping[str, Any]:
+        """Return how probabilities were corrected, where they were."""
+        probs = self.class_probs
+        if probs is None or probs.origin is None:
+            return {}
+        return {"correct": probs.origin.outcome.record()}
 
     @property
     @abstractmethod

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from ..problems.dataset import Dataset
     from ._mip import MipUpdate, Option
 
-LINES = 8
-"""Lines for each root to begin with."""
+LINES, FINE = 8, 0.2
+"""Lines for each root to begin with, but none for less than this of it."""
 CLOSE = 1e-9
 """Share of the largest variance within which two ends of lines are one."""
 DROPPED = 1e-9
@@ -47,8 +47,8 @@ class Bend:
         Of the rows that are chosen for certain.
     factor, limit
         The curve's.
-    most
-        The largest variance that a selection can have.
+    most, least
+        The largest and the smallest variance that a selection can have.
     """
 
     values: Floats
@@ -58,6 +58,7 @@ class Bend:
     factor: float
     limit: float
     most: float
+    least: float = 0.0
 
     def at(self, chosen: Any) -> tuple[float, float]:
         """Return the variance of some columns, and by how much they exceed the limit."""
@@ -76,7 +77,7 @@ def bends_of(curves: Iterable[Curve], rows: Ints, taken: Ints, most: int) -> lis
     bends = []
     for curve in curves:
         variances, fixed = curve.variances[rows], float(curve.variances[taken].sum())
-        widest = -np.sort(-variances)[: max(most, 0)].sum()
+        widest = (fixed + float(-np.sort(-variances)[: max(most, 0)].sum())) * (1.0 + CLOSE)
         bends.append(
             Bend(
                 values=curve.values[rows],
@@ -85,7 +86,8 @@ def bends_of(curves: Iterable[Curve], rows: Ints, taken: Ints, most: int) -> lis
                 variance=fixed,
                 factor=curve.factor,
                 limit=curve.limit,
-                most=(fixed + float(widest)) * (1.0 + CLOSE),
+                most=min(widest, curve.most),
+                least=max(fixed, curve.least),
             )
         )
     return bends
@@ -159,8 +161,10 @@ def solve_curved(
 
 def _first_ends(bend: Bend) -> list[float]:
     """Return ends at equal steps of the root."""
-    roots = np.linspace(np.sqrt(bend.variance), np.sqrt(bend.most), LINES + 1)
-    ends = np.unique(np.clip(roots**2, bend.variance, bend.most)).tolist()
+    least = min(max(bend.variance, bend.least), bend.most)
+    left, right = np.sqrt(least), np.sqrt(bend.most)
+    count = min(max(int(np.ceil((right - left) / FINE)), 1), LINES)
+    ends = np.unique(np.clip(np.linspace(left, right, count + 1) ** 2, least, bend.most)).tolist()
     return ends if len(ends) > 1 else [ends[0], ends[0]]
 
 

@@ -141,6 +141,7 @@ def problem_table(problem: SelectionProblem) -> Table:
         table.add_row(name, " x ".join(f"{v:,}" if isinstance(v, int) else str(v) for v in listed))
     if problem.class_balance is not None:
         _add_balance(table, problem.class_balance)
+    _add_correction(table, problem)
     for limit in constraint_facts(problem):
         table.add_row(limit["title"], _limit_in_words(limit))
     table.add_row("selectable", f"{len(problem.selectable):,}")
@@ -199,11 +200,16 @@ def _add_balance(table: Table, problem: ClassBalanced) -> None:
         else ""
     )
     table.add_row("target Ω", f"sums to {problem.target.sum():.6g}{unreachable}")
-    if problem.probs.origin is not None:
-        outcome = problem.probs.origin.outcome
-        table.add_row("corrected", outcome.summary())
-        for note in outcome.notes:
-            table.add_row("", note)
+
+
+def _add_correction(table: Table, problem: SelectionProblem) -> None:
+    probs = problem.class_probs
+    if probs is None or probs.origin is None:
+        return
+    outcome = probs.origin.outcome
+    table.add_row("corrected", outcome.summary())
+    for note in outcome.notes:
+        table.add_row("", note)
 
 
 def reliability_table(curves: Mapping[str, Reliability]) -> Table:

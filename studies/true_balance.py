@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from ..problems.arrays import Ints
     from ..problems.calibration import Reliability
-    from ..problems.class_balanced import ClassBalanced
     from ..problems.probabilities import Probabilities
     from ..problems.selection import Selection, SelectionProblem
 
@@ -25,11 +24,9 @@ def has_two_programs(problem: SelectionProblem, truth: Ints | None) -> bool:
     return truth is not None and _origin(problem) is not None
 
 
-def paper_program(problem: SelectionProblem) -> ClassBalanced:
+def paper_program(problem: SelectionProblem) -> SelectionProblem:
     """Return the program over the probabilities as they were given."""
-    balanced = problem.class_balance
-    assert balanced is not None
-    return uncorrected(balanced)
+    return uncorrected(problem)
 
 
 def program_rows(

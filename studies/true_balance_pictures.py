@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..problems.atomic import atomic_file
+from ..problems.class_balanced import ClassBalanced
+from ..problems.correcting import uncorrected
 from ..problems.errors import InvalidInput
 from .coverage_pictures import MARKERS
 from .metrics import l1_score, predicted_l1
-from .true_balance import paper_program
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
     from ..problems.arrays import Ints
     from ..problems.calibration import Reliability
-    from ..problems.class_balanced import ClassBalanced
     from ..problems.selection import Selection
     from .comparing import Comparison
 
@@ -59,7 +59,9 @@ def plot_reliability(curves: Mapping[str, Reliability], path: str | Path) -> Non
 
 
 def can_plot_programs(comparison: Comparison) -> bool:
-    """Whether the paper's program and the corrected one have answers with known labels."""
+    """Whether two class-balanced programs, as predicted and corrected, have labeled answers."""
+    if not isinstance(comparison.problem, ClassBalanced):
+        return False
     rows = comparison.programs()
     return bool(rows) and all(row["l1_true"] is not None for row in rows)
 
@@ -87,7 +89,7 @@ def plot_programs(comparison: Comparison, path: str | Path) -> None:
     figure = Figure(figsize=(16.5, 4.6), layout="constrained")
     FigureCanvasAgg(figure)
     first, second, third = figure.subplots(1, 3)
-    plain = paper_program(comparison.problem)
+    plain = uncorrected(balanced)
     _draw_program(first, "trusting the predictions", plain, paper.solution, truth)
     _draw_program(second, "corrected", balanced, own, truth)
     second.sharey(first)

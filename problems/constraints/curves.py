@@ -31,12 +31,16 @@ class Curve:
         κ, at least 0.
     limit
         r.
+    least, most
+        Between these lies :math:`\sum_i v_i z_i` for every z that matters.
     """
 
     values: Floats
     variances: Floats
     factor: float
     limit: float
+    least: float = 0.0
+    most: float = np.inf
 
     def excess(self, chosen: Ints) -> float:
         """Return by how much some rows exceed the limit; at most 0 if they keep it."""

@@ -292,8 +292,8 @@ class ExpectedCount(Constraint):
         return f"{limits} with probability {self.confidence:g}" if self.is_curved else limits
 
     def arrays(self) -> Mapping[str, Any]:
-        """Return the probabilities as they were given."""
-        return {"probs": self.probs.matrix}
+        """Return the probabilities as they were given, before any correction."""
+        return {"probs": self.probs.stated}
 
     def parameters(self) -> Mapping[str, Any]:
         """Return classes and limits."""

@@ -15,8 +15,12 @@ heaviest = to_compile(_loops.heaviest)
 losses = to_compile(_loops.losses)
 
 
-def compile_for() -> None:
-    """Compile the loops, or load them from the disk, by a tiny run."""
+def compile_for(swaps: bool = False) -> None:
+    """Compile the loops, or the search by swaps, or load them from the disk, by a tiny run."""
+    if swaps:
+        from ._swap_kernels import compile_swaps
+
+        return compile_swaps()
     weights, first, last = np.array([1.0, 2.0]), np.zeros(2, dtype=np.int64), np.array([1, 1])
     starts, price, keys = np.array([0, 2]), np.zeros(1), np.zeros(2)
     many, chosen = np.ones(1, dtype=np.int64), np.zeros(2, dtype=bool)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._curved import DROPPED, bends_of, curves_of, solve_curved
+from .._curved import DROPPED, bends_of, solve_curved
 from .._mip import MipStatus
 from .._mip_model import LinearModel
 from .merging import priced_out
@@ -17,6 +17,8 @@ from .structure import LOOPS
 from .windows import windows_among
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ...problems.arrays import Floats, Ints, Mask
     from ...problems.constraints import Curve
     from .._mip import MipUpdate
@@ -48,12 +50,21 @@ class Core:
     exact: bool
 
 
-def branch(pursuit: Pursuit, seed: int) -> str | None:
+def branch(pursuit: Pursuit, seed: int, curves: Sequence[Curve] = ()) -> str | None:
     """Let HiGHS decide on ever more rows, those first that the prices leave closest.
 
     A row whose turning around costs the Lagrangian bound more than the room between bound and
     answer cannot be turned around in a better answer; once the model holds all others, its bound
     counts.
+
+    Parameters
+    ----------
+    pursuit
+        With prices (`relax`).
+    seed
+        Of HiGHS.
+    curves
+        Of the problem's constraints.
 
     Returns
     -------
@@ -61,8 +72,7 @@ def branch(pursuit: Pursuit, seed: int) -> str | None:
         ``"complete"`` if nothing better than the answer exists, ``"infeasible"`` if nothing
         satisfies the constraints, None if the clock ran out.
     """
-    losses, chosen = _losses(pursuit)
-    curves = curves_of(pursuit.problem.constraints, pursuit.problem.dataset)
+    losses, chosen = losses_of(pursuit)
     for size in (*CORES, len(losses)):
         core = _core(pursuit, losses, chosen, size)
         seconds = pursuit.clock.remaining() * (1.0 if core.exact else 0.3)
@@ -78,7 +88,7 @@ def branch(pursuit: Pursuit, seed: int) -> str | None:
     return None
 
 
-def _losses(pursuit: Pursuit) -> tuple[Floats, Mask]:
+def losses_of(pursuit: Pursuit) -> tuple[Floats, Mask]:
     """Return what turning each place around costs the bound ``(n,)``, and which are chosen."""
     structure, merged = pursuit.structure, pursuit.merged
     assert merged is not None
@@ -123,7 +133,7 @@ def _core(pursuit: Pursuit, losses: Floats, chosen: Mask, size: int) -> Core:
 
 
 def _solve(
-    pursuit: Pursuit, core: Core, curves: list[Curve], seconds: float, seed: int
+    pursuit: Pursuit, core: Core, curves: Sequence[Curve], seconds: float, seed: int
 ) -> MipStatus:
     windows = windows_among(pursuit.structure, core.places, plain=bool(curves))
     model, unit = model_over(pursuit, core, windows)

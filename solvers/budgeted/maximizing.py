@@ -10,8 +10,10 @@ import numpy as np
 from ...problems.budgeted import BudgetedSelection
 from ...problems.pricing import Prices
 from .._clock import Clock, OutOfTime
+from .._curved import curves_of
 from .branching import branch
 from .merging import own_prices
+from .narrowing import narrow
 from .relaxing import Pursuit, cannot_meet, relax
 from .structure import structure_of
 from .transporting import is_transport, transport
@@ -141,15 +143,30 @@ def maximize(
         relax(pursuit, 0.4 * clock.remaining())
         if not pursuit.closed:
             pursuit.grow()
-        if not pursuit.closed and any(rule.is_curved for rule in problem.constraints):
-            _straighten(pursuit, seed)
-        ended = None if pursuit.closed else branch(pursuit, seed)
+        ended = None if pursuit.closed else _branch(pursuit, seed)
         if ended == "infeasible":
             return Maximum(None, -np.inf, None, -np.inf, True, True)
         complete = ended == "complete" or pursuit.optimal
     except OutOfTime:
         pass
     return summed_up(pursuit, complete)
+
+
+def _branch(pursuit: Pursuit, seed: int) -> str | None:
+    """Branch on what prices leave undecided, curves drawn as lines between narrow ends."""
+    curves = curves_of(pursuit.problem.constraints, pursuit.problem.dataset)
+    if not curves:
+        return branch(pursuit, seed)
+    lined, curves = narrow(pursuit, curves)
+    if pursuit.rows is None:
+        _straighten(pursuit, seed)
+    if pursuit.closed:
+        return None
+    if lined is not pursuit and pursuit.rows is not None:
+        lined.offer(pursuit.rows)
+    ended = branch(lined, seed, curves)
+    pursuit.peak, pursuit.nodes = lined.peak, lined.nodes
+    return ended
 
 
 def _straighten(pursuit: Pursuit, seed: int) -> None:

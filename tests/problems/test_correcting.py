@@ -6,7 +6,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from labelcut import ClassBalanced, check, correct_priors, load, solve
+from labelcut import (
+    BudgetedSelection,
+    ClassBalanced,
+    ExpectedCount,
+    check,
+    correct_priors,
+    load,
+    solve,
+)
 from labelcut.problems import (
     CheckFailed,
     Correction,
@@ -199,7 +207,7 @@ BAD = [
     ("trained_on = [5, 5, 5]", "trained_on: must hold one count for each of 2 classes; got 3"),
     ("trained = [5, 5]", r"\[correct\]: unknown key 'trained'; did you mean 'trained_on'"),
     ("trained_on = [5, 5]\nmethod = 1", r"\[correct\] method: must be str; got 1"),
-    ("trained_on = [5, 5]\nmethod = 'bbse'", "method: must be one of em, confusion, none"),
+    ("trained_on = [5, 5]\nmethod = 'bbse'", "method: must be one of em, sharpened, confusion"),
     ("trained_on = [5, 5]\nmethod = 'confusion'", "held_out: method 'confusion' needs labeled"),
     ("trained_on = 'x.npy'", r"trained_on: .*x\.npy does not exist"),
     ("trained_on = [5, 5]\nheld_out = 'held_out.npy'", "held_out_classes: is missing"),
@@ -255,14 +263,96 @@ probs = "probs.npy"
 """
 
 
-@pytest.mark.parametrize(("text", "kind"), [(COUNTED, "budgeted"), (SPREAD, "k-center")])
-def test_other_kinds_refuse_the_table_and_say_what_to_do(folder, text, kind):
+OTHERS = pytest.mark.parametrize("text", [COUNTED, SPREAD], ids=["budgeted", "k-center"])
+
+
+@OTHERS
+def test_quotas_and_coresets_are_corrected_as_their_array_would_be(folder, text):
     """A quota or a coreset's term would be left as predicted, under a file that says corrected."""
-    np.save(folder / "probs.npy", np.random.default_rng(0).dirichlet([1, 1], 300))
+    path = _other(folder, text)
+    plain = load(path)
+    path.write_text(f"{text}\n[correct]\n{FULL}\n")
+    problem = load(path)
+    assert problem.fingerprint != plain.fingerprint
+    held_out = {
+        "held_out": np.load(folder / "held_out.npy"),
+        "held_out_classes": np.load(folder / "classes.npy"),
+    }
+    found = correct_priors(plain.class_probs, [5, 5], **held_out)
+    rows = plain.candidates
+    np.testing.assert_allclose(problem.class_probs.take(rows), found.probs[rows], atol=1e-12)
+    assert problem.notes()["correct"]["prior"] == found.prior.tolist()
+    fixed = np.where(np.isnan(found.probs), 0.5, found.probs)
+    np.save(folder / "fixed.npy", fixed)
+    path.write_text(text.replace('probs = "probs.npy"', 'probs = "fixed.npy"'))
+    stated = load(path)
+    for some in (rows[:10], rows[-10:]):
+        assert _value(problem, some) == pytest.approx(_value(stated, some), abs=1e-9)
+    assert uncorrected(problem).fingerprint == plain.fingerprint
+    assert _value(uncorrected(problem), rows[:10]) == _value(plain, rows[:10])
+
+
+def _other(folder, text):
+    probs = np.load(folder / "probs.npy")
+    probs[:4] = 0.5
+    np.save(folder / "probs.npy", probs)
     path = folder / "other.toml"
     path.write_text(text)
-    assert load(path).kind == kind
-    path.write_text(f"{text}\n[correct]\ntrained_on = [5, 5]\n")
-    wanted = rf"this one is {kind}; take it out and name probabilities that labelcut.correct_prior"
-    with pytest.raises(InvalidInput, match=wanted):
-        load(path)
+    return path
+
+
+def _value(problem, rows):
+    """Return what depends on the probabilities: a quota's expected labels, or the objective."""
+    if problem.class_balance is None:
+        return problem.constraints[0].expected(rows)[0]
+    return problem.evaluate(rows).objective
+
+
+@OTHERS
+def test_corrected_quotas_and_coresets_are_saved_solved_and_checked(folder, text):
+    """What was sent would be another problem, or its honest answers would be refused."""
+    path = _other(folder, f"{text}\n[correct]\n{FULL}\n")
+    problem = load(path)
+    problem.save(folder / "again.toml")
+    again = load(folder / "again.toml")
+    assert again.fingerprint == problem.fingerprint
+    solution = solve(problem, time_limit=5)
+    solution.save(folder / "s.json")
+    assert check(again, load(folder / "s.json")).rows == 10
+    assert solution.info["correct"]["method"] == "em"
+    with pytest.raises(Exception, match="fingerprint: the solution answers problem"):
+        check(problem, solve(uncorrected(problem), "random"))
+    with pytest.raises(InvalidInput, match=r"\[correct\]: the probabilities are corrected already"):
+        corrected(problem, Correction([5, 5]))
+
+
+def test_a_corrected_quota_brings_about_the_labels_that_were_asked_for():
+    """Predictions of a pool in which a class is rare promise more labels of it than come."""
+    rng = np.random.default_rng(1)
+    truth = (rng.random(3000) < 0.1).astype(int)
+    score = 1 / (1 + np.exp(-2 * rng.normal(2 * truth - 1)))
+    probs = np.stack([1 - score, score], axis=1)
+    quota = ExpectedCount(probs, 1, at_least=40, confidence=0.9)
+    problem = BudgetedSelection(probs.min(axis=1), 100, constraints=[quota])
+    fixed = corrected(problem, Correction(trained_on=[1, 1]))
+    came = [truth[solve(p, gap_tol=0.01).indices].sum() for p in (problem, fixed)]
+    assert came[0] < 20
+    assert came[1] > 30
+
+
+def test_what_no_correction_can_mean_is_refused(folder):
+    """A file would say corrected where nothing was, or only some of it."""
+    rng = np.random.default_rng(0)
+    one, other = (rng.dirichlet([1, 1], 50) for _ in range(2))
+    quotas = [ExpectedCount(probs, 0, at_least=1) for probs in (one, other)]
+    with pytest.raises(InvalidInput, match=r"\[correct\]: corrects class probabilities, and this"):
+        corrected(BudgetedSelection(np.arange(50), 5), Correction([5, 5]))
+    with pytest.raises(InvalidInput, match="the expected-counts are over several"):
+        corrected(BudgetedSelection(np.arange(50), 5, constraints=quotas), Correction([5, 5]))
+    both = [ExpectedCount(one, k, at_least=1) for k in (0, 1)]
+    fixed = corrected(BudgetedSelection(np.arange(50), 5, constraints=both), Correction([5, 5]))
+    fixed.save(folder / "both.toml")
+    assert load(folder / "both.toml").fingerprint == fixed.fingerprint
+    balanced = ClassBalanced(one, np.arange(50), 5, constraints=[fixed.constraints[0]])
+    with pytest.raises(InvalidInput, match="were corrected by another problem, which no file can"):
+        balanced.save(folder / "balanced.toml")

@@ -278,7 +278,7 @@ BAD = [
     ({"trained_on": [1, -1]}, "trained_on: counts must be finite, not negative and not all 0; got"),
     ({"trained_on": [0, 0]}, "trained_on: counts must be finite, not negative and not all 0"),
     ({"trained_on": [np.nan, 1]}, "trained_on: counts must be finite"),
-    ({"method": "saerens"}, "method: must be one of em, confusion, none; got 'saerens'"),
+    ({"method": "saerens"}, "method: must be one of em, sharpened, confusion, none; got 'saerens'"),
     ({"calibration": "platt"}, "calibration: must be one of auto, none, temperature, vector; got"),
     ({"method": "confusion"}, "held_out: method 'confusion' needs labeled rows"),
     ({"calibration": "vector"}, "held_out: calibration 'vector' needs labeled rows"),
