@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from _networks import resnet18
 from _results import in_child, write_tables
 
-from models import _resident, _resnet18, _row, _timed
+from models import _resident, _row, _timed
 
 TITLE, SCRIPT = "From a model to scores: beside training", "benchmarks/model_costs.py"
 ORDER = ("An epoch with label dispersion", "Divergences of many regions")
@@ -77,7 +78,7 @@ def child_epoch(request: dict[str, Any]) -> dict[str, Any]:
 
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    model = _resnet18()
+    model = resnet18()
     steps = torch.optim.SGD(model.parameters(), lr=0.01)
     images, labels = torch.randn(IMAGES, 3, 32, 32), torch.randint(0, CLASSES, (IMAGES,))
     tracker = LabelDispersion(1_000_000, CLASSES, request["history"])

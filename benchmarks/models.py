@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from _networks import resnet18, small
 from _results import in_child, write_tables
 
 import labelcut
@@ -198,7 +199,7 @@ def child_throughput(request: dict[str, Any]) -> dict[str, Any]:
 
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    model = _small() if request["network"] == "small" else _resnet18()
+    model = small() if request["network"] == "small" else resnet18()
     model.eval()
     data = TensorDataset(torch.randn(request["rows"], 3, 32, 32))
     loader = DataLoader(data, batch_size=64)
@@ -227,41 +228,6 @@ def child_throughput(request: dict[str, Any]) -> dict[str, Any]:
         cpu, wall = (min(values) for values in zip(*pairs, strict=True))
         found[name] = (cpu, wall, cpu / min(pair[0] for pair in times["bare loop"]))
     return found
-
-
-def _small() -> Any:
-    from torch import nn
-
-    return nn.Sequential(
-        *(nn.Conv2d(3, 32, 3, 2, 1), nn.ReLU(), nn.Conv2d(32, 64, 3, 2, 1), nn.ReLU()),
-        *(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 100)),
-    )
-
-
-def _resnet18() -> Any:
-    """Build ResNet-18 as it is used for images of 32 × 32 pixels."""
-    from torch import nn
-
-    class Block(nn.Module):
-        def __init__(self, come: int, leave: int, stride: int) -> None:
-            super().__init__()
-            self.body = nn.Sequential(
-                *(nn.Conv2d(come, leave, 3, stride, 1, bias=False), nn.BatchNorm2d(leave)),
-                *(nn.ReLU(), nn.Conv2d(leave, leave, 3, 1, 1, bias=False), nn.BatchNorm2d(leave)),
-            )
-            self.short: nn.Module = nn.Identity()
-            if stride > 1 or come != leave:
-                self.short = nn.Sequential(
-                    nn.Conv2d(come, leave, 1, stride, bias=False), nn.BatchNorm2d(leave)
-                )
-
-        def forward(self, x: Any) -> Any:
-            return nn.functional.relu(self.body(x) + self.short(x))
-
-    layers: list[nn.Module] = [nn.Conv2d(3, 64, 3, 1, 1, bias=False), nn.BatchNorm2d(64), nn.ReLU()]
-    for come, leave, stride in ((64, 64, 1), (64, 128, 2), (128, 256, 2), (256, 512, 2)):
-        layers += [Block(come, leave, stride), Block(leave, leave, 1)]
-    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(512, 100))
 
 
 def child_regions(request: dict[str, Any]) -> dict[str, Any]:

@@ -224,9 +224,7 @@ class KCenter(SelectionProblem):
     @cached_property
     def is_free(self) -> Mask:
         """Mask ``(N,)`` of the free rows."""
-        mask = np.zeros(self.space.size, dtype=bool)
-        mask[self.free] = True
-        return freeze(mask)
+        return freeze(np.isin(np.arange(self.space.size), self.free))
 
     @cached_property
     def to_fixed(self) -> tuple[Ints, Floats]:
