@@ -81,7 +81,7 @@ def require_optimum(problem, node_limit):
     """Hold the exact method, and the bounds of others, against brute force."""
     best = optimum(problem)
     options = {"node_limit": node_limit}
-    solution = solve(problem, "exact", gap_tol=0, abs_gap_tol=0, options=options, time_limit=20)
+    solution = solve(problem, "exact", gap_tol=0, abs_gap_tol=0, options=options, time_limit=60)
     scale = max(1.0, abs(best))
     assert solution.objective == pytest.approx(best, abs=1e-9 * scale)
     assert solution.bound <= best + 1e-9 * scale
