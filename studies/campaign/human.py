@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from dataclasses import dataclass
+from itertools import chain, count
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -104,7 +105,7 @@ def take_labels(
     replace
         The file corrects the answers that were given last: the batch that was chosen after them is
         forgotten, and chosen again. A file of it that somebody has begun to fill in is kept as
-        ``next-forgotten.csv``.
+        ``next-forgotten.csv``, the next one as ``next-forgotten-2.csv``.
 
     Raises
     ------
@@ -152,9 +153,16 @@ def _replace(
     waiting = _waiting(campaign, store)
     file = campaign.folder / CSV
     if waiting is not None and is_begun(file, waiting[1]):
-        file.replace(campaign.folder / FORGOTTEN)
-        stage(waiting[0], f"chosen again; what was filled in already is in {FORGOTTEN}")
+        kept = _free(campaign.folder / FORGOTTEN)
+        file.replace(kept)
+        stage(waiting[0], f"chosen again; what was filled in already is in {kept.name}")
     store.replace_answers(entrant.name, seed, last, labels)
+
+
+def _free(path: Path) -> Path:
+    """Return a path, or what is free of it numbered from 2: nobody's work is written over."""
+    numbered = (path.with_name(f"{path.stem}-{number}{path.suffix}") for number in count(2))
+    return next(free for free in chain([path], numbered) if not free.exists())
 
 
 def _corrects(store: Store, strategy: str, seed: int) -> str:

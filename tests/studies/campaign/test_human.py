@@ -273,6 +273,13 @@ def test_answers_given_last_may_be_corrected(person):
     assert again.rows.tolist() == corrected.rows.tolist()
     assert told == [(0, "0 of 6 answers are others than before")]
 
+    # What was filled in before the second correction does not take the place of the first.
+    later = corrected.csv.read_text().replace(",\n", ",2\n", 1)
+    corrected.csv.write_text(later)
+    take_labels(campaign, wrong, replace=True)
+    assert (campaign.folder / "next-forgotten.csv").read_text() == begun
+    assert (campaign.folder / "next-forgotten-2.csv").read_text() == later
+
 
 def test_nothing_is_corrected_before_anything_was_answered(person):
     """--replace would answer a batch, or end in a traceback."""
