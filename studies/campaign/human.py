@@ -18,6 +18,7 @@ from .answers import is_begun, read_answers
 from .limits import limited
 from .loop import Run, first_rows
 from .store import Store
+from .timing import now
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -176,10 +177,12 @@ def _next(campaign: Campaign, store: Store, stage: Callable[[int, str], None]) -
     waiting = _waiting(campaign, store)
     if waiting is None:
         given = store.answers(entrant.name, seed)
-        run = Run(campaign, store, entrant, seed, _labels(campaign, given), stage)
-        if run.is_over:
-            return None
-        with limited(campaign.threads):
+        begun = now()
+        with limited(campaign.threads):  # imports torch, which is not the loop's own time
+            start = now().less(begun)
+            run = Run(campaign, store, entrant, seed, _labels(campaign, given), stage, start=start)
+            if run.is_over:
+                return None
             finished = run.next()
         store.add(finished, campaign.pool.ids)
         waiting = finished.record.cycle, finished.record.chosen
