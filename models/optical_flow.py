@@ -72,9 +72,9 @@ def compute_flow(
     height
         Images are scaled to this many rows first, as in the thesis; never up.
     preset
-        Of OpenCV's DIS: ``"ultrafast"``, ``"fast"`` or ``"medium"``. Boxes move as wholes: of real
-        pedestrians the coarsest flow loses fewest, at a third of the time or less
-        (``benchmarks/video_flow.py``).
+        Of OpenCV's DIS: ``"ultrafast"``, ``"fast"`` or ``"medium"``. Boxes move as wholes: at
+        300 rows no finer flow keeps more of real pedestrians than the coarsest, which takes a third
+        of the time of ``"medium"`` or less (``benchmarks/video_flow.py``).
     network
         A torch function instead: it takes two batches ``(B, 3, h, w)`` in 0..1 and returns the flow
         ``(B, 2, h, w)`` in pixels from the first to the second. It gets tensors on the CPU unless

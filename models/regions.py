@@ -93,6 +93,7 @@ def region_blocks(
     Learning, eq. 15 and 16; Uncertainty-weighted embeddings, eq. 7.
     """
     _require_maps(scores, region, cells)
+    scores, region = scores.detach(), (int(region[0]), int(region[1]))
     size = (int(scores.shape[1]), int(scores.shape[2]))
     if mask is not None and tuple(mask.shape) != size:
         raise ValueError(
@@ -179,7 +180,8 @@ def _pixelwise(scores: Tensor, softmax: bool) -> tuple[Tensor, Tensor]:
 
 def _complain(scores: Tensor, softmax: bool, tolerance: float) -> None:
     if softmax:
-        pixel = tuple((~scores.isfinite()).nonzero()[0][1:].tolist())
+        # A class of minus infinity is one that cannot be, unless all of them are.
+        pixel = tuple((~scores.float().amax(0).isfinite()).nonzero()[0].tolist())
         raise ValueError(
             f"model: logits must be finite; pixel {pixel} came out otherwise; check the input, the "
             'weights, or pass amp="off"'

@@ -218,7 +218,10 @@ def knee(problem: SelectionProblem, share: float = 0.01) -> float:
     """
     problem = _checked(problem, "knee")
     imbalance_at, balances = _imbalances(problem), _grid(problem).tolist()
-    least, most = imbalance_at(balances[-1]), imbalance_at(0.0)
+    try:
+        least, most = imbalance_at(balances[-1]), imbalance_at(0.0)
+    except Infeasible:
+        raise InvalidInput(f"knee: {explained(problem, Clock())}") from None
     level = least + share * (most - least)
     if most <= level:
         return 0.0

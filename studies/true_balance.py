@@ -60,21 +60,19 @@ def program_rows(
 def reliabilities(problem: SelectionProblem, truth: Ints | None) -> dict[str, Reliability]:
     """Return reliability curves by name: on the pool's labels, where known, and held-out rows.
 
-    Empty without class probabilities or labels.
+    Empty without labels, and without class probabilities that balance classes or are corrected.
     """
-    balanced, origin = problem.class_balance, _origin(problem)
-    if balanced is None:
+    own = problem.class_probs
+    if own is None or (problem.class_balance is None and own.origin is None):
         return {}
+    origin = own.origin
     curves = {}
     if truth is not None:
-        rows = balanced.candidates[truth[balanced.candidates] >= 0]
+        rows = problem.candidates[truth[problem.candidates] >= 0]
         if len(rows):
-            given: Sequence[tuple[str, Probabilities]] = [("pool, as predicted", balanced.probs)]
+            given: Sequence[tuple[str, Probabilities]] = [("pool, as predicted", own)]
             if origin is not None:
-                given = [
-                    ("pool, as predicted", origin.raw),
-                    ("pool, corrected", balanced.probs),
-                ]
+                given = [("pool, as predicted", origin.raw), ("pool, corrected", own)]
             for name, probs in given:
                 curves[name] = reliability(probs.take(rows), truth[rows])
     if origin is not None and origin.correction.held_out is not None:

@@ -40,7 +40,7 @@ def read_answers(path: Path, pool: Pool, asked: Ints, *, hint: str = "") -> dict
     InvalidInput
         At the first line that is no answer to a row asked for, or if one has none.
     """
-    name = path.name
+    name = path.name or str(path)
     try:
         lines = _lines(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError, csv.Error) as error:

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from dataclasses import dataclass
+from itertools import chain, count
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from .answers import is_begun, read_answers
 from .limits import limited
 from .loop import Run, first_rows
 from .store import Store
+from .timing import now
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -104,7 +106,7 @@ def take_labels(
     replace
         The file corrects the answers that were given last: the batch that was chosen after them is
         forgotten, and chosen again. A file of it that somebody has begun to fill in is kept as
-        ``next-forgotten.csv``.
+        ``next-forgotten.csv``, the next one as ``next-forgotten-2.csv``.
 
     Raises
     ------
@@ -152,9 +154,16 @@ def _replace(
     waiting = _waiting(campaign, store)
     file = campaign.folder / CSV
     if waiting is not None and is_begun(file, waiting[1]):
-        file.replace(campaign.folder / FORGOTTEN)
-        stage(waiting[0], f"chosen again; what was filled in already is in {FORGOTTEN}")
+        kept = _free(campaign.folder / FORGOTTEN)
+        file.replace(kept)
+        stage(waiting[0], f"chosen again; what was filled in already is in {kept.name}")
     store.replace_answers(entrant.name, seed, last, labels)
+
+
+def _free(path: Path) -> Path:
+    """Return a path, or what is free of it numbered from 2: nobody's work is written over."""
+    numbered = (path.with_name(f"{path.stem}-{number}{path.suffix}") for number in count(2))
+    return next(free for free in chain([path], numbered) if not free.exists())
 
 
 def _corrects(store: Store, strategy: str, seed: int) -> str:
@@ -168,10 +177,12 @@ def _next(campaign: Campaign, store: Store, stage: Callable[[int, str], None]) -
     waiting = _waiting(campaign, store)
     if waiting is None:
         given = store.answers(entrant.name, seed)
-        run = Run(campaign, store, entrant, seed, _labels(campaign, given), stage)
-        if run.is_over:
-            return None
-        with limited(campaign.threads):
+        begun = now()
+        with limited(campaign.threads):  # imports torch, which is not the loop's own time
+            start = now().less(begun)
+            run = Run(campaign, store, entrant, seed, _labels(campaign, given), stage, start=start)
+            if run.is_over:
+                return None
             finished = run.next()
         store.add(finished, campaign.pool.ids)
         waiting = finished.record.cycle, finished.record.chosen

@@ -221,7 +221,8 @@ class Store:
                 if cycles < int(before):
                     raise InvalidInput(
                         f"{self.folder}: [campaign] cycles was {before} and is {cycles} now; it "
-                        "can be raised, not lowered"
+                        f"can be raised, not lowered; write {before} or more, or let [campaign] "
+                        "folder name a new folder"
                     )
             else:
                 planned = str(cycles)

@@ -67,7 +67,8 @@ def seconds_table(results: Results) -> str:
 
     ``parent`` is the process that was called, from its own start to the last cycle (the report is
     not part of it); ``start`` is that of the others, until they have imported everything, torch
-    included, and have read the pool; the loop itself is what remains of the cycles.
+    included, and have read the pool, or with a person what it takes to import torch; the loop
+    itself is what remains of the cycles.
     """
     spent = {name: _total(results, name) for name in ("cycle", *PARTS)}
     whole = max(spent["parent"] + spent["start"] + spent["cycle"], 1e-9)

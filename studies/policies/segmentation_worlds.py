@@ -105,6 +105,12 @@ class SegmentationWorld:
 
         images, labels = self.scenes.images, self.scenes.labels
         grid = RegionGrid((images.shape[1], images.shape[2]), self.plan.region)
+        # Windows around regions have multiples of 4 as their sides, as far as images reach.
+        if any(side % self.plan.shrink for side in (4, *grid.size)):
+            raise InvalidInput(
+                f"shrink: must be 1, 2 or 4, and divide the images' height and width {grid.size}; "
+                f"got {self.plan.shrink}; choose a divisor, or crop the images"
+            )
         model = SmallUNet(
             len(self.scenes.names), self.plan.width, self.plan.dropout, self.plan.shrink
         )

@@ -118,11 +118,29 @@ def test_maps_may_lie_in_memory_in_any_way():
 @pytest.mark.parametrize("pixel", [(0, 0), (4, 1030), (2, 517)])
 def test_one_wrong_pixel_is_found(softmax, dtype, value, pixel):
     """Numbers that are none would vanish in minima and maxima."""
-    x = logits_map().clamp(min=-1e3)
+    x = logits_map()
+    x[0, 3, 20] = -np.inf  # a class that cannot be is nothing wrong
     scores = (x if softmax else x.softmax(0)).to(dtype)
     scores[2, pixel[0], pixel[1]] = value
     with pytest.raises(ValueError, match=rf"pixel \({pixel[0]}, {pixel[1]}\)"):
         region_blocks(scores, REGION, softmax=softmax)
+
+
+@pytest.mark.parametrize("softmax", [False, True])
+def test_wrong_pixels_are_named_while_training_and_beyond_single_precision(softmax):
+    """The message would give way to one about torch's own functions."""
+    scores = torch.full((3, 2, 4), 1 / 3, dtype=torch.float64)
+    scores[0, 1, 2] = 1e39
+    with pytest.raises(ValueError, match=r"pixel \(1, 2\)"):
+        region_blocks(scores.requires_grad_(), (2, 4), softmax=softmax)
+
+
+@pytest.mark.filterwarnings("error")
+def test_regions_may_be_given_as_a_list():
+    """A region read from JSON would warn of what the compiler takes."""
+    scores = logits_map().float()
+    listed = region_blocks(scores, list(REGION), softmax=True)
+    assert torch.equal(listed["entropy"], region_blocks(scores, REGION, softmax=True)["entropy"])
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float32])

@@ -7,7 +7,7 @@ import pytest
 from matplotlib.image import imread
 from scipy.optimize import linprog
 
-from labelcut import ClassBalanced, Forbid, Include, InvalidInput, frontier
+from labelcut import ClassBalanced, Forbid, GroupLimit, Include, InvalidInput, frontier
 from labelcut.problems.synthetic import long_tailed_pool
 from labelcut.studies import plot_frontier
 from labelcut.studies.trade_off import knee
@@ -88,6 +88,17 @@ def test_a_contradiction_is_named(small):
         frontier(problem)
     with pytest.raises(InvalidInput, match="knee: Include and Forbid contradict"):
         knee(problem)
+
+
+def test_limits_that_leave_too_few_rows_are_named():
+    """A campaign's strategy would stop with an error of the solver's own, which says nothing."""
+    video = np.repeat([0, 1], 4)
+    limits = [GroupLimit(video, at_most=1, name="video caps")]
+    problem = ClassBalanced(np.eye(2)[video], np.arange(8.0), 3, constraints=limits)
+    for trace in (frontier, knee):
+        words = f"{trace.__name__}: budget 3 cannot be met: GroupLimit .video caps"
+        with pytest.raises(InvalidInput, match=words):
+            trace(problem)
 
 
 def test_the_picture_is_drawn(small, tmp_path):

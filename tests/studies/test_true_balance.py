@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from labelcut import ClassBalanced, compare, l1_score, predicted_l1
+from labelcut import (
+    BudgetedSelection,
+    ClassBalanced,
+    ExpectedCount,
+    compare,
+    l1_score,
+    predicted_l1,
+)
 from labelcut.problems import Correction, corrected, reliability, uncorrected
 from labelcut.studies.tables import programs_table, reliability_table
 from labelcut.studies.true_balance import reliabilities
@@ -93,6 +100,19 @@ def test_reliability_is_told_of_pool_and_held_out_rows(pool, rendered):
     assert list(reliabilities(uncorrected(problem), truth)) == ["pool, as predicted"]
     assert reliabilities(uncorrected(problem), None) == {}
     assert "held out, calibrated" in rendered(reliability_table(curves))
+
+
+def test_corrected_quotas_tell_their_reliability_too(pool):
+    """Nobody would see whether quotas are over probabilities to be believed."""
+    problem, truth = pool
+    probs = problem.probs.origin.raw.take(np.arange(400))
+    quota = ExpectedCount(probs, classes=1, at_least=3)
+    plain = BudgetedSelection(probs.min(axis=1), 20, constraints=[quota])
+    found = reliabilities(corrected(plain, problem.probs.origin.correction), truth)
+    expected = reliabilities(problem, truth)
+    assert list(found) == list(expected)
+    assert [one.error for one in found.values()] == [one.error for one in expected.values()]
+    assert reliabilities(plain, truth) == {}
 
 
 def test_pictures_are_drawn(pool, comparison, tmp_path):

@@ -3,6 +3,8 @@
 import csv
 import json
 import shutil
+import time
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +12,7 @@ import pytest
 import torch
 
 from labelcut.problems.errors import InvalidInput
+from labelcut.studies.campaign import human
 from labelcut.studies.campaign.files import read_campaign
 from labelcut.studies.campaign.human import next_batch, take_labels
 from labelcut.studies.campaign.loop import Run
@@ -273,6 +276,13 @@ def test_answers_given_last_may_be_corrected(person):
     assert again.rows.tolist() == corrected.rows.tolist()
     assert told == [(0, "0 of 6 answers are others than before")]
 
+    # What was filled in before the second correction does not take the place of the first.
+    later = corrected.csv.read_text().replace(",\n", ",2\n", 1)
+    corrected.csv.write_text(later)
+    take_labels(campaign, wrong, replace=True)
+    assert (campaign.folder / "next-forgotten.csv").read_text() == begun
+    assert (campaign.folder / "next-forgotten-2.csv").read_text() == later
+
 
 def test_nothing_is_corrected_before_anything_was_answered(person):
     """--replace would answer a batch, or end in a traceback."""
@@ -296,6 +306,23 @@ def test_a_person_goes_on_when_cycles_are_raised(person):
     assert take_labels(campaign, fill_in(campaign, batch)) is None
     cycles = [record.cycle for record in load_results(campaign.folder).records]
     assert cycles == [0, 1, 2, 3]
+
+
+def test_importing_torch_is_not_the_time_of_the_loop(person, monkeypatch):
+    """Half of what a person's campaign takes would be put down to the loop itself."""
+
+    @contextmanager
+    def slow(threads):
+        end = time.process_time() + 0.2
+        while time.process_time() < end:
+            pass
+        yield
+
+    monkeypatch.setattr(human, "limited", slow)
+    campaign = person(known=range(9))
+    next_batch(campaign)
+    (record,) = load_results(campaign.folder).records
+    assert record.metrics["seconds_cpu_start"] >= 0.2
 
 
 def test_training_keeps_to_the_threads_of_the_file(person):

@@ -64,6 +64,15 @@ def test_too_few_images_are_told():
         draw_splits(street_scenes(20, seed=0), SIZES, np.arange(5))
 
 
+@pytest.mark.parametrize("shrink", [3, 5])
+def test_squares_that_images_do_not_consist_of_are_refused(world, shrink):
+    """The error would be one of torch's own, in the middle of the first training."""
+    plan = NetworkPlan((18, 16), cells=2, width=4, shrink=shrink)
+    other = SegmentationWorld(world.scenes, world.splits, plan)
+    with pytest.raises(InvalidInput, match=rf"shrink: must be 1, 2 or 4, .*got {shrink}"):
+        other.training_game()
+
+
 def test_truth_is_what_the_labels_hold(world):
     """The divergences to labeled regions would be those to others."""
     game = world.training_game()
