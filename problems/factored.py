@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from array_api_compat import array_namespace
+from array_api_compat import array_namespace, device
 
-from .arrays import freeze, like, product_type
+from .arrays import freeze, like, product_type, to_numpy
 from .embeddings import (
     CHUNK,
     Embeddings,
@@ -141,7 +141,11 @@ class Factored(InnerProducts):
         """Return both factors in the working precision, where they are stored."""
         left, right = (part.matrix.stored(rows) for part in (self.left, self.right))
         xp, dtype = array_namespace(left), product_type(left, self.dtype)
-        left, right = xp.astype(left, dtype, copy=False), xp.astype(right, dtype, copy=False)
+        left = xp.astype(left, dtype, copy=False)
+        if array_namespace(right) is xp and device(right) == device(left):
+            right = xp.astype(right, dtype, copy=False)
+        else:
+            right = like(to_numpy(right), left)
         if self.scale is not None:
             left = left * like(self.scale[rows][:, None], left)
         return left, right

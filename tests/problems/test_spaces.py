@@ -37,6 +37,7 @@ def stored(kind, points, folder):
         "torch": torch.from_numpy(points).float(),
         "bfloat16": torch.from_numpy(points).bfloat16(),
         "shards": [points[:50].astype(np.float32), points[50:51], points[51:].astype(np.float32)],
+        "mixed": [points[:50].astype(np.float32), torch.from_numpy(points[50:])],
     }[kind]
 
 
@@ -60,7 +61,7 @@ def as_float64(values):
 
 KINDS = [
     *("float64", "float32", "float16", "integers", "fortran", "torch", "bfloat16", "shards"),
-    "memmap",
+    *("mixed", "memmap"),
 ]
 
 
@@ -188,6 +189,19 @@ def test_factored_is_the_expanded_outer_product(metric, dtype):
     np.testing.assert_allclose(found, cdist(expanded, expanded, NAMES[metric]), atol=unit)
     assert_within_promise(space)
     assert space.start() == Embeddings(expanded, metric).start()
+
+
+@pytest.mark.parametrize("turn", [False, True])
+def test_factors_may_come_from_two_backends(turn):
+    """Logits from torch beside embeddings from a file would crash in the first product."""
+    rng = np.random.default_rng(3)
+    one, other = rng.normal(size=(SIZE, 5)), rng.normal(size=(SIZE, 12))[::-1]
+    mixed = (one, torch.from_numpy(other.copy())) if turn else (torch.from_numpy(one), other)
+    space = Factored(*mixed)
+    assert_within_promise(space)
+    sites = space.sites(np.arange(9))
+    expected = Factored(one, other).rough(slice(0, SIZE), sites)
+    assert np.allclose(space.rough(slice(0, SIZE), sites), expected, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("power", [30, -30, 100])
