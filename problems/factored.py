@@ -20,7 +20,7 @@ from .errors import InvalidInput
 from .spaces import Sites
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     import numpy.typing as npt
 
@@ -176,17 +176,21 @@ class Factored(InnerProducts):
             "factors": factors,
         }
 
-    def start(self) -> int:
+    def start(self, tick: Callable[[], None] | None = None) -> int:
         """Return the row nearest to the mean, the lowest on ties."""
         scale = np.ones(self.size) if self.scale is None else self.scale
         mean = np.zeros((self.left.dimension, self.right.dimension))
         step = max(CHUNK // self.dimension, 1)
         spans = [np.arange(at, min(at + step, self.size)) for at in range(0, self.size, step)]
         for rows in spans:
+            if tick is not None:
+                tick()
             left = self.left.matrix.take(rows) * scale[rows][:, None]
             mean += left.T @ self.right.matrix.take(rows) / self.size
         away = np.empty(self.size)
         for rows in spans:
+            if tick is not None:
+                tick()
             left = self.left.matrix.take(rows) * scale[rows][:, None]
             inner = np.einsum("ij,ij->i", left @ mean, self.right.matrix.take(rows))
             away[rows] = self.norms[rows] - 2.0 * inner

@@ -258,3 +258,37 @@ def test_grids_are_full_of_ties_and_still_exact(seed, metric):
     radius = exact[rng.integers(30), rng.integers(10)]
     found = space.nearer(0, 30, space.sites(rows), radius)
     np.testing.assert_array_equal(found, exact < radius)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_given_pairs_read_the_fewer_rows(turned):
+    """A function would be asked for every row, N² distances, to measure all rows to few centers."""
+    values, asked = np.random.default_rng(5).normal(size=SIZE), []
+
+    def rows_of(rows):
+        asked.extend(rows.tolist())
+        return np.abs(values[rows][:, None] - values)
+
+    space = GivenDistances(rows_of, SIZE)
+    asked.clear()
+    everyone, centers = np.arange(SIZE), np.resize([4, 9], SIZE)
+    sides = (centers, everyone) if turned else (everyone, centers)
+    assert (space.pairs(*sides) == np.abs(values[sides[0]] - values[sides[1]])).all()
+    assert sorted(asked) == [4, 9]
+
+
+@pytest.mark.parametrize("kind", ["embeddings", "factored", "given"])
+def test_the_start_can_be_interrupted(kind):
+    """A short time limit would wait for N² distances before it is looked at for the first time."""
+    points = cloud()
+    space = {
+        "embeddings": lambda: Embeddings(points),
+        "factored": lambda: Factored(points[:, :5], points[:, 5:]),
+        "given": lambda: GivenDistances(cdist(points, points)),
+    }[kind]()
+
+    def tick():
+        raise TimeoutError
+
+    with pytest.raises(TimeoutError):
+        space.start(tick)
