@@ -234,7 +234,11 @@ class Matrix:
 
 def _joined(parts: list[Any]) -> Any:
     full = [part for part in parts if len(part)] or parts[:1]
-    return full[0] if len(full) == 1 else array_namespace(*full).concat(full)
+    if len(full) == 1:
+        return full[0]
+    if len({(array_namespace(part), str(device(part))) for part in full}) > 1:
+        full = [to_numpy(part) for part in full]
+    return array_namespace(*full).concat(full)
 
 
 def _rows_of(part: Any, rows: Ints) -> Any:
@@ -243,8 +247,9 @@ def _rows_of(part: Any, rows: Ints) -> Any:
 
 
 def _writeable(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    # torch warns of arrays that it could write into and should not.
-    return values if values.flags.writeable else values.copy()
+    # torch warns of arrays that it could write into and should not, and takes no negative strides.
+    plain = values.flags.writeable and min(values.strides, default=0) >= 0
+    return values if plain else values.copy()
 
 
 def like(values: npt.NDArray[Any], block: Any) -> Any:

@@ -14,7 +14,7 @@ from .fingerprint import ArrayHash
 from .spaces import Sites, Space
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     import numpy.typing as npt
 
@@ -287,13 +287,15 @@ class Embeddings(InnerProducts):
         """Return the metric and d."""
         return {"metric": self.metric, "dimension": self.dimension}
 
-    def start(self) -> int:
+    def start(self, tick: Callable[[], None] | None = None) -> int:
         """Return the row nearest to the mean, the lowest on ties."""
         mean = self.mean if self.offset is None else self.mean - self.offset
         values: Any = mean.astype(self.dtype)[None]
         site = Sites(np.array([-1]), values, np.array([mean @ mean]))
         rough, error = np.empty(self.size), np.empty(self.size)
         for start, stop in self.blocks(1):
+            if tick is not None:
+                tick()
             some = slice(start, stop)
             rough[some] = to_numpy(self.rough(some, site))[:, 0]
             error[some] = self.rough_error(some, site)

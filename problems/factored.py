@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from array_api_compat import array_namespace
+from array_api_compat import array_namespace, device
 
-from .arrays import freeze, like, product_type
+from .arrays import freeze, like, product_type, to_numpy
 from .embeddings import (
     CHUNK,
     Embeddings,
@@ -20,7 +20,7 @@ from .errors import InvalidInput
 from .spaces import Sites
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     import numpy.typing as npt
 
@@ -141,7 +141,11 @@ class Factored(InnerProducts):
         """Return both factors in the working precision, where they are stored."""
         left, right = (part.matrix.stored(rows) for part in (self.left, self.right))
         xp, dtype = array_namespace(left), product_type(left, self.dtype)
-        left, right = xp.astype(left, dtype, copy=False), xp.astype(right, dtype, copy=False)
+        left = xp.astype(left, dtype, copy=False)
+        if array_namespace(right) is xp and device(right) == device(left):
+            right = xp.astype(right, dtype, copy=False)
+        else:
+            right = like(to_numpy(right), left)
         if self.scale is not None:
             left = left * like(self.scale[rows][:, None], left)
         return left, right
@@ -172,17 +176,21 @@ class Factored(InnerProducts):
             "factors": factors,
         }
 
-    def start(self) -> int:
+    def start(self, tick: Callable[[], None] | None = None) -> int:
         """Return the row nearest to the mean, the lowest on ties."""
         scale = np.ones(self.size) if self.scale is None else self.scale
         mean = np.zeros((self.left.dimension, self.right.dimension))
         step = max(CHUNK // self.dimension, 1)
         spans = [np.arange(at, min(at + step, self.size)) for at in range(0, self.size, step)]
         for rows in spans:
+            if tick is not None:
+                tick()
             left = self.left.matrix.take(rows) * scale[rows][:, None]
             mean += left.T @ self.right.matrix.take(rows) / self.size
         away = np.empty(self.size)
         for rows in spans:
+            if tick is not None:
+                tick()
             left = self.left.matrix.take(rows) * scale[rows][:, None]
             inner = np.einsum("ij,ij->i", left @ mean, self.right.matrix.take(rows))
             away[rows] = self.norms[rows] - 2.0 * inner

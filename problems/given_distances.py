@@ -135,8 +135,11 @@ class GivenDistances(Space):
         return table
 
     def pairs(self, rows: Ints, others: Ints) -> Floats:
-        """Return the distances ``(k,)`` of pairs, each row read once."""
+        """Return the distances ``(k,)`` of pairs, each row read once, of the side with fewer."""
         distinct, place = np.unique(rows, return_inverse=True)
+        columns, turned = np.unique(others, return_inverse=True)
+        if len(columns) < len(distinct):
+            distinct, place, others = columns, turned, rows
         found = np.empty(len(rows))
         step = max((1 << 21) // self.size, 1)
         for at in range(0, len(distinct), step):
@@ -182,11 +185,13 @@ class GivenDistances(Space):
         """Return the distances themselves."""
         return np.asarray(rough, dtype=np.float64)
 
-    def start(self) -> int:
+    def start(self, tick: Callable[[], None] | None = None) -> int:
         """Return the row with the smallest sum of distances, the lowest on ties."""
         sums = np.empty(self.size)
         step = max((1 << 21) // self.size, 1)
         for at in range(0, self.size, step):
+            if tick is not None:
+                tick()
             rows = np.arange(at, min(at + step, self.size))
             sums[rows] = self._take(rows).sum(axis=1)
         return int(sums.argmin())

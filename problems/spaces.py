@@ -16,7 +16,7 @@ import numpy as np
 from .arrays import to_numpy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     import numpy.typing as npt
 
@@ -135,8 +135,11 @@ class Space(ABC):
         """Undo `to_rough`; negative values count as 0."""
 
     @abstractmethod
-    def start(self) -> int:
-        """Return the row nearest to the mean of all: where farthest-first begins."""
+    def start(self, tick: Callable[[], None] | None = None) -> int:
+        """Return the row nearest to the mean of all: where farthest-first begins.
+
+        `tick` is called now and then where that takes long, and may raise for want of time.
+        """
 
     @property
     @abstractmethod

@@ -142,6 +142,8 @@ class _Merging:
             low,
             high,
         )
+        # Next to huge prices rounding may count fewer rows at most than at least.
+        np.maximum(high, low, out=high)
         for found, node in ((low, self.low), (high, self.high)):
             summed = np.bincount(leaf, found, len(price)).astype(np.int64)
             self._add_up(summed, active, top, node)
@@ -159,6 +161,8 @@ class _Merging:
             units, _, high = self._evaluate(split, top, self.below)
             self.low[:] = low
             self.unit_high[units] = high
+            np.maximum(self.unit_high, self.unit_low, out=self.unit_high)
+            np.maximum(self.high, self.low, out=self.high)
 
     def _add_up(self, counts: Ints, active: Mask, top: Mask, node: Ints) -> None:
         """Add counts up the tree; each node passes on what its limits make of its count."""

@@ -126,7 +126,7 @@ def _select_within(
     picked = Guarded(search, engine)
     try:
         if not len(problem.fixed) and problem.to_choose:
-            picked.start(problem.space.start())
+            picked.start(problem.space.start(search.clock.check_late))
         if balanced:
             picked.pick_open(rank)
         else:
@@ -164,7 +164,7 @@ def _select(
     info = {"curve": curve} if everyone and not balanced else {}
     try:
         if not len(problem.fixed) and problem.to_choose:
-            start = problem.space.start()
+            start = problem.space.start(search.clock.check_late)
             start = start if problem.is_free[start] else int(problem.free[0])
             search.info["start"] = start
             engine.add(start)
@@ -237,7 +237,7 @@ def _witness(search: Search[KCenter]) -> None:
         return
     engine = _engine(search, is_open)
     if not len(problem.fixed):
-        engine.add(problem.space.start())
+        engine.add(problem.space.start(search.clock.check_late))
     while len(engine.added) < needed:
         engine.add(engine.farthest()[0])
     _prove_witnesses(search, engine, engine.added)

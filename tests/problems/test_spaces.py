@@ -37,6 +37,7 @@ def stored(kind, points, folder):
         "torch": torch.from_numpy(points).float(),
         "bfloat16": torch.from_numpy(points).bfloat16(),
         "shards": [points[:50].astype(np.float32), points[50:51], points[51:].astype(np.float32)],
+        "mixed": [points[:50].astype(np.float32), torch.from_numpy(points[50:])],
     }[kind]
 
 
@@ -60,7 +61,7 @@ def as_float64(values):
 
 KINDS = [
     *("float64", "float32", "float16", "integers", "fortran", "torch", "bfloat16", "shards"),
-    "memmap",
+    *("mixed", "memmap"),
 ]
 
 
@@ -190,6 +191,19 @@ def test_factored_is_the_expanded_outer_product(metric, dtype):
     assert space.start() == Embeddings(expanded, metric).start()
 
 
+@pytest.mark.parametrize("turn", [False, True])
+def test_factors_may_come_from_two_backends(turn):
+    """Logits from torch beside embeddings from a file would crash in the first product."""
+    rng = np.random.default_rng(3)
+    one, other = rng.normal(size=(SIZE, 5)), rng.normal(size=(SIZE, 12))[::-1]
+    mixed = (one, torch.from_numpy(other.copy())) if turn else (torch.from_numpy(one), other)
+    space = Factored(*mixed)
+    assert_within_promise(space)
+    sites = space.sites(np.arange(9))
+    expected = Factored(one, other).rough(slice(0, SIZE), sites)
+    assert np.allclose(space.rough(slice(0, SIZE), sites), expected, rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize("power", [30, -30, 100])
 def test_factors_of_opposite_scale_do_not_overflow(power):
     """One large and one small factor would give NaN in place of distances."""
@@ -244,3 +258,37 @@ def test_grids_are_full_of_ties_and_still_exact(seed, metric):
     radius = exact[rng.integers(30), rng.integers(10)]
     found = space.nearer(0, 30, space.sites(rows), radius)
     np.testing.assert_array_equal(found, exact < radius)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_given_pairs_read_the_fewer_rows(turned):
+    """A function would be asked for every row, N² distances, to measure all rows to few centers."""
+    values, asked = np.random.default_rng(5).normal(size=SIZE), []
+
+    def rows_of(rows):
+        asked.extend(rows.tolist())
+        return np.abs(values[rows][:, None] - values)
+
+    space = GivenDistances(rows_of, SIZE)
+    asked.clear()
+    everyone, centers = np.arange(SIZE), np.resize([4, 9], SIZE)
+    sides = (centers, everyone) if turned else (everyone, centers)
+    assert (space.pairs(*sides) == np.abs(values[sides[0]] - values[sides[1]])).all()
+    assert sorted(asked) == [4, 9]
+
+
+@pytest.mark.parametrize("kind", ["embeddings", "factored", "given"])
+def test_the_start_can_be_interrupted(kind):
+    """A short time limit would wait for N² distances before it is looked at for the first time."""
+    points = cloud()
+    space = {
+        "embeddings": lambda: Embeddings(points),
+        "factored": lambda: Factored(points[:, :5], points[:, 5:]),
+        "given": lambda: GivenDistances(cdist(points, points)),
+    }[kind]()
+
+    def tick():
+        raise TimeoutError
+
+    with pytest.raises(TimeoutError):
+        space.start(tick)

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from threading import Event, Thread
 
 import numpy as np
@@ -12,7 +13,7 @@ from labelcut.solvers import _compiling
 from labelcut.solvers._clock import Clock, OutOfTime
 from labelcut.solvers.budgeted import _loops
 from labelcut.solvers.budgeted.bracketing import Bracket
-from labelcut.solvers.budgeted.merging import merge, proven
+from labelcut.solvers.budgeted.merging import _Merging, merge, proven
 from labelcut.solvers.budgeted.structure import LOOPS, structure_of
 
 
@@ -129,3 +130,23 @@ def test_prices_are_looked_for_from_above():
         bracket.learn(count, count)
     assert looks[-1] == 100
     assert max(looks) < 1_000
+
+
+def test_huge_prices_leave_no_unit_with_fewer_rows_at_most_than_at_least():
+    """Counts would be shared out backwards, which crashes: no digits are left beside prices."""
+    halves = [9, 8, 12, 8, 4, 5, 12, 4, 3, 11, 4, 10, 7, 3, 11, 6]
+    halves += [8, 8, 10, 12, 8, 10, 4, 4, 5, 11, 6, 7, 11, 12, 4, 12]
+    last = [5, 6, 6, 6, 6, 6, 10, 11, 11, 11, 11, 14, 16, 16, 17, 18]
+    last += [18, 20, 21, 23, 24, 25, 25, 25, 26, 26, 28, 29, 30, 31, 31, 31]
+    size = len(last)
+    rules = [Spacing(None, np.arange(size), 1)]
+    at = structure_of(BudgetedSelection(np.zeros(size), 5, constraints=rules), Clock())
+    at = replace(at, last=np.array(last), first=np.searchsorted(last, np.arange(size)))
+    weights = -(2.0**51) + 0.5 * np.array(halves)
+    merging = _Merging(at, weights, Clock())
+    merging.above[:] = merging.below[:] = -(2.0**51) + 5.5
+    every = np.ones(1, dtype=bool)
+    merging._settle(every, every)
+    assert (merging.unit_low <= merging.unit_high).all()
+    assert (merging.low <= merging.high).all()
+    assert merging.unit_low.any()
