@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from ...problems.coverage import nearest_among
-from ...problems.spaces import HELD_VALUES
 from .known import Known
 from .ranking import farthest_rows, largest, level_of
 
@@ -29,6 +28,8 @@ FIRST = 512
 """Fixed centers that every row is measured to; the others only concern rows that are far."""
 PASS_VALUES = 1 << 20
 """Rough distances in one block of a pass: 4 MB in float32, which the cache holds."""
+GATHERED = 1 << 19
+"""Numbers of the points that are measured at once: 2 MB in float32."""
 CENTER_VALUES = 1 << 20
 """Numbers of the centers that rows are measured to at once."""
 
@@ -283,7 +284,7 @@ class Farthest:
 
     def _measure_to(self, sites: Sites, rows: Ints) -> None:
         width = max(self.space.width, 1)
-        for some in batches(rows, max(min(PASS_VALUES // len(sites), HELD_VALUES // width), 256)):
+        for some in batches(rows, max(min(PASS_VALUES // len(sites), GATHERED // width), 256)):
             self.clock.check()
             block = as_slice(some)
             at, rough = self.space.closest(block, sites)
