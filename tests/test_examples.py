@@ -66,6 +66,7 @@ def load(folder, name="digits"):
     return {key: np.load(folder / name) for key, name in data.items() if name.endswith(".npy")}
 
 
+@pytest.mark.slow
 def test_digits_writes_arrays_that_fit_together(digits):
     """The problem file would not load, or utilities and rows would not belong together."""
     folder, _ = digits
@@ -81,6 +82,7 @@ def test_digits_writes_arrays_that_fit_together(digits):
     np.testing.assert_allclose(data["utility"], entropy, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_digits_labels_are_uniform_and_the_pool_has_a_long_tail(digits):
     """The example would not show the paper's setting: a uniform start and half the classes rare."""
     folder, _ = digits
@@ -95,6 +97,7 @@ def test_digits_labels_are_uniform_and_the_pool_has_a_long_tail(digits):
     assert (counts[5:] <= 143).all()
 
 
+@pytest.mark.slow
 def test_digits_ids_are_numbers_of_load_digits(digits):
     """A reader could not find the scan that an answer names."""
     from sklearn.datasets import load_digits
@@ -106,6 +109,7 @@ def test_digits_ids_are_numbers_of_load_digits(digits):
     np.testing.assert_array_equal(load_digits().target[numbers], load(folder)["truth"])
 
 
+@pytest.mark.slow
 def test_digits_predicts_well_and_says_what_comes_next(digits):
     """The network would be untrained, or the reader left without the next command."""
     folder, printed = digits
@@ -116,6 +120,7 @@ def test_digits_predicts_well_and_says_what_comes_next(digits):
     assert float(printed.split("right on ")[1].split("%")[0]) > 80
 
 
+@pytest.mark.slow
 def test_digits_corrects_what_it_predicts(digits):
     """The example would balance predictions and call that balance."""
     from labelcut import l1_score, solve
@@ -205,6 +210,7 @@ def test_dashcam_constraints_matter_and_can_be_met(dashcam):
     assert min(bounds) > solution.objective
 
 
+@pytest.mark.slow
 def test_dashcam_is_balanced_under_the_same_constraints(dashcam):
     """The second problem file could not be solved, or its answer would not be better for it."""
     folder, _ = dashcam

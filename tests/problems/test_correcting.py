@@ -326,6 +326,7 @@ def test_corrected_quotas_and_coresets_are_saved_solved_and_checked(folder, text
         corrected(problem, Correction([5, 5]))
 
 
+@pytest.mark.slow
 def test_a_corrected_quota_brings_about_the_labels_that_were_asked_for():
     """Predictions of a pool in which a class is rare promise more labels of it than come."""
     rng = np.random.default_rng(1)

@@ -187,6 +187,7 @@ def test_a_full_disk_is_one_line_and_what_is_there_stays(blobs, finish):
     assert comparable(finish(read_campaign(blobs(campaign=LINES)))) == comparable(whole)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "how",
     [

@@ -119,6 +119,7 @@ def doors_reward(discount, seed=0):
     return mine(Doors(60), strategy, budget=60, size=1, seed=9).rewards.mean()
 
 
+@pytest.mark.slow
 def test_n_steps_reach_rewards_that_come_late():
     """n-step returns would not carry a reward back to the pick that earned it."""
     # Two events later, at γ = 0.9, a pick that surely holds the class is worth 0.81 more.
@@ -126,6 +127,7 @@ def test_n_steps_reach_rewards_that_come_late():
     assert abs(delayed_difference(1, 0.9)) < 0.2
 
 
+@pytest.mark.slow
 def test_discount_looks_beyond_the_next_reward():
     """γ > 0 would not value what a pick makes possible."""
     assert doors_reward(0.0) == pytest.approx(0.2)

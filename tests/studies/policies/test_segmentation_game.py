@@ -130,6 +130,7 @@ def test_learning_stops_when_it_gets_no_better(world, monkeypatch):
     assert not torch.equal(kept[-1]["classify.weight"], game.weights["classify.weight"])
 
 
+@pytest.mark.slow
 def test_regions_and_whole_images_go_through_the_same_loop(world):
     """Training and applying would differ in what they ask for, or images not be an option."""
     features = RalisFeatures(6, cells=2, bins=4)
