@@ -1,5 +1,6 @@
 """What benchmarks share: fresh processes, and a section each of RESULTS.md on a named machine."""
 
+import argparse
 import json
 import os
 import platform
@@ -43,6 +44,14 @@ def in_child(
     )
     answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return answer
+
+
+def asked(about: str | None, tables: Sequence[str]) -> argparse.ArgumentParser:
+    """Return a parser of which tables to measure, all by default, for how many seeds."""
+    parser = argparse.ArgumentParser(description=about)
+    parser.add_argument("--only", choices=tables, action="append", help="tables; default: all")
+    parser.add_argument("--seeds", type=int, default=10)
+    return parser
 
 
 def repeated(measure: Callable[[], dict[str, Any]]) -> list[dict[str, Any]]:

@@ -3,13 +3,12 @@
 python benchmarks/sharpened_priors.py [--seeds 10]
 """
 
-import argparse
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 from _pool_draws import Draw, digits_draws, network, regression, softmax_draws
-from _results import write_tables
+from _results import asked, write_tables
 from share_intervals import CASES, made_up
 
 from labelcut import ClassBalanced, correct_priors, entropy, l1_score, solve
@@ -101,10 +100,7 @@ HEAD = (
 
 def main() -> None:
     """Measure and write every table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", choices=ORDER, action="append", help="tables; default: all")
-    parser.add_argument("--seeds", type=int, default=10)
-    args = parser.parse_args()
+    args = asked(__doc__, ORDER).parse_args()
     seeds = args.seeds
 
     def digits() -> str:

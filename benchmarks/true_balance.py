@@ -3,7 +3,6 @@
 python benchmarks/true_balance.py [--only NAME] [--seeds 10]
 """
 
-import argparse
 import os
 import sys
 import time
@@ -15,7 +14,7 @@ from typing import Any
 
 import numpy as np
 from _pool_draws import Draw, digits_draws, network, regression, softmax_draws
-from _results import in_child, repeated, write_tables
+from _results import asked, in_child, repeated, write_tables
 
 from labelcut import (
     BudgetedSelection,
@@ -329,10 +328,7 @@ def child(request: Mapping[str, Any]) -> None:
 
 def main() -> None:
     """Measure what was asked for and write it."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", choices=ORDER, action="append", help="tables; default: all")
-    parser.add_argument("--seeds", type=int, default=10)
-    args = parser.parse_args()
+    args = asked(__doc__, ORDER).parse_args()
     seeds = args.seeds
 
     def digits(predict: Callable[..., Any], every: tuple[int, ...] = DIGITS) -> str:

@@ -56,24 +56,21 @@ def _number(_: Any, x: Any) -> Any:
     return types.float32(x), build
 
 
-@intrinsic
-def _float(_: Any, __: Any) -> Any:
-    """Return the float32 of some bits."""
+def _reinterpreted(come: Any, leave: Any, kind: Any) -> Any:
+    """Return a function that takes the bits of one type for a number of another."""
 
-    def build(_: Any, builder: Any, __: Any, args: Any) -> Any:
-        return builder.bitcast(args[0], ir.FloatType())
+    @intrinsic
+    def reinterpret(_: Any, __: Any) -> Any:
+        def build(_: Any, builder: Any, __: Any, args: Any) -> Any:
+            return builder.bitcast(args[0], kind)
 
-    return types.float32(types.int32), build
+        return leave(come), build
+
+    return reinterpret
 
 
-@intrinsic
-def _bits(_: Any, __: Any) -> Any:
-    """Return the bits of a float32."""
-
-    def build(_: Any, builder: Any, __: Any, args: Any) -> Any:
-        return builder.bitcast(args[0], ir.IntType(32))
-
-    return types.int32(types.float32), build
+_float = _reinterpreted(types.int32, types.float32, ir.FloatType())
+_bits = _reinterpreted(types.float32, types.int32, ir.IntType(32))
 
 
 @intrinsic

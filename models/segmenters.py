@@ -22,8 +22,8 @@ class SmallUNet(nn.Module):
         Rates of the two layers of channel dropout: after the coarsest maps, and before the
         classifying layer.
     shrink
-        Squares of so many by so many pixels are one place of the finest maps, which makes it about
-        so many times faster; it must divide height and width.
+        Squares of so many by so many pixels are one place of the finest maps, which takes less
+        time; it must divide height and width.
 
     Examples
     --------
