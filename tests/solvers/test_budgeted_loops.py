@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from dataclasses import replace
+from itertools import product
 from threading import Event, Thread
 
 import numpy as np
@@ -72,6 +73,42 @@ def test_losses_are_the_same_compiled(loops):
         loops.run(Clock(), "losses", weights, at.first, at.last, at.starts, chosen, *work, losses)
         found.append(losses.tobytes())
     assert found[0] == found[1]
+
+
+def allowed_sets(first):
+    """Return the sets of places of which none excludes another, as masks."""
+    size = len(first)
+    masks = np.array(list(product((False, True), repeat=size))).reshape(-1, size)
+    return [
+        mask
+        for mask in masks
+        if all(not mask[first[i] : i].any() for i in np.flatnonzero(mask).tolist())
+    ]
+
+
+def test_fewest_and_most_rows_of_the_best_sets_are_those_of_all_sets():
+    """Prices tie with weights, and sums with sums: both ends of what is best are needed."""
+    rng, ties = np.random.default_rng(0), 0
+    for _ in range(150):
+        size = int(rng.integers(1, 9))
+        first = np.maximum.accumulate(np.minimum(np.arange(size), rng.integers(0, size, size)))
+        weights, price = rng.integers(0, 5, size).astype(float), float(rng.integers(0, 4))
+        sets = allowed_sets(first)
+        values = [float((weights[mask] - price).sum()) for mask in sets]
+        best = [mask for mask, value in zip(sets, values, strict=True) if value == max(values)]
+        counts = [int(mask.sum()) for mask in best]
+        unit = (weights, first, np.array([0, size]), np.array([price]))
+        room, ends = [np.zeros(size + 1) for _ in range(4)], np.zeros((2, 1))
+        _loops.count(*unit, *room, *ends)
+        assert ends.ravel().tolist() == [min(counts), max(counts)]
+        ties += min(counts) < max(counts)
+        for many, wanted in ((False, min(counts)), (True, max(counts))):
+            chosen, sizes = np.zeros(size, dtype=bool), np.zeros(1)
+            work = [np.zeros(size + 1) for _ in range(3)]
+            _loops.best_sets(*unit, np.zeros(size), many, *work, chosen, sizes)
+            assert sizes[0] == chosen.sum() == wanted
+            assert any((chosen == mask).all() for mask in best)
+    assert ties > 50
 
 
 def test_small_problems_do_without_numba():
