@@ -133,28 +133,38 @@ def narrowed_bound(problem: SelectionProblem, utility: Floats, narrowing: Narrow
         Whatever its prices are, none is believed.
     """
     utility = np.where(problem.dataset.is_candidate, utility, 0.0)
-    curves = widest(problem, curves_of(problem.constraints, problem.dataset))
-    floor = -np.inf
-    for step in narrowing.steps:
+    curves, floor = narrowed(problem, utility, narrowing.steps)
+    if any(curve.most < curve.least for curve in curves):
+        return floor  # nothing is better
+    return max(floor, weight_bound(problem, utility, curves, narrowing.last, utility, floor))
+
+
+def narrowed(
+    problem: SelectionProblem, utility: Floats, steps: Sequence[Step]
+) -> tuple[list[Curve], float]:
+    """Return curves with the ranges that some steps prove, and the highest of their floors.
+
+    Whatever is better than that floor has its variances within the ranges.
+    """
+    curves, floor = widest(problem, curves_of(problem.constraints, problem.dataset)), -np.inf
+    for step in steps:
         closer = []
         for curve, (low, high) in zip(curves, step.ends, strict=True):
-            least, most = curve.least, curve.most
+            least, most, variances = curve.least, curve.most, curve.variances
             if low is not None:
-                found = _bound(problem, -curve.variances, curves, low, utility, step.floor)
+                found = weight_bound(problem, -variances, curves, low, utility, step.floor)
                 least = max(least, -found, 0.0)
             if high is not None:
-                most = min(
-                    most, _bound(problem, curve.variances, curves, high, utility, step.floor)
-                )
+                found = weight_bound(problem, variances, curves, high, utility, step.floor)
+                most = min(most, found)
             closer.append(replace(curve, least=least, most=most))
-        floor = max(floor, step.floor)
-        if any(curve.most < curve.least for curve in closer):
-            return floor  # nothing is better
-        curves = closer
-    return max(floor, _bound(problem, utility, curves, narrowing.last, utility, floor))
+        curves, floor = closer, max(floor, step.floor)
+        if any(curve.most < curve.least for curve in curves):
+            break
+    return curves, floor
 
 
-def _bound(
+def weight_bound(
     problem: SelectionProblem,
     weights: Floats,
     curves: Sequence[Curve],

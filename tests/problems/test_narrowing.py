@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import linprog
 
 from labelcut import BudgetedSelection, Cost, ExpectedCount, GroupLimit, Include, check, load, solve
 from labelcut.problems.errors import CheckFailed, InfeasibleSelection, InvalidInput
@@ -17,8 +18,10 @@ from labelcut.problems.narrowing import (
     Step,
     curves_of,
     lines_between,
+    narrowed,
     narrowed_bound,
     read_narrowing,
+    weight_bound,
     widest,
 )
 from labelcut.problems.pricing import Prices
@@ -138,6 +141,90 @@ def test_a_bound_that_the_prices_do_not_prove_is_refused(solved, tmp_path):
         check(problem, load(tmp_path / "t.json"))
 
 
+def linear_optimum(problem, weights, curves, floor):
+    """Return the largest weight that the linear rows allow, by SciPy, and the prices of these."""
+    slopes, heights = lines_between(curves)
+    rows, limits = [], []
+    for curve in curves:
+        rows += [curve.variances, -curve.variances]
+        limits += [curve.most, -curve.least]
+    for curve, slope, height in zip(curves, slopes, heights, strict=True):
+        rows.append(curve.values + curve.factor * slope * curve.variances)
+        limits.append(curve.limit - curve.factor * height)
+    rows.append(-problem.utility)
+    limits.append(-floor)
+    found = linprog(
+        -weights,
+        A_ub=np.array(rows),
+        b_ub=limits,
+        A_eq=np.ones((1, problem.dataset.size)),
+        b_eq=[problem.budget],
+        bounds=(0, 1),
+    )
+    assert found.status == 0
+    duals, count = -found.ineqlin.marginals, len(curves)
+    none = np.empty(0)
+    prices = Prices(-found.eqlin.marginals[0], (none,))
+    ranges, lines = duals[: 2 * count], duals[2 * count : -1]
+    return -found.fun, CurvedPrices(prices, ranges[::2], ranges[1::2], lines, duals[-1])
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2, 4, 5, 6, 7, 8])
+def test_the_best_prices_prove_the_linear_optimum_and_the_ends_that_it_allows(seed):
+    """A range would be narrower than what is allowed, or wider than the prices say."""
+    rng = np.random.default_rng(seed)
+    probs, size = rng.dirichlet([0.4] * 3, 14), 14
+    quota = ExpectedCount(probs, [0, 1], at_least=[1.2, 0.9], at_most=[3, 3.5], confidence=0.8)
+    problem = BudgetedSelection(rng.random(size), 6, constraints=[quota])
+    curves = widest(problem, curves_of(problem.constraints, problem.dataset))
+    floor = float(np.sort(problem.utility)[-6:].sum()) - 1.0
+    ends, expected = [], []
+    for curve in curves:
+        pair, wanted = [], []
+        for sign in (-1.0, 1.0):
+            weights = sign * curve.variances
+            value, prices = linear_optimum(problem, weights, curves, floor)
+            proven = weight_bound(problem, weights, curves, prices, problem.utility, floor)
+            assert value - 1e-9 <= proven <= value + 1e-7
+            pair.append(prices)
+            wanted.append(sign * value)
+        ends.append(tuple(pair))
+        expected.append(wanted)
+    closer, found = narrowed(problem, problem.utility, [Step(floor, tuple(ends))])
+    assert found == floor
+    ranges = [(curve.least, curve.most) for curve in closer]
+    np.testing.assert_allclose(ranges, expected, atol=1e-6)
+    assert (np.diff(ranges) < 0.8 * np.diff([(one.least, one.most) for one in curves])).any()
+    for rows in kept(problem):
+        if problem.utility[rows].sum() > floor:
+            for curve in closer:
+                assert curve.least <= curve.variances[rows].sum() <= curve.most
+    inner = [
+        replace(curve, least=0.5 * low + 0.5 * high, most=high)
+        for curve, (low, high) in zip(closer, ranges, strict=True)
+    ]
+    weights = -sum(curve.variances for curve in curves)
+    value, prices = linear_optimum(problem, weights, inner, floor - 1)
+    assert prices.least.max() > 0.1
+    proven = weight_bound(problem, weights, inner, prices, problem.utility, floor - 1)
+    assert value - 1e-9 <= proven <= value + 1e-7
+
+
+@pytest.mark.parametrize("priced", ["range", "utility"])
+def test_a_floor_above_all_is_all_that_is_proven(priced):
+    """Prices of what does not exist would prove that even the best is too good."""
+    problem = drawn(np.random.default_rng(0))
+    best = max(problem.utility[rows].sum() for rows in kept(problem))
+    limits = tuple(np.empty(0) for _ in problem.constraints)
+    steep = CurvedPrices(Prices(1e3, limits), *np.zeros((3, 4)), better=1e3)
+    loose = CurvedPrices(Prices(0.0, limits), *np.zeros((3, 4)))
+    ends = (None, steep) if priced == "range" else (None, None)
+    last = loose if priced == "range" else steep
+    floor = best + 100.0
+    narrowing = Narrowing((Step(floor, (ends,) * 4),), last)
+    assert narrowed_bound(problem, problem.utility, narrowing) == floor
+
+
 @settings(max_examples=10, deadline=None)
 @given(seed=st.integers(0, 10**6))
 def test_prices_near_those_of_solved_problems_prove_no_less_than_their_optimum(seed):
@@ -168,6 +255,8 @@ def test_prices_near_those_of_solved_problems_prove_no_less_than_their_optimum(s
         ]
         narrowing = Narrowing(tuple(steps), moved(exact.last))
         assert narrowed_bound(problem, problem.utility, narrowing) >= best
+    higher = tuple(replace(step, floor=best + 0.05) for step in exact.steps)
+    assert narrowed_bound(problem, problem.utility, replace(exact, steps=higher)) >= best
 
 
 @pytest.mark.parametrize(
