@@ -105,7 +105,7 @@ def main() -> None:
         lines = [HEAD]
         for predict, name, many in (
             (regression, "logistic regression", (20, 40, 100, 400)),
-            (network, "convolutional network", (40, 100, 400)),
+            (network, "convolutional network", (40, 100)),
         ):
             for labels in many:
                 pool = f"{name}, {labels} labels"
