@@ -240,12 +240,12 @@ def _read(stated: Mapping[str, Any], problem: SelectionProblem, count: int) -> C
     prices = read_prices(stated, problem)
     if prices is None:
         raise InvalidInput("certificate narrowing: prices are missing")
-    listed = [
+    most, least, lines = (
         as_vector(stated[name], f"certificate {name}", count) for name in ("most", "least", "lines")
-    ]
-    if not all(np.isfinite(values).all() for values in listed):
+    )
+    if not all(np.isfinite(values).all() for values in (most, least, lines)):
         raise InvalidInput("certificate narrowing: prices must be finite")
-    return CurvedPrices(prices, *listed, _number(stated["better"], "better"))
+    return CurvedPrices(prices, most, least, lines, _number(stated["better"], "better"))
 
 
 def _number(stated: Any, name: str) -> float:
