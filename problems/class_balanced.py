@@ -73,6 +73,8 @@ class ClassBalanced(SelectionProblem):
     labels
         ``"shares"``, the paper's: a row adds :math:`p_{ik}` to class k for certain. ``"chances"``:
         its label will be one class, of which P gives the chances; see `doubt`. For ``"l1"`` only.
+        Recommended over probabilities that `correct_priors` has corrected, with λ near 2 where the
+        utility is the entropy: the labels that come back are better balanced, for less utility.
     labeled, candidates
         Rows that are labeled already; rows that may be chosen (default: all others).
     constraints
