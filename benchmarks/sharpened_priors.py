@@ -12,7 +12,6 @@ from _results import asked, write_tables
 from share_intervals import CASES, made_up
 
 from labelcut import ClassBalanced, correct_priors, entropy, l1_score, solve
-from labelcut.problems import expected_balance
 
 TITLE, SCRIPT = "Sharpened priors", "benchmarks/sharpened_priors.py"
 ORDER = ("Digits with few labels", "Published out-of-sample predictions", "Made-up pools")
@@ -22,7 +21,7 @@ INTRO = """\
 `correct_priors(..., method="sharpened")`: EM on calibrated predictions to one of the powers 1,
 1.25, 1.5, 2 and 3, the one that comes closest to known mixes of the held-out rows. *Error* is half
 the ℓ1 distance between prior and pool's shares; *interval* how often 95 % intervals hold these,
-*L1 true* the score of the labels that come back, *chances* the same with `expected_balance` at
+*L1 true* the score of the labels that come back, *chances* the same with `labels="chances"` at
 λ = 2. Means of {seeds} seeds, draws as under *True balance*, solved by `relaxed` (λ = 1). It
 was chosen on other seeds, among EM at fixed powers, its mean with uncalibrated EM and with the
 confusion matrix, and counted classes."""
@@ -82,11 +81,10 @@ def balance(draw: Draw, probs: Any, budget: int) -> tuple[float, ...]:
     """Return true L1 as it is and with labels as chances, and the utility of both."""
     classes = draw.probs.shape[1]
     utility = entropy(np.asarray(draw.probs, dtype=np.float64))
-    plain = ClassBalanced(probs, utility, budget, target=np.full(classes, budget / classes))
-    doubled = ClassBalanced(
-        probs, utility, budget, target=np.full(classes, budget / classes), balance=2.0
-    )
-    chosen = [solve(stated, "relaxed").indices for stated in (plain, expected_balance(doubled))]
+    target = np.full(classes, budget / classes)
+    plain = ClassBalanced(probs, utility, budget, target=target)
+    chances = ClassBalanced(probs, utility, budget, target=target, balance=2.0, labels="chances")
+    chosen = [solve(stated, "relaxed").indices for stated in (plain, chances)]
     true = [l1_score(draw.truth[rows], classes) for rows in chosen]
     return (*true, *(float(utility[rows].sum()) for rows in chosen))
 

@@ -41,7 +41,7 @@ from .k_center import KCenter
 from .loading import load
 from .priors import PriorCorrection, correct_priors
 from .problem_files import ProblemFile, read_problem, save_problem
-from .robust import confusion_radius, expected_balance, robust_balance
+from .robust import confusion_radius, robust_balance
 from .selection import Selection, SelectionProblem
 from .solution_files import load_solution
 from .targets import fill_target, paper_target
@@ -95,7 +95,6 @@ __all__ = [
     "corrected",
     "count_utility",
     "entropy_utility",
-    "expected_balance",
     "fill_target",
     "find_errors",
     "fit_temperature",

@@ -16,6 +16,7 @@ from .errors import InvalidInput, Stuck
 from .fingerprint import hash_array
 from .growing import most_useful
 from .layouts import Layout
+from .narrowing import Narrowing, narrowed_bound, read_narrowing
 from .pricing import Prices, read_prices, utility_bound
 from .selection import SelectionProblem
 
@@ -118,14 +119,19 @@ class BudgetedSelection(SelectionProblem):
         """None: the objective is its only part."""
         return ()
 
-    def upper_bound(self, prices: Prices) -> float:
-        """Return the bound that some prices prove; see `utility_bound`."""
-        return utility_bound(self, self.utility, prices)
+    def upper_bound(self, prices: Prices, narrowing: Narrowing | None = None) -> float:
+        """Return the bound that some prices prove; see `utility_bound` and `narrowed_bound`."""
+        bound = utility_bound(self, self.utility, prices)
+        if narrowing is None:
+            return bound
+        return min(bound, narrowed_bound(self, self.utility, narrowing))
 
     def prove(self, certificate: Certificate) -> float | None:
         """Return the bound that a certificate's prices prove by themselves."""
         prices = read_prices(certificate.values, self)
-        return None if prices is None else self.upper_bound(prices)
+        if prices is None:
+            return None
+        return self.upper_bound(prices, read_narrowing(certificate.values, self))
 
     def baseline(self) -> float | None:
         """Return the objective of rows drawn at random."""

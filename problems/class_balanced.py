@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from math import fsum, isclose
 from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
 
 from .arrays import Floats, Ints, as_matrix, as_vector, freeze
 from .base import Certificate, Evaluation, Sense
 from .dataset import require_finite
 from .distances import Distance, Wasserstein, as_distance
-from .errors import Stuck, UnsupportedProblem
+from .errors import InvalidInput, Stuck, UnsupportedProblem
 from .fingerprint import hash_array
 from .growing import most_useful
 from .lagrangian import lagrangian_bound, priced_bound
 from .layouts import BALANCE_ARRAYS, BALANCE_PARAMETERS, Layout
-from .pricing import Prices, read_prices
+from .pricing import EPS, Prices, read_prices
 from .probabilities import Probabilities, as_probabilities
 from .selection import SelectionProblem
 from .targets import as_balance, as_counts, as_target, scaled_target
@@ -26,6 +29,9 @@ if TYPE_CHECKING:
     import cvxpy
 
     from .constraints import Constraint
+
+LABELS = ("shares", "chances")
+"""What a row's probabilities may count as."""
 
 
 @dataclass(frozen=True, eq=False, init=False, repr=False)
@@ -64,6 +70,11 @@ class ClassBalanced(SelectionProblem):
         changes it, solutions say so in ``info["target"]``.
     ground_cost
         Cost ``(C, C)`` of taking one class for another, a metric; for ``"wasserstein"`` only.
+    labels
+        ``"shares"``, the paper's: a row adds :math:`p_{ik}` to class k for certain. ``"chances"``:
+        its label will be one class, of which P gives the chances; see `doubt`. For ``"l1"`` only.
+        Recommended over probabilities that `correct_priors` has corrected, with λ near 2 where the
+        utility is the entropy: the labels that come back are better balanced, for less utility.
     labeled, candidates
         Rows that are labeled already; rows that may be chosen (default: all others).
     constraints
@@ -87,7 +98,7 @@ class ClassBalanced(SelectionProblem):
     kind: ClassVar[str] = "class-balanced"
     sense: ClassVar[Sense] = Sense.MIN
     layout: ClassVar[Layout] = Layout(
-        parameters=BALANCE_PARAMETERS,
+        parameters={**BALANCE_PARAMETERS, "labels": (str,)},
         arrays=("utility", *BALANCE_ARRAYS),
         sources=(("probs", "utility"),),
     )
@@ -99,6 +110,7 @@ class ClassBalanced(SelectionProblem):
     target: Floats
     distance: str
     ground_cost: Floats | None
+    labels: str
     metric: Distance = field(init=False)
     wanted: float = field(init=False)
 
@@ -114,6 +126,7 @@ class ClassBalanced(SelectionProblem):
         labeled_counts: Any = None,
         distance: str = "l1",
         ground_cost: Any = None,
+        labels: str = "shares",
         labeled: Any = None,
         candidates: Any = None,
         constraints: Iterable[Constraint] = (),
@@ -130,6 +143,7 @@ class ClassBalanced(SelectionProblem):
             balance=as_balance(balance),
             probs=as_probabilities(probs, self.dataset),
             distance=distance,
+            labels=_as_labels(labels, distance),
         )
         metric = as_distance(distance, ground_cost, self.n_classes)
         cost = metric.ground_cost if isinstance(metric, Wasserstein) else None
@@ -144,22 +158,59 @@ class ClassBalanced(SelectionProblem):
         """C, the number of classes."""
         return self.probs.shape[1]
 
+    @cached_property
+    def doubt(self) -> Floats | None:
+        r"""How far each row's label takes the counts off what is expected; None for shares.
+
+        If P is right, the count n of labels has mean :math:`P^\top z` and variances
+        :math:`v_k = \sum_i z_i p_{ik}(1 - p_{ik})`, so for every s > 0
+
+        .. math:: E\,\|\Omega - n\|_1 \le \|\Omega - P^\top z\|_1 + \sum_k \sqrt{v_k}, \qquad
+            \sqrt{v_k} \le \frac{v_k}{2 s_k} + \frac{s_k}{2}
+
+        The right side is linear in z: a row adds :math:`d_i = \sum_k p_{ik}(1 - p_{ik}) / (2 s_k)`,
+        here with :math:`s_k = \sqrt{\max(\omega_k, 1) / 2}`. Expected counts are soon balanced,
+        whatever λ; with doubt a larger λ goes on buying surer rows. NaN on rows that are no
+        candidates. Calibrate and correct P first.
+        """
+        if self.labels == "shares":
+            return None
+        prices = 0.5 / np.sqrt(np.maximum(self.target, 1.0) / 2)
+        doubt = np.empty(self.dataset.size)
+        for first, values in self.probs.chunks():
+            doubt[first : first + len(values)] = (values * (1 - values)) @ prices
+        return freeze(doubt)
+
+    @cached_property
+    def worth(self) -> Floats:
+        """What a row is worth beyond its expected classes ``(N,)``: its utility, less its doubt."""
+        doubt = self.doubt
+        return self.utility if doubt is None else freeze(self.utility - self.balance * doubt)
+
+    def doubt_of(self, rows: Ints, shares: Floats | None = None) -> float:
+        """Return the doubt of some rows, or of shares of them; 0 where labels are shares."""
+        if self.doubt is None:
+            return 0.0
+        return fsum(self.doubt[rows]) if shares is None else float(self.doubt[rows] @ shares)
+
     def evaluate(self, answer: Any) -> Evaluation:
         r"""Return objective and terms of a selection in float64.
 
         The terms are ``utility`` :math:`\sum u_i z_i`, ``imbalance``
-        :math:`\text{dist}(\Omega, P^\top z)`, and ``unreachable``, the part of the imbalance that
-        no choice can remove.
+        :math:`\text{dist}(\Omega, P^\top z)`, ``doubt`` :math:`\sum d_i z_i` where labels are
+        chances, and ``unreachable``, the part of the imbalance that no choice can remove.
         """
         rows = self.rows_of(answer)
-        utility = fsum(self.utility[rows])
+        utility, doubt = fsum(self.utility[rows]), self.doubt_of(rows)
         imbalance = self.metric.value(self.target - self.probs.total(rows))
+        doubts = {} if self.doubt is None else {"doubt": doubt}
         terms = {
             "utility": utility,
             "imbalance": imbalance,
+            **doubts,
             "unreachable": self.unreachable,
         }
-        return Evaluation(-utility + self.balance * imbalance, terms)
+        return Evaluation(-utility + self.balance * (imbalance + doubt), terms)
 
     @property
     def class_balance(self) -> ClassBalanced:
@@ -168,8 +219,8 @@ class ClassBalanced(SelectionProblem):
 
     @property
     def term_names(self) -> tuple[str, ...]:
-        """Utility and imbalance; the unreachable part is the same for all."""
-        return ("utility", "imbalance")
+        """Utility, imbalance and doubt; the unreachable part is the same for all."""
+        return ("utility", "imbalance", *(() if self.doubt is None else ("doubt",)))
 
     @property
     def unreachable(self) -> float:
@@ -185,10 +236,10 @@ class ClassBalanced(SelectionProblem):
         See `lagrangian_bound` and `priced_bound`.
         """
         if prices is not None:
-            return priced_bound(self, multipliers, prices)
-        return lagrangian_bound(
+            return priced_bound(self, multipliers, prices) - self._rounding()
+        bound = lagrangian_bound(
             self.probs,
-            self.utility,
+            self.worth,
             self.target,
             self.balance,
             self.budget,
@@ -197,6 +248,15 @@ class ClassBalanced(SelectionProblem):
             selectable=self.selectable,
             multipliers=multipliers,
         )
+        return bound - self._rounding()
+
+    def _rounding(self) -> float:
+        """Return what rounding worth may have taken off the objective of a selection."""
+        if self.doubt is None:
+            return 0.0
+        rows = self.candidates
+        largest = np.abs(self.utility[rows]).max() + self.balance * self.doubt[rows].max()
+        return float(4 * EPS * self.budget * largest)
 
     def prove(self, certificate: Certificate) -> float | None:
         """Return the bound that a certificate's multipliers and prices prove by themselves."""
@@ -250,7 +310,8 @@ class ClassBalanced(SelectionProblem):
 
     def parameters(self) -> Mapping[str, Any]:
         """Return the problem's own numbers and strings by their names in problem files."""
-        return {"balance": self.balance, "distance": self.distance}
+        labels = {} if self.labels == "shares" else {"labels": self.labels}
+        return {"balance": self.balance, "distance": self.distance, **labels}
 
     def arrays(self) -> Mapping[str, Any]:
         """Return the problem's own arrays by their names in problem files."""
@@ -261,6 +322,17 @@ class ClassBalanced(SelectionProblem):
         """Return the hash of each of the problem's own arrays."""
         small = {name: values for name, values in self.arrays().items() if name != "probs"}
         return [self.probs.digest, *(hash_array(name, values) for name, values in small.items())]
+
+
+def _as_labels(labels: Any, distance: str) -> str:
+    if labels not in LABELS:
+        raise InvalidInput(f"labels: must be one of {', '.join(LABELS)}; got {labels!r}")
+    if labels != "shares" and distance != "l1":
+        raise InvalidInput(
+            f"labels: 'chances' are for the distance 'l1'; got {distance!r}; take 'shares', or "
+            "state the balance in l1"
+        )
+    return str(labels)
 
 
 def require_class_balanced(problem: SelectionProblem, what: str) -> ClassBalanced:

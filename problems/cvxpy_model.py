@@ -27,7 +27,7 @@ def class_balanced_model(problem: ClassBalanced) -> cvxpy.Problem:
     import cvxpy as cp
 
     selected = cp.Variable(rows, boolean=True, name="z")
-    utility = np.where(problem.dataset.is_candidate, problem.utility, 0.0)
+    utility = np.where(problem.dataset.is_candidate, problem.worth, 0.0)
     imbalance, rules = _imbalance(problem, selected)
     rules += _selection_rules(problem, selected)
     objective = -utility @ selected + problem.balance * imbalance

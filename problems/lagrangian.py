@@ -117,10 +117,10 @@ def priced_bound(problem: ClassBalanced, multipliers: Floats, prices: Prices) ->
     lost = metric.conjugate(multipliers, balance) + metric.excess(multipliers, balance) * mass
     if not np.isfinite(lost):
         return -np.inf
-    worth = problem.utility + problem.probs.dot(multipliers)
+    worth = problem.worth + problem.probs.dot(multipliers)
     most = utility_bound(problem, worth, prices)
     value = fsum([*(multipliers * target), -most, -lost])
-    size = float(np.abs(problem.utility[problem.candidates]).max()) + largest * 1.01
+    size = float(np.abs(problem.worth[problem.candidates]).max()) + largest * 1.01
     terms = len(target) + 4
     slack = terms * EPS * (problem.budget * size + (largest + balance) * mass + lost)
     return value - slack - 4 * EPS * abs(value)

@@ -1,4 +1,4 @@
-"""Class balance against doubt: a confusion matrix known from few rows, labels known as shares."""
+"""Class balance for the worst confusion matrix that few labeled rows allow."""
 
 from __future__ import annotations
 
@@ -110,56 +110,6 @@ def robust_balance(problem: ClassBalanced, counts: Any, radius: Any = None) -> C
     rates = np.where(sums > 0, table / np.maximum(sums, 1e-300), np.eye(problem.n_classes))
     prices = problem.balance * problem.probs.dot(radii)
     return replace(problem, probs=_mixed(problem, rates), utility=problem.utility - prices)
-
-
-def expected_balance(problem: ClassBalanced, spread: Any = None) -> ClassBalanced:
-    r"""Balance the labels that will come, of which P gives only the chances.
-
-    If P is right, the count n of labels has mean :math:`P^\top z` and variances
-    :math:`v_k = \sum_i z_i p_{ik}(1 - p_{ik})`, so for every s > 0
-
-    .. math:: E\,\|\Omega - n\|_1 \le \|\Omega - P^\top z\|_1 + \sum_k \sqrt{v_k}, \qquad
-        \sqrt{v_k} \le \frac{v_k}{2 s_k} + \frac{s_k}{2}
-
-    The right side is linear in z: the same program with
-    :math:`u_i \leftarrow u_i - \lambda \sum_k p_{ik}(1 - p_{ik}) / (2 s_k)`. Predicted balance is
-    soon perfect, whatever λ; here a larger λ goes on buying surer rows. Calibrate and correct P
-    first.
-
-    Parameters
-    ----------
-    problem
-        With ``distance="l1"`` and λ above 0 to have an effect.
-    spread
-        s ``(C,)`` above 0, where the bound is tight if it is the standard deviation of each count;
-        default :math:`\sqrt{\omega_k / 2}` with ω at least 1.
-
-    Returns
-    -------
-    ClassBalanced
-        Over the same probabilities; the utility that its answers report has the price taken off.
-
-    Examples
-    --------
-    >>> from labelcut import ClassBalanced
-    >>> problem = ClassBalanced([[0.5, 0.5], [0.9, 0.1]], [0.7, 0.6], budget=1, target=[0.5, 0.5])
-    >>> expected_balance(problem, spread=[0.5, 0.5]).utility.round(6)
-    array([0.2 , 0.42])
-    """
-    if problem.distance != "l1":
-        raise InvalidInput(
-            f"distance: expected balance is for 'l1'; got {problem.distance!r}; state it in l1"
-        )
-    if spread is None:
-        widths = np.sqrt(np.maximum(problem.target, 1.0) / 2)
-    else:
-        widths = as_vector(spread, "spread", problem.n_classes)
-        if not (np.isfinite(widths).all() and (widths > 0).all()):
-            raise InvalidInput(f"spread: must be finite and above 0; got {widths.min():.4g}")
-    prices = np.empty(problem.dataset.size)
-    for first, values in problem.probs.chunks():
-        prices[first : first + len(values)] = (values * (1 - values)) @ (0.5 / widths)
-    return replace(problem, utility=problem.utility - problem.balance * prices)
 
 
 def _mixed(problem: ClassBalanced, rates: Floats) -> Probabilities:

@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from ..problems.arrays import Floats, Ints
-    from ..problems.constraints import Constraint, Curve
-    from ..problems.dataset import Dataset
+    from ..problems.constraints import Curve
     from ._mip import MipUpdate, Option
 
 LINES, FINE = 8, 0.2
@@ -65,11 +64,6 @@ class Bend:
         variance = self.variance + float(self.variances[chosen].sum())
         total = self.value + float(self.values[chosen].sum())
         return variance, total + self.factor * float(np.sqrt(variance)) - self.limit
-
-
-def curves_of(rules: Iterable[Constraint], dataset: Dataset) -> list[Curve]:
-    """Return the curves of some constraints."""
-    return [curve for rule in rules for curve in rule.curves(dataset)]
 
 
 def bends_of(curves: Iterable[Curve], rows: Ints, taken: Ints, most: int) -> list[Bend]:

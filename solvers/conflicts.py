@@ -12,8 +12,9 @@ from ..problems.budgeted import BudgetedSelection
 from ..problems.constraints import Cost, Growth, Spacing
 from ..problems.contradictions import is_contradictory
 from ..problems.errors import InfeasibleSelection, InvalidInput, NotEnoughMemory
+from ..problems.narrowing import curves_of
 from ._clock import Clock
-from ._curved import bends_of, curves_of, solve_curved
+from ._curved import bends_of, solve_curved
 from ._mip import LinearModel, MipResult, MipStatus
 from .budgeted.maximizing import maximize
 

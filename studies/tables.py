@@ -83,11 +83,11 @@ def programs_table(comparison: Comparison) -> Table | None:
     method = comparison.paper.method
     table = Table(box=None, pad_edge=False)
     table.add_column("program")
-    for column in ("L1 predicted", "L1 true", "utility"):
+    for column in ("L1 predicted", "L1 true", "utility", "of the paper's"):
         table.add_column(column, justify="right")
     for row in rows:
-        values = [row["l1_predicted"], row["l1_true"], row["utility"]]
-        texts = ["{:.3f}", "{:.3f}", "{:.5g}"]
+        values = [row[key] for key in ("l1_predicted", "l1_true", "utility", "utility_share")]
+        texts = ["{:.3f}", "{:.3f}", "{:.5g}", "{:.0%}"]
         numbers = [
             "-" if value is None else text.format(value)
             for value, text in zip(values, texts, strict=True)

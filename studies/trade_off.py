@@ -41,7 +41,7 @@ class FrontierPoint:
     indices
         Chosen rows, ascending.
     utility, imbalance
-        The two terms of its objective.
+        The two terms of its objective; doubt counts as imbalance where labels are chances.
     objective, bound
         Its objective and a proven bound.
     relaxed_imbalance
@@ -173,7 +173,7 @@ def frontier(
         assert search.best is not None
         assert search.rows is not None
         assert search.bound is not None
-        imbalance = search.best.terms["imbalance"]
+        imbalance = search.best.terms["imbalance"] + search.best.terms.get("doubt", 0.0)
         points.append(
             FrontierPoint(
                 balance=search.problem.balance,

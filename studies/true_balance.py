@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..problems.calibration import reliability
+from ..problems.class_balanced import ClassBalanced
 from ..problems.correcting import uncorrected
 from .metrics import predicted_l1, true_l1
 
@@ -25,8 +27,9 @@ def has_two_programs(problem: SelectionProblem, truth: Ints | None) -> bool:
 
 
 def paper_program(problem: SelectionProblem) -> SelectionProblem:
-    """Return the program over the probabilities as they were given."""
-    return uncorrected(problem)
+    """Return the program over the probabilities as they were given, which are trusted as shares."""
+    plain = uncorrected(problem)
+    return replace(plain, labels="shares") if isinstance(plain, ClassBalanced) else plain
 
 
 def program_rows(
@@ -41,18 +44,21 @@ def program_rows(
     problem, truth
         What is compared, and the true classes.
     answers
-        By the program's name, the problem it solved and its answer, or None without one.
+        By the program's name, the problem it solved and its answer, or None without one. Utilities
+        are shares of the first one's too.
     """
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name, (stated, answer) in answers.items():
         balanced = stated.class_balance
         known = answer is not None and answer.objective is not None
         row: dict[str, Any] = {"program": name, "method": None if answer is None else answer.method}
-        row |= dict.fromkeys(("l1_predicted", "l1_true", "utility"))
+        row |= dict.fromkeys(("l1_predicted", "l1_true", "utility", "utility_share"))
         if known and answer is not None and balanced is not None:
             row["l1_predicted"] = predicted_l1(balanced.probs, answer.indices)
             row["l1_true"] = true_l1(problem, answer, truth)
             row["utility"] = answer.terms.get("utility")
+            first = rows[0]["utility"] if rows else row["utility"]
+            row["utility_share"] = row["utility"] / first if first and first > 0 else None
         rows.append(row)
     return rows
 

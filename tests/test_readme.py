@@ -138,7 +138,7 @@ def test_the_correction_is_read_as_written(tmp_path):
     data = '[data]\nprobs = "p.npy"\nutility = "u.npy"\n'
     (tmp_path / "p.toml").write_text(head + data + named("[correct]"))
     record = read_problem(tmp_path / "p.toml").problem.notes()["correct"]
-    assert record["method"] == "em"
+    assert record["method"] == "sharpened"
     assert record["calibration"]["slopes"] != [1.0] * 4
 
 

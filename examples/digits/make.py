@@ -4,7 +4,8 @@ A small torch network learns from 100 labeled scikit-learn digits. The rest beco
 pool as in the thesis (section 4.5.1): half of the classes, drawn at random, keep 10 % of theirs.
 The network scores every scan, and the scores go into a problem file that ``labelcut`` reads. Five
 more networks, each trained without a fifth of the labeled scans, score those: from these held-out
-scores labelcut learns how far to trust the network, and corrects it for the pool's class mix.
+scores labelcut learns how far to trust the network, and corrects it for the pool's class mix; and
+it counts each label as the chance that it is, not as a share of every class.
 
     python examples/digits/make.py --out digits-problem
     labelcut compare digits-problem/digits.toml
@@ -33,8 +34,9 @@ labelcut = 1
 [problem]
 kind = "class-balanced"
 budget = 50
-balance = 1.0
+balance = 2.0
 target = "fill"
+labels = "chances"
 
 [data]
 probs = "probs.npy"
@@ -46,7 +48,7 @@ ids = "ids.txt"
 
 [correct]
 trained_on = [10, 10, 10, 10, 10, 10, 10, 10, 10, 10]
-method = "em"
+method = "sharpened"
 held_out = "held_out.npy"
 held_out_classes = "y.npy"
 

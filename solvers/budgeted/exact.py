@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from .relaxing import Pursuit
 
 
+ROUNDING = 1e-9
+"""Share of a bound that the prices found and those read back may differ by."""
+
+
 def solve_exact(search: Search[BudgetedSelection]) -> None:
     """Find the most useful rows, and prove it by prices or by branch and bound (`maximize`)."""
     problem = search.problem
@@ -64,10 +68,13 @@ def _prove(search: Search[BudgetedSelection], found: Maximum) -> None:
         search.info["nodes"] = found.nodes
     if found.prices is None:
         return
-    root = search.problem.upper_bound(found.prices)
-    values = found.prices.values()
+    values = dict(found.prices.values())
+    if found.narrowing is not None:
+        values["narrowing"] = found.narrowing.values()
+    root = search.problem.upper_bound(found.prices, found.narrowing)
     search.prove(root, Certificate("multipliers", True, root, values))
-    if found.bound < found.root and np.isfinite(found.bound):
+    near = 0.0 if found.narrowing is None else ROUNDING * max(abs(root), 1.0)
+    if found.bound < min(found.root, root - near) and np.isfinite(found.bound):
         search.prove(found.bound, Certificate("branch-and-bound", False, root, values))
 
 

@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...problems.budgeted import BudgetedSelection
-from ...problems.pricing import Prices
+from ...problems.narrowing import curves_of
 from .._clock import Clock, OutOfTime
-from .._curved import curves_of
 from .branching import branch
-from .merging import own_prices
 from .narrowing import narrow
-from .relaxing import Pursuit, cannot_meet, relax
+from .relaxing import Pursuit, cannot_meet, prices_of, relax
 from .structure import structure_of
 from .transporting import is_transport, transport
 
@@ -22,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ...problems.arrays import Floats, Ints
+    from ...problems.narrowing import Narrowing
+    from ...problems.pricing import Prices
     from ...problems.selection import SelectionProblem
 
 ROUNDS, SHARE, NEAR = 3, 0.4, 2e-3
@@ -51,6 +51,8 @@ class Maximum:
         Whether nothing satisfies the constraints.
     peak, nodes
         Peak bytes of the HiGHS process and nodes of its search; None and 0 where it did not run.
+    narrowing
+        Further prices, for `problems.narrowing.narrowed_bound`, where some limits are curved.
     """
 
     rows: Ints | None
@@ -61,6 +63,7 @@ class Maximum:
     infeasible: bool
     peak: int | None = None
     nodes: int = 0
+    narrowing: Narrowing | None = None
 
 
 def maximize(
@@ -203,24 +206,5 @@ def summed_up(pursuit: Pursuit, complete: bool = False) -> Maximum:
         False,
         pursuit.peak,
         pursuit.nodes,
+        pursuit.narrowing,
     )
-
-
-def prices_of(pursuit: Pursuit) -> Prices | None:
-    """Return the best prices by the linear rows of the problem's constraints."""
-    problem, structure = pursuit.problem, pursuit.structure
-    if pursuit.merged is None:
-        return None
-    own = own_prices(structure, pursuit.merged.price)
-    limits: list[Floats] = []
-    for at, count in enumerate(structure.stated):
-        nodes = np.flatnonzero(structure.rule == at)
-        crossing = np.flatnonzero(structure.crossing.rule == at)
-        y = np.zeros(count)
-        for sign, row in ((1.0, structure.upper_row), (-1.0, structure.lower_row)):
-            priced = nodes[(sign * own[nodes] > 0) & (row[nodes] >= 0)]
-            y[row[priced]] = sign * own[priced]
-        y[structure.crossing.row[crossing]] = pursuit.multipliers[crossing]
-        limits.append(y)
-    budget = float(own[0]) if problem.budget is not None else 0.0
-    return Prices(budget, tuple(limits))

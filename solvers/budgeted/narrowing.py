@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._curved import CLOSE
+from ...problems.narrowing import ROUNDING, CurvedPrices, Narrowing, Step, lines_between, widest
 from .._lp import solve_lp
 from .branching import Core, model_over
-from .relaxing import Pursuit, row_sizes
+from .relaxing import Pursuit, prices_of, row_sizes
 from .structure import Crossing, Structure
 from .swapping import swap_near
 from .windows import windows_among
@@ -35,14 +35,13 @@ TANGENTS = 3
 """Rounds of tangents, whose answers the swaps begin with."""
 LARGEST = 50_000
 """Places up to which the linear programs are solved as a whole."""
-ROUNDING = 1e-11
-"""Share of a limit by which sums in another order may be off."""
 
 
 def narrow(pursuit: Pursuit, curves: Sequence[Curve]) -> tuple[Pursuit, list[Curve]]:
     """Return a pursuit with lines in the place of curves, and the curves with their ranges.
 
-    It holds whatever is better than the answer, and tells the pursuit given of what it finds.
+    It holds whatever is better than the answer, and tells the pursuit given of what it finds; the
+    prices that prove its bound are that one's `narrowing`.
 
     Parameters
     ----------
@@ -51,10 +50,11 @@ def narrow(pursuit: Pursuit, curves: Sequence[Curve]) -> tuple[Pursuit, list[Cur
     curves
         Of its problem's constraints.
     """
-    curves = _widest(pursuit, curves)
+    curves = widest(pursuit.problem, curves)
     lined = _lined(pursuit, curves)
     if len(pursuit.structure.rows) > LARGEST or not _price(lined):
         return pursuit, curves
+    pursuit.narrowing = Narrowing((), _curved_prices(lined, len(curves)))
     near = lined
     for _ in range(TANGENTS):
         touching = _touching(near, curves)
@@ -66,10 +66,12 @@ def narrow(pursuit: Pursuit, curves: Sequence[Curve]) -> tuple[Pursuit, list[Cur
     for _ in range(ROUNDS):
         if pursuit.closed or pursuit.rows is None or pursuit.clock.elapsed() > until:
             break
-        closer = _shrunk(pursuit, lined, curves)
+        closer, step = _shrunk(pursuit, lined, curves)
         following = _lined(pursuit, closer)
         if not _price(following):
             break
+        steps = (*pursuit.narrowing.steps, step)
+        pursuit.narrowing = Narrowing(steps, _curved_prices(following, len(curves)))
         shrunk = _width(closer) <= (1.0 - WORTH) * _width(curves)
         lined, curves = following, closer
         if not shrunk:
@@ -82,24 +84,11 @@ def _width(curves: Sequence[Curve]) -> float:
     return float(sum(np.sqrt(curve.most) - np.sqrt(curve.least) for curve in curves))
 
 
-def _widest(pursuit: Pursuit, curves: Sequence[Curve]) -> list[Curve]:
-    """Return curves with the ranges that any choice of so many rows keeps."""
-    problem, rows, wide = pursuit.problem, pursuit.structure.rows, []
-    count = len(rows) if problem.budget is None else problem.to_choose
-    for curve in curves:
-        fixed = float(curve.variances[problem.included].sum())
-        largest = fixed - float(np.sort(-curve.variances[rows])[:count].sum())
-        wide.append(replace(curve, least=fixed * (1.0 - CLOSE), most=largest * (1.0 + CLOSE)))
-    return wide
-
-
 def _lined(pursuit: Pursuit, curves: Sequence[Curve]) -> Pursuit:
     """Return a pursuit with the lines between the ends of the ranges, and these as limits."""
-    left, right = (np.sqrt([getattr(curve, end) for curve in curves]) for end in ("least", "most"))
-    slopes = 1.0 / np.maximum(left + right, 1e-150)
     rows = [sign * curve.variances for curve in curves for sign in (1.0, -1.0)]
     limits = [end for curve in curves for end in (curve.most, -curve.least)]
-    return _with_rows(pursuit, curves, slopes, left * (1.0 - slopes * left), rows, limits)
+    return _with_rows(pursuit, curves, *lines_between(curves), rows, limits)
 
 
 def _touching(near: Pursuit, curves: Sequence[Curve]) -> Pursuit | None:
@@ -189,17 +178,30 @@ def _price(pursuit: Pursuit) -> bool:
     return True
 
 
-def _shrunk(pursuit: Pursuit, lined: Pursuit, curves: Sequence[Curve]) -> list[Curve]:
+def _shrunk(pursuit: Pursuit, lined: Pursuit, curves: Sequence[Curve]) -> tuple[list[Curve], Step]:
     """Return curves with the variances of what keeps the lines and is better than the answer."""
-    structure, closer = lined.structure, []
+    structure, closer, proof = lined.structure, [], []
     every = np.arange(len(structure.crossing.limits))
     above = pursuit.value - pursuit.offset - ROUNDING * (abs(pursuit.value) + pursuit.size)
     better = _crossed(structure, every, [-pursuit.utility], np.array([-above]))
     for curve in curves:
-        ends = []
+        ends: list[float] = []
+        prices: list[CurvedPrices | None] = []
         for sign, known in ((-1.0, curve.least), (1.0, curve.most)):
             end = Pursuit(pursuit.problem, better, sign * curve.variances, pursuit.clock)
-            _price(end)
+            priced = _price(end) and end.bound < sign * known
+            prices.append(_curved_prices(end, len(curves)) if priced else None)
             ends.append(sign * min(end.bound, sign * known))
         closer.append(replace(curve, least=max(ends[0], 0.0), most=max(ends)))
-    return closer
+        proof.append((prices[0], prices[1]))
+    return closer, Step(pursuit.value, tuple(proof))
+
+
+def _curved_prices(pursuit: Pursuit, count: int) -> CurvedPrices:
+    """Return the prices of a pursuit over lines, sorted by what they are of."""
+    prices = prices_of(pursuit)
+    assert prices is not None
+    added = pursuit.multipliers[pursuit.structure.crossing.rule < 0]
+    ranges = added[: 2 * count]
+    better = float(added[3 * count]) if len(added) > 3 * count else 0.0
+    return CurvedPrices(prices, ranges[::2], ranges[1::2], added[2 * count : 3 * count], better)

@@ -10,13 +10,15 @@ import numpy as np
 
 from ...problems.errors import InfeasibleSelection, Stuck
 from ...problems.growing import grow_by
+from ...problems.pricing import Prices
 from .._clock import OutOfTime
-from .merging import EPS, Merged, merge, priced_out, proven
+from .merging import EPS, Merged, merge, own_prices, priced_out, proven
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ...problems.arrays import Floats, Ints
+    from ...problems.narrowing import Narrowing
     from ...problems.selection import SelectionProblem
     from .._clock import Clock
     from .structure import Structure
@@ -50,6 +52,8 @@ class Pursuit:
         at them.
     peak, nodes
         Peak memory and nodes of HiGHS, None and 0 where it did not run.
+    narrowing
+        What proves a bound from lines in the place of curves, or None.
     """
 
     problem: SelectionProblem
@@ -67,6 +71,7 @@ class Pursuit:
     merged: Merged | None = None
     peak: int | None = None
     nodes: int = 0
+    narrowing: Narrowing | None = None
 
     def __post_init__(self) -> None:
         """Look up the weights of the places."""
@@ -308,3 +313,23 @@ def cannot_meet(pursuit: Pursuit) -> bool:
         if structure.crossing.matrix[[at], :] @ merged.chosen <= limit:
             pursuit.offer(pursuit.whole(merged.places))
     return False
+
+
+def prices_of(pursuit: Pursuit) -> Prices | None:
+    """Return the best prices by the linear rows of the problem's constraints."""
+    problem, structure = pursuit.problem, pursuit.structure
+    if pursuit.merged is None:
+        return None
+    own = own_prices(structure, pursuit.merged.price)
+    limits: list[Floats] = []
+    for at, count in enumerate(structure.stated):
+        nodes = np.flatnonzero(structure.rule == at)
+        crossing = np.flatnonzero(structure.crossing.rule == at)
+        y = np.zeros(count)
+        for sign, row in ((1.0, structure.upper_row), (-1.0, structure.lower_row)):
+            priced = nodes[(sign * own[nodes] > 0) & (row[nodes] >= 0)]
+            y[row[priced]] = sign * own[priced]
+        y[structure.crossing.row[crossing]] = pursuit.multipliers[crossing]
+        limits.append(y)
+    budget = float(own[0]) if problem.budget is not None else 0.0
+    return Prices(budget, tuple(limits))

@@ -88,7 +88,7 @@ class SwapPool:
 def swap_pool(problem: ClassBalanced, rows: Ints, kept: Ints, chosen: Any) -> SwapPool:
     """Return a pool with what its rows are worth."""
     unmet = problem.target - problem.probs.total(kept)
-    return SwapPool(rows, kept, chosen, problem.probs.take(rows), -problem.utility[rows], unmet)
+    return SwapPool(rows, kept, chosen, problem.probs.take(rows), -problem.worth[rows], unmet)
 
 
 def anneal(

@@ -103,6 +103,8 @@ class Relaxed:
         :math:`\Omega - P^\top z` ``(C,)`` of the relaxed selection z.
     value
         Its value; a bound only for selections among these rows.
+    doubt
+        Of the relaxed selection z; see `ClassBalanced.doubt`.
     """
 
     rows: Ints
@@ -111,6 +113,7 @@ class Relaxed:
     prices: Prices
     shortfall: Floats
     value: float
+    doubt: float
 
 
 def relax_rows(limits: PricedLimits, rows: Ints, accuracy: float, seconds: float) -> Relaxed | None:
@@ -163,7 +166,7 @@ def relax_rows(limits: PricedLimits, rows: Ints, accuracy: float, seconds: float
     right = [target, np.array([float(problem.to_choose)]), bounds, np.zeros(len(positive))]
     cones: list[Any] = [clarabel.ZeroConeT(classes + 1)]
     cones.append(clarabel.NonnegativeConeT(len(bounds) + len(positive)))
-    linear = np.concatenate([-problem.utility[rows], problem.balance * costs]) / divisor
+    linear = np.concatenate([-problem.worth[rows], problem.balance * costs]) / divisor
     curve = np.zeros(count + width)
     if problem.distance == "squared-l2":
         linear[-1], curve[count:-1] = 0.0, 2.0 * problem.balance / divisor
@@ -199,7 +202,8 @@ def relax_rows(limits: PricedLimits, rows: Ints, accuracy: float, seconds: float
         problem.metric.into_ball(-duals[:classes], problem.balance),
         prices,
         target - probs @ shares,
-        divisor * solution.obj_val - float(problem.utility[problem.included].sum()),
+        divisor * solution.obj_val - float(problem.worth[problem.included].sum()),
+        problem.doubt_of(rows, shares) + problem.doubt_of(problem.included),
     )
 
 

@@ -46,12 +46,15 @@ class Dual:
         :math:`\Omega - P^\top z` ``(C,)`` of the relaxed selection z.
     steps
         Newton steps taken.
+    doubt
+        Of the relaxed selection; see `ClassBalanced.doubt`.
     """
 
     multipliers: Floats
     threshold: float
     shortfall: Floats
     steps: int
+    doubt: float = 0.0
 
 
 def solve_dual(problem: ClassBalanced, clock: Clock, start: Dual | None = None) -> Dual:
@@ -103,16 +106,19 @@ def _solve(problem: ClassBalanced, clock: Clock, start: Dual | None) -> Dual:
     mu, nu, more_steps, tau = _climb(smoothed, mu, nu, rest, clock)
     multipliers = problem.metric.into_ball(mu, problem.balance)
     taken = _share(nu - smoothed.reduced(mu), tau)
-    return Dual(multipliers, nu, smoothed.target - smoothed.weighed(taken), steps + more_steps)
+    doubt = problem.doubt_of(rows, taken) + problem.doubt_of(problem.included)
+    shortfall = smoothed.target - smoothed.weighed(taken)
+    return Dual(multipliers, nu, shortfall, steps + more_steps, doubt)
 
 
 def _without_a_choice(problem: ClassBalanced, rows: Ints, more: int) -> Dual:
     """Return zeros, which are optimal where balance costs nothing or nothing can be chosen."""
-    chosen = rows[np.argsort(-problem.utility[rows], kind="stable")[:more]]
-    level = -float(problem.utility[chosen].min()) if more else -np.inf
+    chosen = rows[np.argsort(-problem.worth[rows], kind="stable")[:more]]
+    level = -float(problem.worth[chosen].min()) if more else -np.inf
     all_chosen = np.concatenate([problem.included, chosen])
     shortfall = problem.target - problem.probs.total(all_chosen)
-    return Dual(np.zeros(problem.n_classes), level, shortfall, 0)
+    doubt = problem.doubt_of(all_chosen)
+    return Dual(np.zeros(problem.n_classes), level, shortfall, 0, doubt)
 
 
 class _Smoothed:
@@ -123,7 +129,7 @@ class _Smoothed:
         self.rows = rows
         self.more = float(more)
         self.barrier = barrier
-        self.costs = -problem.utility[rows]
+        self.costs = -problem.worth[rows]
         self.everything = len(rows) == problem.dataset.size
         self.target = problem.target - problem.probs.total(problem.included)
         small = len(rows) * problem.n_classes <= SMALL

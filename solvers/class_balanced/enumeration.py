@@ -45,7 +45,7 @@ def enumerate_cheapest(
     rest = problem.free
     need = problem.to_choose
     probs = problem.probs
-    reduced = -problem.utility - probs.dot(multipliers)
+    reduced = -problem.worth - probs.dot(multipliers)
     order = rest[np.argsort(reduced[rest], kind="stable")]
     sums = [0.0, *accumulate(reduced[order].tolist())]
     lost = problem.metric.conjugate(multipliers, problem.balance)

@@ -41,7 +41,7 @@ def solve_greedy(search: Search[ClassBalanced]) -> None:
         offer_top(search)
         raise
     except Stuck as stuck:
-        rows = complete(search, stuck.rows, problem.utility)
+        rows = complete(search, stuck.rows, problem.worth)
     else:
         if steered:
             with suppress(OutOfTime):
@@ -145,7 +145,7 @@ def grow_straight(search: Search[ClassBalanced], start: Ints) -> Ints:
         if isinstance(problem.metric, L2):
             np.sqrt(distances, out=distances)
         allowed = _allowed(growth, problem.budget - len(chosen))
-        costs = np.where(allowed, problem.balance * distances - problem.utility, np.inf)
+        costs = np.where(allowed, problem.balance * distances - problem.worth, np.inf)
         row = int(costs.argmin())
         if costs[row] == np.inf:
             break
@@ -178,7 +178,7 @@ def _allowed(growth: Growth, left: int) -> Mask:
 
 def _costs(problem: ClassBalanced, rows: Ints, probs: Floats, room: Floats) -> Floats:
     overshoot = np.maximum(probs - np.maximum(room, 0.0), 0.0).sum(axis=1)
-    return np.asarray(2.0 * problem.balance * overshoot - problem.utility[rows])
+    return np.asarray(2.0 * problem.balance * overshoot - problem.worth[rows])
 
 
 def _cheapest(costs: Floats) -> tuple[Ints, float, int]:

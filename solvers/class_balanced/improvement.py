@@ -72,7 +72,7 @@ class Ranking:
 def rank(problem: ClassBalanced, dual: Dual, bound: float) -> Ranking:
     """Sort the rows by reduced cost, in float64."""
     rows = np.setdiff1d(problem.selectable, problem.included, assume_unique=True)
-    reduced = -problem.utility[rows] - problem.probs.dot(dual.multipliers)[rows]
+    reduced = -problem.worth[rows] - problem.probs.dot(dual.multipliers)[rows]
     order = np.argsort(reduced, kind="stable")
     more = problem.budget - len(problem.included)
     return Ranking(rows[order], reduced[order], more, bound)
@@ -175,7 +175,7 @@ def polish(search: Search[ClassBalanced], ranking: Ranking) -> None:
     near, chosen, others = _near(search.rows, ranking, POLISHED)
     if isinstance(problem.metric, Wasserstein) or not (len(chosen) and len(others)):
         return
-    probs, costs = problem.probs.take(near), -problem.utility[near]
+    probs, costs = problem.probs.take(near), -problem.worth[near]
     kept = np.setdiff1d(search.rows, near[chosen], assume_unique=True)
     shortfall = problem.target - problem.probs.total(search.rows)
     while search.clock.remaining() > 0:

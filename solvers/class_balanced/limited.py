@@ -98,7 +98,7 @@ def bound_limited(
         start = stuck.rows if start is None else np.union1d(start, stuck.rows)
     relaxed, bound = sift(search, limits, start, round_early)
     search.info["dual_seconds"] = round(search.clock.elapsed(), 3)
-    worth = search.problem.utility + search.problem.probs.dot(relaxed.multipliers)
+    worth = search.problem.worth + search.problem.probs.dot(relaxed.multipliers)
     offer_grown(search, _order(search.problem, limits, relaxed), worth)
     return relaxed, bound
 
@@ -107,7 +107,7 @@ def _order(problem: ClassBalanced, limits: PricedLimits, relaxed: Relaxed) -> In
     """Return the free rows by their shares in the relaxation, then by what they are worth."""
     shares = np.zeros(problem.dataset.size)
     shares[relaxed.rows] = np.round(relaxed.shares, 3)
-    worth = problem.utility + problem.probs.dot(relaxed.multipliers)
+    worth = problem.worth + problem.probs.dot(relaxed.multipliers)
     residual = limits.residual(worth, relaxed.prices)
     return problem.free[np.lexsort((-residual[problem.free], -shares[problem.free]))]
 

@@ -66,7 +66,7 @@ def unit(problem: ClassBalanced) -> float:
     HiGHS' tolerances are absolute, some 1e-7: costs far below 1 would all count as 0, and at costs
     above 1e12 it gives up.
     """
-    largest = float(np.abs(problem.utility[problem.selectable]).max(initial=0.0))
+    largest = float(np.abs(problem.worth[problem.selectable]).max(initial=0.0))
     _, exponent = frexp(max(largest, problem.balance * 1e-6) or 1.0)
     return 2.0 ** (exponent - 1)
 
@@ -125,7 +125,7 @@ def linear_model(
         blocks.append([limits.matrix, sparse.csr_array((len(limits.limits), width))])
         lower.append(np.full(len(limits.limits), -np.inf))
         upper.append(limits.limits)
-    costs = np.concatenate([-problem.utility[rows], problem.balance * prices])
+    costs = np.concatenate([-problem.worth[rows], problem.balance * prices])
     return LinearModel(
         cost=costs / divisor,
         matrix=sparse.block_array(blocks, format="csc"),
@@ -134,7 +134,7 @@ def linear_model(
         lower=np.concatenate([np.zeros(len(rows)), np.where(free, -np.inf, 0.0)]),
         upper=np.concatenate([np.ones(len(rows)), np.full(width, np.inf)]),
         integer=np.arange(len(costs)) < len(rows),
-        offset=-float(problem.utility[part.taken].sum()) / divisor,
+        offset=-float(problem.worth[part.taken].sum()) / divisor,
     )
 
 

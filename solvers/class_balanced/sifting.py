@@ -128,7 +128,7 @@ def sift(
         if relaxed is None:
             if len(rows) == len(free) or search.best is not None:
                 break
-            search.offer(complete(search, problem.included, problem.utility))
+            search.offer(complete(search, problem.included, problem.worth))
             assert search.rows is not None
             rows = np.union1d(rows, np.setdiff1d(search.rows, problem.included))
             continue
@@ -151,22 +151,23 @@ def sift(
 def _unpriced(search: Search[ClassBalanced]) -> tuple[Relaxed, float]:
     """Return the relaxation without balance and constraints, and the bound that it proves."""
     problem, free = search.problem, search.problem.free
-    order = free[np.argsort(-problem.utility[free], kind="stable")]
+    order = free[np.argsort(-problem.worth[free], kind="stable")]
     count = min(problem.to_choose, len(free))
-    level = float(problem.utility[order[max(count - 1, 0)]]) if len(order) else 0.0
+    level = float(problem.worth[order[max(count - 1, 0)]]) if len(order) else 0.0
     prices = Prices(level, (np.empty(0),) * len(problem.constraints))
     shortfall = problem.target - problem.probs.total(np.union1d(problem.included, order[:count]))
     multipliers = np.zeros(problem.n_classes)
     shares = (np.arange(len(order)) < count).astype(float)
     bound = prove_priced(search, multipliers, prices)
-    return Relaxed(order, shares, multipliers, prices, shortfall, bound), bound
+    doubt = problem.doubt_of(order[:count]) + problem.doubt_of(problem.included)
+    return Relaxed(order, shares, multipliers, prices, shortfall, bound, doubt), bound
 
 
 def _first_rows(search: Search[ClassBalanced], start: Ints | None) -> Ints:
     problem = search.problem
     dual = solve_dual(problem, search.clock)
     prove_priced(search, dual.multipliers, None)
-    worth = (problem.utility + problem.probs.dot(dual.multipliers))[problem.free]
+    worth = (problem.worth + problem.probs.dot(dual.multipliers))[problem.free]
     count = min(problem.budget * 3 // 2 + FEWEST // 2, len(worth))
     most = problem.free[np.argpartition(-worth, count - 1)[:count]]
     others = [rows for rows in (start, search.rows) if rows is not None]
@@ -175,7 +176,7 @@ def _first_rows(search: Search[ClassBalanced], start: Ints | None) -> Ints:
 
 
 def _residual(problem: ClassBalanced, limits: PricedLimits, relaxed: Relaxed) -> Floats:
-    worth = problem.utility + problem.probs.dot(relaxed.multipliers)
+    worth = problem.worth + problem.probs.dot(relaxed.multipliers)
     return limits.residual(worth, relaxed.prices)
 
 

@@ -19,7 +19,7 @@ def offer_top(search: Search[ClassBalanced], *, ordered: bool = False) -> None:
     try:
         rows = search.problem.top_rows(search.clock.check_late)
     except Stuck as stuck:
-        rows = complete(search, stuck.rows, search.problem.utility)
+        rows = complete(search, stuck.rows, search.problem.worth)
     offer_or_complete(search, rows, ordered=ordered)
 
 

@@ -30,7 +30,7 @@ ROUNDS = 12
 
 @dataclass(frozen=True, eq=False)
 class Traced:
-    """The search at one price, the imbalance of its relaxation, and why it ended."""
+    """The search at one price, the imbalance and doubt of its relaxation, and why it ended."""
 
     search: Search[ClassBalanced]
     relaxed_imbalance: float
@@ -63,17 +63,19 @@ def trace(
         if relaxation is None or search.best is None or search.bound is None:
             return
         rows = search.rows
-        yield Traced(search, problem.metric.value(relaxation.shortfall), stopped_by)
+        relaxed = problem.metric.value(relaxation.shortfall) + relaxation.doubt
+        yield Traced(search, relaxed, stopped_by)
 
 
 def relaxed_imbalance(problem: ClassBalanced) -> float:
-    """Return the imbalance of the relaxation, whatever time it takes."""
+    """Return the imbalance and doubt of the relaxation, whatever time it takes."""
     if not problem.is_limited:
-        return problem.metric.value(solve_dual(problem, Clock()).shortfall)
+        dual = solve_dual(problem, Clock())
+        return problem.metric.value(dual.shortfall) + dual.doubt
     search = Search(problem=problem, clock=Clock())
     offer_top(search)
     relaxed, _ = sift(search, PricedLimits(problem))
-    return problem.metric.value(relaxed.shortfall)
+    return problem.metric.value(relaxed.shortfall) + relaxed.doubt
 
 
 def _plain(search: Search[ClassBalanced], start: Any) -> tuple[Any, Callable[[int], None]]:

@@ -1,4 +1,4 @@
-"""The robust programs against the worst case itself, and labels drawn from their chances."""
+"""The robust program against the worst case itself."""
 
 from itertools import combinations, product
 
@@ -12,7 +12,6 @@ from labelcut import ClassBalanced, solve
 from labelcut.problems import (
     InvalidInput,
     confusion_radius,
-    expected_balance,
     robust_balance,
 )
 
@@ -125,29 +124,6 @@ def test_a_class_never_predicted_is_taken_at_its_word():
     np.testing.assert_allclose(robust.probs.take(np.array([0])), [[0.675, 0.325]])
 
 
-def test_expected_imbalance_is_bounded_by_what_the_program_says():
-    """Labels that come would be farther from the target than was promised on average."""
-    problem, _, _ = instance(1, rows=60, budget=30)
-    spread = np.array([2.0, 1.5, 1.0])
-    stated = expected_balance(problem, spread)
-    rng = np.random.default_rng(0)
-    for _ in range(5):
-        rows = rng.choice(60, 30, replace=False)
-        probs = problem.probs.take(rows)
-        drawn = np.stack(
-            [(rng.random((4000, 30, 1)) > probs.cumsum(axis=1)).sum(axis=2) == k for k in range(3)]
-        ).sum(axis=2)
-        expected = np.abs(problem.target[:, None] - drawn).sum(axis=0).mean()
-        promised = stated.evaluate(rows).objective + problem.balance * spread.sum() / 2
-        assert -problem.utility[rows].sum() + problem.balance * expected <= promised + 0.02
-        variances = (probs * (1 - probs)).sum(axis=0)
-        tight = expected_balance(problem, np.sqrt(variances)).evaluate(rows).objective
-        whole = -problem.utility[rows].sum() + problem.balance * (
-            np.abs(problem.target - probs.sum(axis=0)).sum() + np.sqrt(variances).sum()
-        )
-        assert tight + problem.balance * np.sqrt(variances).sum() / 2 == pytest.approx(whole)
-
-
 PROBLEM = ClassBalanced([[0.9, 0.1], [0.2, 0.8]], [0, 0], 1, target=[0.5, 0.5])
 SQUARED = ClassBalanced([[0.9, 0.1]], [0], 1, target=[0.5, 0.5], distance="squared-l2")
 
@@ -160,12 +136,10 @@ SQUARED = ClassBalanced([[0.9, 0.1]], [0], 1, target=[0.5, 0.5], distance="squar
         (lambda: robust_balance(PROBLEM, np.eye(2), [1, -1]), "radius: must be finite and not neg"),
         (lambda: robust_balance(PROBLEM, np.eye(2), [1]), "radius: must have 2 values; got 1"),
         (lambda: robust_balance(SQUARED, np.eye(2)), "distance: the robust program is for 'l1'"),
-        (lambda: expected_balance(SQUARED), "distance: expected balance is for 'l1'; got 'squa"),
-        (lambda: expected_balance(PROBLEM, [0, 1]), "spread: must be finite and above 0; got 0"),
         (lambda: confusion_radius(np.eye(2), 1.0), "doubt: must lie between 0 and 1; got 1"),
         (lambda: confusion_radius([[1, 2]]), r"counts: must be \(1, 1\)"),
     ],
-    ids=range(9),
+    ids=range(7),
 )
 def test_bad_input_is_one_clear_error(call, message):
     """A mistake would end in a traceback, or in a bound that is none."""

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from labelcut import BudgetedSelection, Cost, ExpectedCount, GroupLimit, solve
 from labelcut.problems.errors import InfeasibleSelection
+from labelcut.problems.narrowing import curves_of
 from labelcut.solvers._clock import Clock
-from labelcut.solvers._curved import curves_of
 from labelcut.solvers.budgeted.narrowing import narrow
 from labelcut.solvers.budgeted.relaxing import Pursuit, relax
 from labelcut.solvers.budgeted.structure import structure_of
