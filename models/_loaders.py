@@ -49,14 +49,11 @@ class Batch:
     content: Any
     offset: int = 0
 
-    def parts(self, step: int) -> "Iterator[Batch]":
-        """Cut into batches of at most so many rows."""
-        if step >= len(self.rows) > 0:
-            yield self
-            return
-        for at in range(0, max(len(self.rows), 1), max(step, 1)):
-            some = slice(at, at + step)
-            yield Batch(self.rows[some], self.x[some], self.content, self.offset + at)
+    def part(self, some: slice) -> "Batch":
+        """Return some of the rows, as a batch of their own."""
+        if some.start == 0 and some.stop >= len(self.rows):
+            return self
+        return Batch(self.rows[some], self.x[some], self.content, self.offset + some.start)
 
 
 @dataclass(frozen=True)
@@ -105,14 +102,15 @@ class Pool:
         with _with_bar(loader, progress) as counted:
             for content in counted:
                 x = model_input(content)
-                rows = self._rows(content, start, len(x) if x.ndim else 0)
+                rows = self._rows(content, start, x.shape[0] if x.ndim else 0)
                 start += len(rows)
                 if done is None or not done[rows].all():
                     yield Batch(rows, x, content)
 
     def _rows(self, content: Any, start: int, count: int) -> "NDArray[np.int64]":
         """Return the rows of a batch: those it names, else the next ones."""
-        named = content.get(_INDICES) if isinstance(content, Mapping) else None
+        plain = isinstance(content, list | tuple | Tensor)
+        named = content.get(_INDICES) if not plain and isinstance(content, Mapping) else None
         if named is None or _is_sequential(self.loader):
             if self.shuffled:
                 raise ValueError(

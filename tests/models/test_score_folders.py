@@ -93,12 +93,16 @@ from pathlib import Path
 import torch
 sys.path.insert(0, sys.argv[1])
 import test_score_folders as t
-from labelcut.models import score, score_folders
+from labelcut.models import _running, score, score_folders, scoring
 
 if __name__ == "__main__":
     folder, where, main = Path(sys.argv[2]), sys.argv[3], os.getpid()
     workers, at = map(int, sys.argv[4:6])
     score_folders._SECONDS = 0.0
+    if where == "gathering":
+        scoring.TOGETHER = 1000  # three batches
+    else:
+        _running.SECONDS = 0.0
 
     def kill():
         os.kill(main, signal.SIGKILL)
@@ -131,6 +135,7 @@ if __name__ == "__main__":
         ("loading", 0, 0),
         pytest.param("loading", 2, 1, marks=pytest.mark.slow),
         ("flushing", 0, 2),
+        ("gathering", 0, 3),
     ],
 )
 def test_a_killed_run_goes_on_and_ends_with_the_same_files(where, workers, seed, tmp_path):
