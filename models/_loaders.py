@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils.data import (
     BatchSampler,
     DataLoader,
+    Dataset,
     DistributedSampler,
     IterableDataset,
     RandomSampler,
@@ -77,6 +78,16 @@ class Pool:
     @classmethod
     def of(cls, loader: Iterable[Any]) -> "Pool":
         """Look at a loader; raise a ValueError if it leaves rows out."""
+        if isinstance(loader, Dataset) and not isinstance(loader, IterableDataset):
+            raise TypeError(
+                f"loader: must give batches; a {type(loader).__name__} came, which gives single "
+                "rows; pass DataLoader(dataset, batch_size=64)"
+            )
+        if not isinstance(loader, Iterable | DataLoader):
+            raise TypeError(
+                f"loader: must be a DataLoader or give batches otherwise; {type(loader).__name__} "
+                "came; pass DataLoader(dataset, batch_size=64)"
+            )
         batches = getattr(loader, "batch_sampler", None)
         if getattr(loader, "drop_last", False) or getattr(batches, "drop_last", False):
             raise ValueError(

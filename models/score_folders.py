@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 INDEX, DONE = "index.json", "done.npy"
 _FORMAT = 1
+_KEYS = {"ready", "rows", "arrays", "options"}
 # Rows count as done once their values are on the disk, which takes a moment, so not every time.
 _SECONDS = 10.0
 
@@ -62,8 +63,9 @@ class FolderTable:
             return
         _require_same(folder, index, size, self._options)
         if index["ready"]:
-            arrays = _mapped(folder, index, "r")
+            arrays = _mapped(folder, index)
             self._arrays = {name: _ArrayFile(folder, name, array) for name, array in arrays.items()}
+            _mask(folder, index)
             self._done = open_memmap(folder / DONE, mode="r+")
 
     @property
@@ -84,10 +86,12 @@ class FolderTable:
 
     def close(self) -> None:
         """Bring everything to the disk."""
-        if self._done is not None:
-            self._flush()
-        for array in self._arrays.values():
-            array.file.close()
+        try:
+            if self._done is not None:
+                self._flush()
+        finally:
+            for array in self._arrays.values():
+                array.file.close()
 
     def arrays(self) -> "dict[str, NDArray[Any]]":
         """Return the arrays, memory-mapped, or raise a ValueError if rows are missing."""
@@ -112,7 +116,13 @@ class FolderTable:
         need = self._size + sum(
             int(np.prod(shape)) * dtypes[name].itemsize for name, shape in shapes.items()
         )
-        self._folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ValueError(
+                f"out: must be a folder that can be written; {self._folder} cannot be made "
+                f"({error.strerror or error}); choose another one"
+            ) from None
         free = shutil.disk_usage(self._folder).free
         if need > free:
             raise _no_space(self._folder, need, free)
@@ -179,14 +189,14 @@ def read_arrays(folder: Path) -> "dict[str, NDArray[Any]]":
         raise ValueError(
             f"{folder}: must be a folder of scores; it has no {INDEX}; pass what score(out=) wrote"
         )
-    done = np.load(folder / DONE, mmap_mode="r") if index["ready"] else np.zeros(1, dtype=bool)
+    done = _mask(folder, index) if index["ready"] else np.zeros(1, dtype=bool)
     if not done.all():
         raise ValueError(
             f"{folder}: must hold every row; {int(done.sum()):,} of {index['rows']:,} are there, "
             f"row {int(done.argmin())} is the first that is missing; run score() with the same "
             "arguments again, which goes on where it stopped"
         )
-    return _mapped(folder, index, "r")
+    return _mapped(folder, index)
 
 
 def model_fingerprint(model: "nn.Module") -> str:
@@ -243,7 +253,7 @@ def _read_index(folder: Path) -> dict[str, Any] | None:
         return None
     try:
         index: dict[str, Any] = json.loads(text)
-        if index["labelcut_scores"] == _FORMAT:
+        if index["labelcut_scores"] == _FORMAT and index.keys() >= _KEYS:
             return index
     except (ValueError, KeyError, TypeError):
         pass
@@ -259,20 +269,31 @@ def _write_index(folder: Path, index: Mapping[str, Any]) -> None:
     temporary.replace(folder / INDEX)
 
 
-def _mapped(folder: Path, index: Mapping[str, Any], mode: Any) -> "dict[str, NDArray[Any]]":
-    arrays = {}
-    for name, told in index["arrays"].items():
-        try:
-            array = np.load(folder / f"{name}.npy", mmap_mode=mode)
-        except (OSError, ValueError) as error:
-            raise ValueError(f"{folder / name}.npy: cannot be read ({error}); score anew") from None
-        if list(array.shape) != list(told["shape"]) or str(array.dtype) != told["dtype"]:
-            raise ValueError(
-                f"{folder / name}.npy: must be {told['dtype']} {told['shape']} as {INDEX} says; "
-                f"{array.dtype} {list(array.shape)} came; score anew into another folder"
-            )
-        arrays[name] = array
-    return arrays
+def _mapped(folder: Path, index: Mapping[str, Any]) -> "dict[str, NDArray[Any]]":
+    return {
+        name: _read(folder, name, told["shape"], told["dtype"])
+        for name, told in index["arrays"].items()
+    }
+
+
+def _mask(folder: Path, index: Mapping[str, Any]) -> "NDArray[np.bool_]":
+    return _read(folder, Path(DONE).stem, [index["rows"]], "bool")
+
+
+def _read(folder: Path, name: str, shape: list[int], dtype: str) -> "NDArray[Any]":
+    """Return an array of a folder, memory-mapped, or raise a ValueError."""
+    try:
+        array: NDArray[Any] = np.load(folder / f"{name}.npy", mmap_mode="r")
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"{folder / name}.npy: cannot be read ({error}); score anew into another folder"
+        ) from None
+    if list(array.shape) != list(shape) or str(array.dtype) != dtype:
+        raise ValueError(
+            f"{folder / name}.npy: must be {dtype} {shape} as {INDEX} says; "
+            f"{array.dtype} {list(array.shape)} came; score anew into another folder"
+        )
+    return array
 
 
 def _allocated(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> "NDArray[Any]":

@@ -1,7 +1,7 @@
 """Run a torch classifier over a dataset: probabilities, embeddings, uncertainty, row by row."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,7 +15,7 @@ from ._devices import Place, borrowed
 from ._layers import Inputs, embedding_layers, layer_name
 from ._loaders import Batch, Pool, mismatch
 from ._running import PROBLEM, TOGETHER, Blocks, finiteness, require_finite, run, seeded
-from ._tables import MemoryTable, Table
+from ._tables import MemoryTable, Table, columns_changed
 from .score_folders import FolderTable, model_fingerprint, read_arrays
 from .stochastic import bald, flip_disagreement, mc_dropout
 
@@ -215,10 +215,16 @@ def load_scores(folder: str | Path) -> Scores:
     ValueError
         If it is no such folder, or rows are still missing.
     """
-    return Scores(**read_arrays(Path(folder)))
+    arrays = read_arrays(Path(folder))
+    if not arrays.keys() <= set(OUTPUTS):
+        raise ValueError(
+            f"{folder}: must be a folder that score() wrote; this one holds {', '.join(arrays)}; "
+            "regions are read by score_regions() with the arguments that they were made with"
+        )
+    return Scores(**arrays)
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Forward:
     """What is computed of a batch, on the device."""
 
@@ -229,6 +235,7 @@ class _Forward:
     seen: Inputs
     passes: int
     seed: int
+    classes: int | None = field(init=False, default=None)
 
     # The loader stays outside: a dataset that caches would cache inference tensors, which cannot
     # be trained on later.
@@ -238,6 +245,9 @@ class _Forward:
 
     def _blocks(self, x: Tensor, batch: Batch) -> Blocks:
         logits = self._logits(x)
+        self.classes = self.classes or logits.shape[1]
+        if logits.shape[1] != self.classes:
+            raise ValueError(columns_changed(self.classes, logits.shape[1], int(batch.rows[0])))
         blocks = {"logits": logits}
         if not self.softmax or self.wanted & {"bald", "flip_disagreement"}:
             # These look at the probabilities themselves, and would not know the row.
