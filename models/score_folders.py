@@ -164,7 +164,7 @@ class _ArrayFile:
         ends = np.flatnonzero(np.diff(rows) != 1) + 1
         for some in np.split(np.arange(len(rows)), ends) if width else ():
             self.file.seek(self.mapped.offset + int(rows[some[0]]) * width)  # type: ignore[attr-defined]
-            left = memoryview(plain[some[0] : some[-1] + 1]).cast("B")
+            left = plain[some[0] : some[-1] + 1].data.cast("B")
             while left:
                 try:
                     left = left[self.file.write(left) :]
