@@ -4,7 +4,7 @@ import operator
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from torch import Tensor
@@ -29,14 +29,13 @@ _UNORDERED = (RandomSampler, SubsetRandomSampler, WeightedRandomSampler, Distrib
 _INDICES = "indices"
 
 
-@dataclass(frozen=True)
-class Batch:
+class Batch(NamedTuple):
     """A batch of a loader.
 
     Attributes
     ----------
     rows
-        Dataset rows ``(n,)`` it holds.
+        Dataset rows ``(n,)`` it holds, a range where they follow each other.
     x
         The model's input, n first.
     content
@@ -45,7 +44,7 @@ class Batch:
         Where the rows begin in it, if this is a part of a batch.
     """
 
-    rows: "NDArray[np.int64]"
+    rows: "NDArray[np.int64] | range"
     x: Tensor
     content: Any
     offset: int = 0
@@ -118,7 +117,7 @@ class Pool:
                 if done is None or not done[rows].all():
                     yield Batch(rows, x, content)
 
-    def _rows(self, content: Any, start: int, count: int) -> "NDArray[np.int64]":
+    def _rows(self, content: Any, start: int, count: int) -> "NDArray[np.int64] | range":
         """Return the rows of a batch: those it names, else the next ones."""
         plain = isinstance(content, list | tuple | Tensor)
         named = content.get(_INDICES) if not plain and isinstance(content, Mapping) else None
@@ -129,10 +128,9 @@ class Pool:
                     "DataLoader with shuffle=False and without a random sampler, or let the "
                     f'dataset give mappings that hold the row under "{_INDICES}"'
                 )
-            rows = np.arange(start, start + count, dtype=np.int64)
             if self.size is not None and start + count > self.size:
                 raise ValueError(mismatch(f"at least {start + count}", self.size))
-            return rows
+            return range(start, start + count)
         rows = np.asarray(named)
         largest = self.size if self.size is not None else np.iinfo(np.int64).max
         if (

@@ -137,21 +137,21 @@ class _Gathered:
     finish: Callable[[Blocks, "NDArray[np.int64]"], Blocks]
     together: int
     table: Table
-    rows: "list[NDArray[np.int64]]" = field(init=False, default_factory=list)
+    rows: "list[NDArray[np.int64] | range]" = field(init=False, default_factory=list)
     room: Blocks = field(init=False, default_factory=dict)
     holds: int = field(init=False, default=0)
     number: int = field(init=False, default=0)
     began: float = field(init=False, default=0.0)
     waiting: "deque[_Copied]" = field(init=False, default_factory=deque)
 
-    def add(self, rows: "NDArray[np.int64]", blocks: Blocks) -> None:
+    def add(self, rows: "NDArray[np.int64] | range", blocks: Blocks) -> None:
         """Take the blocks of a batch."""
         start, end = self.number, self.number + len(rows)
         if end > self.holds or not self._alike(blocks):
             self._finish()
             size = sum(block.nbytes for block in blocks.values())
             if not 0 < size < self.together:
-                self._keep(rows, blocks)
+                self._keep(_listed(rows), blocks)
                 return
             start, end = 0, len(rows)
             if end > self.holds or not self._alike(blocks):
@@ -160,7 +160,7 @@ class _Gathered:
         if start == 0:
             self.began = time.monotonic()
         for name, block in blocks.items():
-            self.room[name][start:end] = block
+            self.room[name].narrow(0, start, end - start).copy_(block)
         self.rows.append(rows)
         self.number = end
         if time.monotonic() - self.began >= SECONDS:
@@ -178,7 +178,7 @@ class _Gathered:
         if not self.number:
             return
         rows, blocks = (
-            np.concatenate(self.rows),
+            np.concatenate([_listed(rows) for rows in self.rows]),
             {n: b[: self.number] for n, b in self.room.items()},
         )
         self.rows, self.number = [], 0
@@ -197,6 +197,10 @@ class _Gathered:
     def _write(self, left: int) -> None:
         while len(self.waiting) > left:
             self.waiting.popleft().write(self.table)
+
+
+def _listed(rows: "NDArray[np.int64] | range") -> "NDArray[np.int64]":
+    return np.arange(rows.start, rows.stop) if isinstance(rows, range) else rows
 
 
 def _joined(parts: list[Blocks]) -> Blocks:
@@ -240,7 +244,7 @@ def finiteness(logits: Tensor) -> Tensor:
     return logits.sum(1)
 
 
-def require_finite(problem: Tensor, rows: "NDArray[np.int64]") -> None:
+def require_finite(problem: Tensor, rows: "NDArray[np.int64] | range") -> None:
     """Raise a ValueError that names the first row that is not finite, by its sum."""
     values = problem.cpu().numpy()
     finite = np.isfinite(values)
