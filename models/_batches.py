@@ -11,6 +11,9 @@ _OUTPUT_KEYS = ("logits", "out")
 
 def model_input(batch: Any) -> Tensor:
     """Return the model's input from a batch."""
+    # What nearly all batches are comes first, as for a small network every call counts.
+    if isinstance(batch, list | tuple) and batch and isinstance(batch[0], Tensor):
+        return batch[0]
     if isinstance(batch, Mapping):
         value = next((batch[key] for key in _INPUT_KEYS if key in batch), None)
         found = first_tensor((value, *batch.values()))
@@ -28,6 +31,8 @@ def model_input(batch: Any) -> Tensor:
 
 def model_logits(output: Any) -> Tensor:
     """Return the logits from whatever a model returns."""
+    if isinstance(output, Tensor):
+        return output
     for key in _OUTPUT_KEYS:
         value = output.get(key) if isinstance(output, Mapping) else getattr(output, key, None)
         if isinstance(value, Tensor):
@@ -47,7 +52,9 @@ def first_tensor(value: Any) -> Tensor | None:
     if isinstance(value, Tensor):
         return value
     if isinstance(value, list | tuple):
-        return next((item for item in value if isinstance(item, Tensor)), None)
+        for item in value:
+            if isinstance(item, Tensor):
+                return item
     return None
 
 

@@ -39,7 +39,8 @@ class Place:
 
     def run(self, model: nn.Module, x: Tensor) -> object:
         """Run a model on inputs that are on the target device, in the precision chosen."""
-        x = x.to(self.dtype) if self.dtype and x.is_floating_point() else x
+        if self.dtype and x.dtype != self.dtype and x.is_floating_point():
+            x = x.to(self.dtype)
         if self.autocast is None and not torch.is_autocast_enabled(self.target.type):
             return model(x)
         with torch.autocast(self.target.type, self.autocast, enabled=self.autocast is not None):

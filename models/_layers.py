@@ -71,7 +71,9 @@ class Inputs:
         ]
 
     def _keep(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        value = first_tensor((*args, *kwargs.values()))
+        value = first_tensor(args)
+        if value is None:
+            value = first_tensor((*kwargs.values(),))
         if value is None:
             return
         if self._pool != "none" or not isinstance(module, _HEADS):

@@ -4,13 +4,14 @@ import operator
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from torch import Tensor
 from torch.utils.data import (
     BatchSampler,
     DataLoader,
+    Dataset,
     DistributedSampler,
     IterableDataset,
     RandomSampler,
@@ -28,14 +29,13 @@ _UNORDERED = (RandomSampler, SubsetRandomSampler, WeightedRandomSampler, Distrib
 _INDICES = "indices"
 
 
-@dataclass(frozen=True)
-class Batch:
+class Batch(NamedTuple):
     """A batch of a loader.
 
     Attributes
     ----------
     rows
-        Dataset rows ``(n,)`` it holds.
+        Dataset rows ``(n,)`` it holds, a range where they follow each other.
     x
         The model's input, n first.
     content
@@ -44,19 +44,16 @@ class Batch:
         Where the rows begin in it, if this is a part of a batch.
     """
 
-    rows: "NDArray[np.int64]"
+    rows: "NDArray[np.int64] | range"
     x: Tensor
     content: Any
     offset: int = 0
 
-    def parts(self, step: int) -> "Iterator[Batch]":
-        """Cut into batches of at most so many rows."""
-        if step >= len(self.rows) > 0:
-            yield self
-            return
-        for at in range(0, max(len(self.rows), 1), max(step, 1)):
-            some = slice(at, at + step)
-            yield Batch(self.rows[some], self.x[some], self.content, self.offset + at)
+    def part(self, some: slice) -> "Batch":
+        """Return some of the rows, as a batch of their own."""
+        if some.start == 0 and some.stop >= len(self.rows):
+            return self
+        return Batch(self.rows[some], self.x[some], self.content, self.offset + some.start)
 
 
 @dataclass(frozen=True)
@@ -80,6 +77,16 @@ class Pool:
     @classmethod
     def of(cls, loader: Iterable[Any]) -> "Pool":
         """Look at a loader; raise a ValueError if it leaves rows out."""
+        if isinstance(loader, Dataset) and not isinstance(loader, IterableDataset):
+            raise TypeError(
+                f"loader: must give batches; a {type(loader).__name__} came, which gives single "
+                "rows; pass DataLoader(dataset, batch_size=64)"
+            )
+        if not isinstance(loader, Iterable | DataLoader):
+            raise TypeError(
+                f"loader: must be a DataLoader or give batches otherwise; {type(loader).__name__} "
+                "came; pass DataLoader(dataset, batch_size=64)"
+            )
         batches = getattr(loader, "batch_sampler", None)
         if getattr(loader, "drop_last", False) or getattr(batches, "drop_last", False):
             raise ValueError(
@@ -105,14 +112,15 @@ class Pool:
         with _with_bar(loader, progress) as counted:
             for content in counted:
                 x = model_input(content)
-                rows = self._rows(content, start, len(x) if x.ndim else 0)
+                rows = self._rows(content, start, x.shape[0] if x.ndim else 0)
                 start += len(rows)
                 if done is None or not done[rows].all():
                     yield Batch(rows, x, content)
 
-    def _rows(self, content: Any, start: int, count: int) -> "NDArray[np.int64]":
+    def _rows(self, content: Any, start: int, count: int) -> "NDArray[np.int64] | range":
         """Return the rows of a batch: those it names, else the next ones."""
-        named = content.get(_INDICES) if isinstance(content, Mapping) else None
+        plain = isinstance(content, list | tuple | Tensor)
+        named = content.get(_INDICES) if not plain and isinstance(content, Mapping) else None
         if named is None or _is_sequential(self.loader):
             if self.shuffled:
                 raise ValueError(
@@ -120,10 +128,9 @@ class Pool:
                     "DataLoader with shuffle=False and without a random sampler, or let the "
                     f'dataset give mappings that hold the row under "{_INDICES}"'
                 )
-            rows = np.arange(start, start + count, dtype=np.int64)
             if self.size is not None and start + count > self.size:
                 raise ValueError(mismatch(f"at least {start + count}", self.size))
-            return rows
+            return range(start, start + count)
         rows = np.asarray(named)
         largest = self.size if self.size is not None else np.iinfo(np.int64).max
         if (

@@ -140,10 +140,15 @@ def check_columns(block: "NDArray[Any]", before: "list[NDArray[Any]]", row: int)
     """Raise a ValueError if a block is shaped otherwise than those before it."""
     if before and block.shape[1:] != before[0].shape[1:]:
         old, new = (" x ".join(map(str, b.shape[1:])) or "no" for b in (before[0], block))
-        raise ValueError(
-            f"model: {old} columns came for the first rows, {new} from row {row} on; all batches "
-            "must have the same number"
-        )
+        raise ValueError(columns_changed(old, new, row))
+
+
+def columns_changed(old: object, new: object, row: int) -> str:
+    """Say that a model gave other columns for later rows."""
+    return (
+        f"model: {old} columns came for the first rows, {new} from row {row} on; all batches must "
+        "have the same number"
+    )
 
 
 def require_all(seen: "NDArray[np.bool_]") -> None:

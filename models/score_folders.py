@@ -7,6 +7,8 @@ import re
 import shutil
 import time
 from collections.abc import Mapping
+from functools import cached_property
+from io import FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 INDEX, DONE = "index.json", "done.npy"
 _FORMAT = 1
+_KEYS = {"ready", "rows", "arrays", "options"}
 # Rows count as done once their values are on the disk, which takes a moment, so not every time.
 _SECONDS = 10.0
 
@@ -50,7 +53,7 @@ class FolderTable:
         self._folder = folder
         self._size = size
         self._options = dict(options)
-        self._arrays: dict[str, NDArray[Any]] = {}
+        self._arrays: dict[str, _ArrayFile] = {}
         self._done: NDArray[np.bool_] | None = None
         self._waiting: list[NDArray[np.int64]] = []
         self._flushed = time.monotonic()
@@ -60,7 +63,9 @@ class FolderTable:
             return
         _require_same(folder, index, size, self._options)
         if index["ready"]:
-            self._arrays = _mapped(folder, index, "r+")
+            arrays = _mapped(folder, index)
+            self._arrays = {name: _ArrayFile(folder, name, array) for name, array in arrays.items()}
+            _mask(folder, index)
             self._done = open_memmap(folder / DONE, mode="r+")
 
     @property
@@ -72,18 +77,21 @@ class FolderTable:
         """Put in some rows of every array."""
         if self._done is None:
             self._create(blocks)
-        where = as_slice(rows)
         for name, block in blocks.items():
-            check_columns(block, [self._arrays[name]], int(rows[0]) if len(rows) else 0)
-            self._arrays[name][where] = block
+            check_columns(block, [self._arrays[name].mapped], int(rows[0]) if len(rows) else 0)
+            self._arrays[name].write(rows, block)
         self._waiting.append(rows)
         if time.monotonic() - self._flushed > _SECONDS:
             self._flush()
 
     def close(self) -> None:
         """Bring everything to the disk."""
-        if self._done is not None:
-            self._flush()
+        try:
+            if self._done is not None:
+                self._flush()
+        finally:
+            for array in self._arrays.values():
+                array.file.close()
 
     def arrays(self) -> "dict[str, NDArray[Any]]":
         """Return the arrays, memory-mapped, or raise a ValueError if rows are missing."""
@@ -93,7 +101,7 @@ class FolderTable:
 
     def _flush(self) -> None:
         for array in self._arrays.values():
-            array.flush()  # type: ignore[attr-defined]
+            array.flush()
         assert self._done is not None
         for rows in self._waiting:
             self._done[as_slice(rows)] = True
@@ -108,7 +116,13 @@ class FolderTable:
         need = self._size + sum(
             int(np.prod(shape)) * dtypes[name].itemsize for name, shape in shapes.items()
         )
-        self._folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ValueError(
+                f"out: must be a folder that can be written; {self._folder} cannot be made "
+                f"({error.strerror or error}); choose another one"
+            ) from None
         free = shutil.disk_usage(self._folder).free
         if need > free:
             raise _no_space(self._folder, need, free)
@@ -121,9 +135,51 @@ class FolderTable:
         }
         _write_index(self._folder, index)
         for name, shape in shapes.items():
-            self._arrays[name] = _allocated(self._folder / f"{name}.npy", shape, dtypes[name])
+            array = _allocated(self._folder / f"{name}.npy", shape, dtypes[name])
+            self._arrays[name] = _ArrayFile(self._folder, name, array)
         self._done = _allocated(self._folder / DONE, (self._size,), np.dtype(bool))
         _write_index(self._folder, {**index, "ready": True})
+
+
+class _ArrayFile:
+    """An array in a file, written by its rows.
+
+    Not through memory, which takes a page fault for every 4 KB, and where a disk that is full after
+    all (one that copies on writing) would kill the process.
+    """
+
+    def __init__(self, folder: Path, name: str, mapped: "NDArray[Any]") -> None:
+        self.mapped = mapped
+        self._folder, self._name = folder, name
+
+    @cached_property
+    def file(self) -> FileIO:
+        """The file, open for writing."""
+        return (self._folder / f"{self._name}.npy").open("r+b", buffering=0)
+
+    def write(self, rows: "NDArray[np.int64]", block: "NDArray[Any]") -> None:
+        """Put in some rows."""
+        plain = np.ascontiguousarray(block, dtype=self.mapped.dtype)
+        width = plain[:1].nbytes
+        ends = np.flatnonzero(np.diff(rows) != 1) + 1
+        for some in np.split(np.arange(len(rows)), ends) if width else ():
+            self.file.seek(self.mapped.offset + int(rows[some[0]]) * width)  # type: ignore[attr-defined]
+            left = plain[some[0] : some[-1] + 1].data.cast("B")
+            while left:
+                try:
+                    left = left[self.file.write(left) :]
+                except OSError as error:
+                    raise self._full(error) from None
+
+    def flush(self) -> None:
+        """Bring it to the disk."""
+        try:
+            os.fsync(self.file.fileno())
+        except OSError as error:
+            raise self._full(error) from None
+
+    def _full(self, error: OSError) -> ValueError:
+        return _no_space(self._folder, self.mapped.nbytes, None, error.strerror or str(error))
 
 
 def read_arrays(folder: Path) -> "dict[str, NDArray[Any]]":
@@ -133,21 +189,21 @@ def read_arrays(folder: Path) -> "dict[str, NDArray[Any]]":
         raise ValueError(
             f"{folder}: must be a folder of scores; it has no {INDEX}; pass what score(out=) wrote"
         )
-    done = np.load(folder / DONE, mmap_mode="r") if index["ready"] else np.zeros(1, dtype=bool)
+    done = _mask(folder, index) if index["ready"] else np.zeros(1, dtype=bool)
     if not done.all():
         raise ValueError(
             f"{folder}: must hold every row; {int(done.sum()):,} of {index['rows']:,} are there, "
             f"row {int(done.argmin())} is the first that is missing; run score() with the same "
             "arguments again, which goes on where it stopped"
         )
-    return _mapped(folder, index, "r")
+    return _mapped(folder, index)
 
 
 def model_fingerprint(model: "nn.Module") -> str:
     """Return a hash of a model's structure and weights."""
     import torch
 
-    hashed = hashlib.blake2b(digest_size=16)
+    hashed = hashlib.sha256()
     # Addresses, which some modules print, change from process to process.
     hashed.update(re.sub(r"0x[0-9a-fA-F]+", "", repr(model)).encode())
     for name, value in model.state_dict().items():
@@ -158,7 +214,7 @@ def model_fingerprint(model: "nn.Module") -> str:
         hashed.update(f"{value.dtype}{tuple(value.shape)}\0".encode())
         plain = value.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
         hashed.update(plain.numpy().data)
-    return hashed.hexdigest()
+    return hashed.hexdigest()[:32]
 
 
 def _require_empty(folder: Path) -> None:
@@ -197,7 +253,7 @@ def _read_index(folder: Path) -> dict[str, Any] | None:
         return None
     try:
         index: dict[str, Any] = json.loads(text)
-        if index["labelcut_scores"] == _FORMAT:
+        if index["labelcut_scores"] == _FORMAT and index.keys() >= _KEYS:
             return index
     except (ValueError, KeyError, TypeError):
         pass
@@ -213,20 +269,31 @@ def _write_index(folder: Path, index: Mapping[str, Any]) -> None:
     temporary.replace(folder / INDEX)
 
 
-def _mapped(folder: Path, index: Mapping[str, Any], mode: Any) -> "dict[str, NDArray[Any]]":
-    arrays = {}
-    for name, told in index["arrays"].items():
-        try:
-            array = np.load(folder / f"{name}.npy", mmap_mode=mode)
-        except (OSError, ValueError) as error:
-            raise ValueError(f"{folder / name}.npy: cannot be read ({error}); score anew") from None
-        if list(array.shape) != list(told["shape"]) or str(array.dtype) != told["dtype"]:
-            raise ValueError(
-                f"{folder / name}.npy: must be {told['dtype']} {told['shape']} as {INDEX} says; "
-                f"{array.dtype} {list(array.shape)} came; score anew into another folder"
-            )
-        arrays[name] = array
-    return arrays
+def _mapped(folder: Path, index: Mapping[str, Any]) -> "dict[str, NDArray[Any]]":
+    return {
+        name: _read(folder, name, told["shape"], told["dtype"])
+        for name, told in index["arrays"].items()
+    }
+
+
+def _mask(folder: Path, index: Mapping[str, Any]) -> "NDArray[np.bool_]":
+    return _read(folder, Path(DONE).stem, [index["rows"]], "bool")
+
+
+def _read(folder: Path, name: str, shape: list[int], dtype: str) -> "NDArray[Any]":
+    """Return an array of a folder, memory-mapped, or raise a ValueError."""
+    try:
+        array: NDArray[Any] = np.load(folder / f"{name}.npy", mmap_mode="r")
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"{folder / name}.npy: cannot be read ({error}); score anew into another folder"
+        ) from None
+    if list(array.shape) != list(shape) or str(array.dtype) != dtype:
+        raise ValueError(
+            f"{folder / name}.npy: must be {dtype} {shape} as {INDEX} says; "
+            f"{array.dtype} {list(array.shape)} came; score anew into another folder"
+        )
+    return array
 
 
 def _allocated(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> "NDArray[Any]":

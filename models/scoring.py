@@ -1,7 +1,7 @@
 """Run a torch classifier over a dataset: probabilities, embeddings, uncertainty, row by row."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,21 +14,29 @@ from ._batches import model_logits
 from ._devices import Place, borrowed
 from ._layers import Inputs, embedding_layers, layer_name
 from ._loaders import Batch, Pool, mismatch
-from ._running import PROBLEM, Blocks, finiteness, require_finite, run, seeded
-from ._tables import MemoryTable, Table
+from ._running import PROBLEM, TOGETHER, Blocks, finiteness, require_finite, run, seeded
+from ._tables import MemoryTable, Table, columns_changed
 from .score_folders import FolderTable, model_fingerprint, read_arrays
 from .stochastic import bald, flip_disagreement, mc_dropout
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
-_MEASURES: dict[str, tuple[Callable[[Any, Any], Any], Callable[..., Any]]] = {
-    "entropy": (uncertainty._entropy, uncertainty.entropy),
-    "least_confidence": (uncertainty._least_confidence, uncertainty.least_confidence),
-    "margin": (uncertainty._margin, uncertainty.margin),
-    "second_best_ratio": (uncertainty._second_best_ratio, uncertainty.second_best_ratio),
+_MEASURES: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], Callable[..., Any]]] = {
+    # Not by torch.log, whose last bit may depend on where in an array a number stands.
+    "entropy": (lambda z, p: -(p * z.log_softmax(1)).sum(1), uncertainty.entropy),
+    "least_confidence": (
+        lambda _, p: uncertainty._least_confidence(xp, p),
+        uncertainty.least_confidence,
+    ),
+    "margin": (lambda _, p: uncertainty._margin(xp, p), uncertainty.margin),
+    "second_best_ratio": (
+        lambda _, p: uncertainty._second_best_ratio(xp, p),
+        uncertainty.second_best_ratio,
+    ),
 }
-"""Measures of softmax rows, and the same with a check for rows that may be anything."""
+"""Measures of logits and their softmax, and the same with a check for rows that may be anything."""
 
 OUTPUTS = ("probs", "embeddings", "predictions", *_MEASURES, "bald", "flip_disagreement")
 
@@ -183,7 +191,9 @@ def score(
         Inputs(layers, chosen=layer is not None, pool=pool) as seen,
     ):
         forward = _Forward(model, place, wanted, apply == "softmax", seen, passes, seed)
-        run(batches, forward, table, place.target, progress=progress)
+        # Checked measures name the batch.
+        together = TOGETHER if apply == "softmax" else 0
+        run(batches, forward, table, place.target, forward.finish, together, progress=progress)
     return Scores(**table.arrays())
 
 
@@ -205,10 +215,16 @@ def load_scores(folder: str | Path) -> Scores:
     ValueError
         If it is no such folder, or rows are still missing.
     """
-    return Scores(**read_arrays(Path(folder)))
+    arrays = read_arrays(Path(folder))
+    if not arrays.keys() <= set(OUTPUTS):
+        raise ValueError(
+            f"{folder}: must be a folder that score() wrote; this one holds {', '.join(arrays)}; "
+            "regions are read by score_regions() with the arguments that they were made with"
+        )
+    return Scores(**arrays)
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Forward:
     """What is computed of a batch, on the device."""
 
@@ -219,24 +235,25 @@ class _Forward:
     seen: Inputs
     passes: int
     seed: int
+    classes: int | None = field(init=False, default=None)
 
     # The loader stays outside: a dataset that caches would cache inference tensors, which cannot
     # be trained on later.
-    @torch.inference_mode()
     def __call__(self, x: Tensor, batch: Batch) -> Blocks:
+        with torch.inference_mode():
+            return self._blocks(x, batch)
+
+    def _blocks(self, x: Tensor, batch: Batch) -> Blocks:
         logits = self._logits(x)
-        blocks = {PROBLEM: finiteness(logits)}
+        self.classes = self.classes or logits.shape[1]
+        if logits.shape[1] != self.classes:
+            raise ValueError(columns_changed(self.classes, logits.shape[1], int(batch.rows[0])))
+        blocks = {"logits": logits}
         if not self.softmax or self.wanted & {"bald", "flip_disagreement"}:
             # These look at the probabilities themselves, and would not know the row.
-            require_finite(blocks[PROBLEM], batch.rows)
+            require_finite(finiteness(logits), batch.rows)
         if "embeddings" in self.wanted:
             blocks["embeddings"] = self.seen.take(logits).float()
-        probs = self._probs(logits)
-        if "probs" in self.wanted:
-            blocks["probs"] = probs
-        if "predictions" in self.wanted:
-            blocks["predictions"] = probs.argmax(1)
-        blocks |= self._measured(probs, batch)
         if "bald" in self.wanted:
             with mc_dropout(self.model), seeded(self.seed, int(batch.rows[0]), self.place.target):
                 blocks["bald"] = bald(self._probs(self._logits(x)) for _ in range(self.passes))
@@ -247,19 +264,30 @@ class _Forward:
                     f"{tuple(x.shape)} came; leave it out of outputs="
                 )
             mirrored = self._probs(self._logits(x.flip(-1)))
-            blocks["flip_disagreement"] = flip_disagreement(probs, mirrored)
+            blocks["flip_disagreement"] = flip_disagreement(self._probs(logits), mirrored)
         self.seen.forget()
         return blocks
 
-    def _measured(self, probs: Tensor, batch: Batch) -> Blocks:
-        blocks = {}
+    @torch.inference_mode()
+    def finish(self, blocks: Blocks, rows: "NDArray[np.int64]") -> Blocks:
+        """Make outputs of logits, whatever number of batches they are from.
+
+        No bit of a row may depend on the rows beside it: a run that goes on has others there.
+        """
+        logits = blocks.pop("logits")
+        probs = self._probs(logits)
+        blocks[PROBLEM] = finiteness(logits)
+        if "probs" in self.wanted:
+            blocks["probs"] = probs
+        if "predictions" in self.wanted:
+            blocks["predictions"] = probs.argmax(1)
         for name, (plain, checked) in _MEASURES.items():
             if name not in self.wanted:
                 continue
             try:
-                value = plain(xp, probs) if self.softmax else checked(probs)
+                value = plain(logits, probs) if self.softmax else checked(probs)
             except ValueError as error:
-                where = f"rows of the batch that begins at row {batch.rows[0]}"
+                where = f"rows of the batch that begins at row {rows[0]}"
                 raise ValueError(f'{error}, or drop apply="none" ({where})') from None
             blocks[name] = value.clamp(min=0)
         return blocks
@@ -272,7 +300,7 @@ class _Forward:
                 f"{tuple(logits.shape)} came; for one sigmoid output z return [0, z], for maps use "
                 "score_regions, and pass a DataLoader that makes batches"
             )
-        if len(logits) != len(x):
+        if logits.shape[0] != x.shape[0]:
             raise ValueError(mismatch(f"{len(logits)} rows", len(x)))
         return logits
 

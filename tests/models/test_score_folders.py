@@ -1,9 +1,5 @@
 """Scores on disk: stopped runs go on and end with the same files; other runs are kept out."""
 
-import errno
-import json
-import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -93,12 +89,16 @@ from pathlib import Path
 import torch
 sys.path.insert(0, sys.argv[1])
 import test_score_folders as t
-from labelcut.models import score, score_folders
+from labelcut.models import _running, score, score_folders, scoring
 
 if __name__ == "__main__":
     folder, where, main = Path(sys.argv[2]), sys.argv[3], os.getpid()
     workers, at = map(int, sys.argv[4:6])
     score_folders._SECONDS = 0.0
+    if where == "gathering":
+        scoring.TOGETHER = 1000  # three batches
+    else:
+        _running.SECONDS = 0.0
 
     def kill():
         os.kill(main, signal.SIGKILL)
@@ -131,6 +131,7 @@ if __name__ == "__main__":
         ("loading", 0, 0),
         pytest.param("loading", 2, 1, marks=pytest.mark.slow),
         ("flushing", 0, 2),
+        ("gathering", 0, 3),
     ],
 )
 def test_a_killed_run_goes_on_and_ends_with_the_same_files(where, workers, seed, tmp_path):
@@ -263,6 +264,7 @@ def test_the_fingerprint_is_that_of_structure_and_weights():
         ("index.json", b"{}", r"must be the index of a folder of scores, format 1"),
         ("index.json", b"not json", r"must be the index of a folder of scores"),
         ("index.json", b'{"labelcut_scores": 2}', r"must be the index of a folder of scores"),
+        ("index.json", b'{"labelcut_scores": 1}', r"must be the index of a folder of scores"),
     ],
 )
 def test_other_peoples_files_are_not_overwritten(name, content, message, tmp_path):
@@ -271,65 +273,6 @@ def test_other_peoples_files_are_not_overwritten(name, content, message, tmp_pat
     with pytest.raises(ValueError, match=message):
         score(network(), loader(), out=tmp_path)
     assert files(tmp_path) == {name: content}
-
-
-def test_a_file_is_no_folder(tmp_path):
-    """The user would meet an error of the operating system."""
-    (tmp_path / "scores").write_text("")
-    with pytest.raises(ValueError, match=r"out: must be a folder; .* is a file"):
-        score(network(), loader(), out=tmp_path / "scores")
-
-
-def test_a_folder_stopped_while_it_was_made_is_made_anew(tmp_path):
-    """A kill in the first second would leave a folder that nothing can use."""
-    whole(tmp_path)
-    folder = tmp_path / "scores"
-    shutil.copytree(tmp_path / "whole", folder)
-    index = json.loads((folder / "index.json").read_text())
-    (folder / "index.json").write_text(json.dumps({**index, "ready": False}))
-    (folder / "done.npy").unlink()
-    with pytest.raises(ValueError, match=r"0 of 61 are there"):
-        load_scores(folder)
-    score(network(), loader(), outputs=OUTPUTS, out=folder)
-    assert files(folder) == files(tmp_path / "whole")
-
-
-def test_a_truncated_array_is_noticed(tmp_path):
-    """The process would die of a bus error."""
-    whole(tmp_path)
-    path = tmp_path / "whole" / "embeddings.npy"
-    os.truncate(path, 500)
-    with pytest.raises(ValueError, match=r"embeddings.npy: cannot be read"):
-        load_scores(tmp_path / "whole")
-    np.save(path, np.zeros((3, 3)))
-    with pytest.raises(ValueError, match=r"embeddings.npy: must be float32 \[61, 16\]"):
-        load_scores(tmp_path / "whole")
-
-
-def test_what_is_no_folder_of_scores_is_not_read(tmp_path):
-    """The error would name a file the user has never heard of."""
-    with pytest.raises(ValueError, match=r"must be a folder of scores; it has no index.json"):
-        load_scores(tmp_path)
-
-
-def test_a_disk_that_is_too_small_is_said_before_the_run(tmp_path, monkeypatch):
-    """A memory-mapped write to a full disk kills the process."""
-    usage = shutil._ntuple_diskusage(10**9, 10**9 - 100, 100)
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
-    with pytest.raises(
-        ValueError, match=r"out: .* must take 0.00 GB; 0.00 GB are free; free space"
-    ):
-        score(network(), loader(), out=tmp_path / "scores")
-    monkeypatch.undo()
-
-    def full(*_):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(os, "posix_fallocate", full)
-    with pytest.raises(ValueError, match=r"No space left on device; free space there, choose"):
-        score(network(), loader(), out=tmp_path / "scores")
-    monkeypatch.undo()
-    score(network(), loader(), out=tmp_path / "scores")
 
 
 def test_a_model_that_changes_its_number_of_classes_is_refused(tmp_path):

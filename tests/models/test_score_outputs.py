@@ -10,6 +10,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset, RandomSampler, StackDataset, TensorDataset
 
 from labelcut.models import (
+    _running,
     bald,
     entropy,
     flip_disagreement,
@@ -17,6 +18,7 @@ from labelcut.models import (
     margin,
     mc_dropout,
     score,
+    scoring,
     second_best_ratio,
 )
 from labelcut.models.scoring import OUTPUTS
@@ -65,6 +67,54 @@ def test_every_output_is_what_its_function_says():
     np.testing.assert_allclose(scores.flip_disagreement, expected, atol=1e-6)
     assert scores.bald.shape == (23,)
     assert scores.embeddings.shape == (23, 180)
+
+
+@pytest.mark.parametrize("together", [700, 1500, 1 << 19])
+def test_no_bit_depends_on_the_batches_that_are_finished_together(together, monkeypatch):
+    """A run that was stopped and goes on, with other rows side by side, would end otherwise."""
+    model = nn.Linear(7, 13)
+    x = 5 * torch.randn(203, 7, generator=torch.Generator().manual_seed(0))
+    wanted = [name for name in OUTPUTS if name not in ("bald", "flip_disagreement")]
+    monkeypatch.setattr(scoring, "TOGETHER", 0)
+    apart = score(model, loader(x), outputs=wanted)
+    monkeypatch.setattr(scoring, "TOGETHER", together)
+    ours = score(model, loader(x), outputs=wanted)
+    for name in wanted:
+        np.testing.assert_array_equal(getattr(ours, name), getattr(apart, name))
+
+
+def test_batches_are_finished_together_and_slow_ones_at_once(monkeypatch):
+    """Every batch would take the calls of all outputs, or a stop lose minutes of a slow network."""
+    sizes, finish = [], scoring._Forward.finish
+
+    def counted(self, blocks, rows):
+        sizes.append(len(rows))
+        return finish(self, blocks, rows)
+
+    monkeypatch.setattr(scoring._Forward, "finish", counted)
+    monkeypatch.setattr(scoring, "TOGETHER", 12 * 4 * (4 + 180))  # bytes of twelve rows
+    score(network(), loader())
+    assert sizes == [10, 10, 3]
+    sizes.clear()
+    monkeypatch.setattr(_running, "SECONDS", 0.0)
+    score(network(), loader())
+    assert sizes == [5, 5, 5, 5, 3]
+
+
+def test_outputs_in_one_buffer_are_kept_while_they_wait():
+    """Rows that wait for others would be overwritten by the model's next output."""
+
+    class Reusing(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc, self.room = nn.Linear(3, 4), torch.empty(5, 4)
+
+        def forward(self, x):
+            return self.room[: len(x)].copy_(self.fc(x))
+
+    model, x = Reusing(), X[:, :, 0, 0]
+    expected = logits(model.fc, x).softmax(1)
+    np.testing.assert_allclose(score(model, loader(x)).probs, expected, atol=1e-6)
 
 
 def test_only_what_is_asked_for_is_kept():

@@ -237,13 +237,27 @@ def test_a_model_that_loses_or_adds_rows_is_refused(wrap):
         score(Wrapped(wrap), loader(), outputs="probs")
 
 
+@pytest.mark.parametrize("outputs", ["probs", "entropy", "predictions", "embeddings"])
 @pytest.mark.parametrize("known", [True, False])
-def test_a_changing_number_of_classes_is_refused(known):
+def test_a_changing_number_of_classes_is_refused(known, outputs):
     """Columns of different batches would be mixed up."""
     model = Wrapped(lambda z: z[:, : 4 if len(z) == 5 else 3])
     batches = loader() if known else X.split(5)
     with pytest.raises(ValueError, match=r"4 columns came for the first rows, 3 from row 20 on"):
-        score(model, batches, outputs="probs")
+        score(model, batches, outputs=outputs)
+
+
+@pytest.mark.parametrize(
+    ("batches", "message"),
+    [
+        (TensorDataset(X), r"loader: must give batches; a TensorDataset came, which gives single"),
+        (None, r"loader: must be a DataLoader or give batches otherwise; NoneType came; pass"),
+    ],
+)
+def test_what_gives_no_batches_is_refused(batches, message):
+    """Single rows would be taken for batches, and the error would be the model's."""
+    with pytest.raises(TypeError, match=message):
+        score(Wrapped(), batches)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
