@@ -157,6 +157,11 @@ class Matrix:
         """Bytes of one stored value."""
         return int(getattr(self.parts[0], "itemsize", 8))
 
+    @property
+    def in_numpy(self) -> bool:
+        """Whether all parts are NumPy's, which works in one thread and lets others work."""
+        return all(isinstance(part, np.ndarray) for part in self.parts)
+
     def chunks(self) -> Iterator[tuple[int, Floats]]:
         """Yield ``(first row, values)`` over all rows, in order."""
         step = max(CHUNK_VALUES // max(self.shape[1], 1), 1)

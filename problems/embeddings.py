@@ -253,6 +253,11 @@ class Embeddings(InnerProducts):
         """Columns."""
         return self.dimension
 
+    @property
+    def in_threads(self) -> bool:
+        """NumPy's points: yes; other backends have threads or devices of their own."""
+        return self.matrix.in_numpy
+
     def _inner_products(self, points: Any, sites: Any) -> npt.NDArray[Any]:
         return multiplied(points, sites)
 
@@ -293,12 +298,13 @@ class Embeddings(InnerProducts):
         values: Any = mean.astype(self.dtype)[None]
         site = Sites(np.array([-1]), values, np.array([mean @ mean]))
         rough, error = np.empty(self.size), np.empty(self.size)
-        for start, stop in self.blocks(1):
-            if tick is not None:
-                tick()
-            some = slice(start, stop)
+
+        def measure(block: tuple[int, int]) -> None:
+            some = slice(*block)
             rough[some] = to_numpy(self.rough(some, site))[:, 0]
             error[some] = self.rough_error(some, site)
+
+        self.share_out(measure, self.blocks(1), tick)
         near = np.flatnonzero(rough - error <= (rough + error).min())
         best, found = np.inf, 0
         step = max(CHUNK // self.dimension, 1)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -81,6 +81,8 @@ class Pool:
     limit: tuple[float, int]
     charged: Floats | None = None
     named: int = 0
+    ahead: dict[int, tuple[Sites, Any]] = field(default_factory=dict)
+    """Rows that may be named next, and how far the pool's rows are from them, roughly ``(K, 1)``."""
 
     def keys(self) -> Floats:
         """Return what decides who is next ``(K,)``: upper bounds, less what rows cost."""
@@ -142,9 +144,9 @@ class Farthest:
         self.last_named: tuple[int, int, float] | None = None
         self.measured = space.size
         # Given distances come in whole rows, and what may fall must be seen at every step.
-        partial = space.width > 0 and (charge is None or charge.lazy)
-        self.most = max(int(SHARE * space.size), SMALL) if partial else space.size
-        self.want = min(max(space.size // 64, SMALL), self.most) if partial else space.size
+        self.partial = space.width > 0 and (charge is None or charge.lazy)
+        self.most = max(int(SHARE * space.size), SMALL) if self.partial else space.size
+        self.want = min(max(space.size // 64, SMALL), self.most) if self.partial else space.size
 
     def _before(self, fixed: Ints, to_fixed: tuple[Ints, Floats] | None) -> Known:
         size = self.space.size
@@ -190,14 +192,20 @@ class Farthest:
         if self.charge is not None:
             self.charge.add(row)
         if self.pool is not None:
-            self.pool.named += 1
-            site = self.space.sites(np.array([row]))
-            rough = self.space.apart(self.pool.points, site)[:, 0].astype(np.float64)
-            error = self.space.apart_error(self.pool.points, site)
-            self.pool.known.measured(self.space, rough, error, row)
-            if self.charge is not None:
-                self.pool.charged = self.charge.gathered()
+            self._measure_pool(self.pool, row)
         self.close(row)
+
+    def _measure_pool(self, pool: Pool, row: int) -> None:
+        pool.named += 1
+        if row in pool.ahead:
+            site, rough = pool.ahead.pop(row)
+        else:
+            site = self.space.sites(np.array([row]))
+            rough = self.space.apart(pool.points, site)[:, 0]
+        error = self.space.apart_error(pool.points, site)
+        pool.known.measured(self.space, rough.astype(np.float64), error, row)
+        if self.charge is not None:
+            pool.charged = self.charge.gathered()
 
     def close(self, row: int) -> None:
         """Never name a row again."""
@@ -243,11 +251,12 @@ class Farthest:
         The keys of measured rows fall, so more rows are measured each time; but none whose old key
         lies below `count` new ones, for it can only fall.
         """
-        fresh, wide = self.seen == len(self.centers), count
+        fresh, wide, ascending = self.seen == len(self.centers), count, np.sort(keys)
         lowest = -np.inf if count >= len(keys) else -np.finfo(np.float64).max
         while True:
             wide *= 2
-            level = max(level_of(keys, wide), level_of(keys[fresh], count), lowest)
+            reached = ascending[-wide] if wide <= len(keys) else -np.inf
+            level = max(reached, level_of(keys[fresh], count), lowest)
             stale = np.flatnonzero(~fresh & (keys >= level))
             if not len(stale):
                 return
@@ -265,9 +274,11 @@ class Farthest:
     def _measure(self, rows: Ints, upto: int | None = None) -> None:
         """Measure ascending rows to the centers that came since each of them was measured."""
         upto, seen = len(self.centers) if upto is None else upto, self.seen[rows]
-        for since in np.unique(seen).tolist():
-            for sites in self._sites(since, upto):
-                self._measure_to(sites, rows[seen == since])
+        groups = [(since, rows[seen == since]) for since in np.unique(seen).tolist()]
+        start = groups[0][0]
+        for sites in self._sites(start, upto):
+            self._measure_to(sites, start, groups)
+            start += len(sites)
         self.seen[rows] = upto
         self.measured += len(rows)
 
@@ -282,15 +293,23 @@ class Farthest:
         for some in batches(new, max(CENTER_VALUES // max(self.space.width, 1), 64)):
             yield self.space.sites(some)
 
-    def _measure_to(self, sites: Sites, rows: Ints) -> None:
-        width = max(self.space.width, 1)
-        for some in batches(rows, max(min(PASS_VALUES // len(sites), GATHERED // width), 256)):
-            self.clock.check()
-            block = as_slice(some)
-            at, rough = self.space.closest(block, sites)
-            known, error = self.known.at(block), self.space.rough_error(block, sites)
-            known.measured(self.space, rough, error, sites.rows[at])
-            self.known.put(block, known)
+    def _measure_to(self, sites: Sites, start: int, groups: list[tuple[int, Ints]]) -> None:
+        """Measure rows to those of the centers from `start` on that came since."""
+        width, tasks = max(self.space.width, 1), []
+        for since, rows in groups:
+            new = sites.part(slice(max(since - start, 0), None))
+            if len(new):
+                step = max(min(PASS_VALUES // len(new), GATHERED // width), 256)
+                tasks += [(new, some) for some in batches(rows, step)]
+        self.space.share_out(self._measure_block, tasks, self.clock.check)
+
+    def _measure_block(self, task: tuple[Sites, Ints]) -> None:
+        sites, rows = task
+        block = as_slice(rows)
+        at, rough = self.space.closest(block, sites)
+        known, error = self.known.at(block), self.space.rough_error(block, sites)
+        known.measured(self.space, rough, error, sites.rows[at])
+        self.known.put(block, known)
 
     def _renewed(self, needed: int) -> Pool:
         """Gather the farthest rows anew, up to date."""
@@ -331,6 +350,11 @@ class Farthest:
         for sites in self._sites(begun, len(self.centers)):
             found.take_in(*nearest_among(self.space, points, sites))
         pool.known.put(at, found)
+        if self.partial:
+            # Whoever is named is settled before, and products of many at once cost far less.
+            rough = self.space.apart(pool.points, points)
+            for k, row in enumerate(rows.tolist()):
+                pool.ahead[row] = points.part(slice(k, k + 1)), rough[:, k]
 
     def _settle_before(self, rows: Ints) -> None:
         """Measure rows to the fixed centers in float64, once."""
