@@ -257,6 +257,13 @@ def _writeable(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return values if plain else values.copy()
 
 
+def as_slice(rows: Ints) -> Rows:
+    """Return rows as a slice where each is the one after the one before."""
+    if not len(rows) or int(rows[-1]) - int(rows[0]) + 1 != len(rows) or (np.diff(rows) != 1).any():
+        return rows
+    return slice(int(rows[0]), int(rows[-1]) + 1)
+
+
 def like(values: npt.NDArray[Any], block: Any) -> Any:
     """Return values in the type and on the device of a block."""
     return array_namespace(block).asarray(

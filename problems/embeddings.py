@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from array_api_compat import array_namespace
 
-from .arrays import Matrix, as_matrix, dtype_name, freeze, like, product_type, to_numpy
+from .arrays import Matrix, as_matrix, as_slice, dtype_name, freeze, like, product_type, to_numpy
 from .errors import InvalidInput
 from .fingerprint import ArrayHash
 from .spaces import Sites, Space
@@ -239,7 +239,7 @@ class Embeddings(InnerProducts):
     def sites(self, rows: Ints) -> Sites:
         """Prepare points for `rough`."""
         if self.scale is None and self.is_narrow and self.dtype is np.float32:
-            values = to_numpy(self._block(rows)).astype(self.dtype, copy=False)
+            values = to_numpy(self._block(as_slice(rows))).astype(self.dtype, copy=False)
             return Sites(rows, values, self.norms[rows])
         values = np.empty((len(rows), self.dimension), dtype=self.dtype)
         step = max(CHUNK // self.dimension, 1)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from ...problems.arrays import as_slice
 from ...problems.coverage import nearest_among
 from .known import Known
 from .ranking import farthest_rows, largest, level_of
@@ -14,7 +15,7 @@ from .ranking import farthest_rows, largest, level_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ...problems.arrays import Floats, Ints, Mask, Rows
+    from ...problems.arrays import Floats, Ints, Mask
     from ...problems.spaces import Sites, Space
     from .._clock import Clock
 
@@ -24,12 +25,14 @@ SHARE = 1 / 16
 """Share of all rows that a pool holds at most, for four bytes a number."""
 SETTLED_AT_ONCE = 32
 """Rows that are measured in float64 together, most of which are needed soon."""
+BEFORE_AT_ONCE = 4
+"""So many times more are measured to the fixed centers together."""
 FIRST = 512
 """Fixed centers that every row is measured to; the others only concern rows that are far."""
-PASS_VALUES = 1 << 20
-"""Rough distances in one block of a pass: 4 MB in float32, which the cache holds."""
+PASS_VALUES = 1 << 18
+"""Rough distances in one block of a pass: 1 MB in float32, which the cache holds."""
 GATHERED = 1 << 19
-"""Numbers of the points that are measured at once: 2 MB in float32."""
+"""Numbers of the points that a thread measures at once: 2 MB in float32."""
 CENTER_VALUES = 1 << 20
 """Numbers of the centers that rows are measured to at once."""
 
@@ -82,7 +85,7 @@ class Pool:
     charged: Floats | None = None
     named: int = 0
     ahead: dict[int, tuple[Sites, Any]] = field(default_factory=dict)
-    """Rows that may be named next, and how far the pool's rows are from them, roughly ``(K, 1)``."""
+    """Rows that may be named next, and how far the pool's rows are from each, roughly ``(K,)``."""
 
     def keys(self) -> Floats:
         """Return what decides who is next ``(K,)``: upper bounds, less what rows cost."""
@@ -132,7 +135,7 @@ class Farthest:
         self.before = self._before(fixed, to_fixed)
         """What is known of rows' distances to the fixed centers."""
         self.known = self.before.at(np.arange(space.size))
-        self.first = [] if to_fixed else [space.sites(some) for some in batches(fixed, FIRST)]
+        self.fixed = fixed[: 0 if to_fixed else None]
         """The fixed centers that rows are measured to as if they were added."""
         self.centers: list[int] = [] if to_fixed else fixed.tolist()
         self.is_open = is_open.copy()
@@ -170,7 +173,6 @@ class Farthest:
             top = largest(keys, rank + 1)
             row, key = int(pool.rows[top[-1]]), float(keys[top[-1]])
             if (-key, row) >= (-pool.limit[0], pool.limit[1]):
-                # The next pool takes this one's place in memory.
                 del pool, keys
                 self._renewed(rank + 1)
             elif pool.known.settled[top].all():
@@ -224,8 +226,9 @@ class Farthest:
             self.pool.is_open &= allowed[self.pool.rows]
 
     def hints(self) -> Ints:
-        """Return a near center of each row ``(N,)``."""
+        """Return a near center of each row ``(N,)``, and put the pool away."""
         self._return_pool()
+        self.pool = None
         return self.known.nearest
 
     def upper(self) -> Floats:
@@ -268,8 +271,8 @@ class Farthest:
 
     def _begin(self) -> None:
         """Measure every row to some of the fixed centers, which is enough for most of them."""
-        if self.first and not self.seen.any():
-            self._measure(np.arange(self.space.size), len(self.first[0]))
+        if len(self.fixed) and not self.seen.any():
+            self._measure(np.arange(self.space.size), min(len(self.fixed), FIRST))
 
     def _measure(self, rows: Ints, upto: int | None = None) -> None:
         """Measure ascending rows to the centers that came since each of them was measured."""
@@ -283,13 +286,11 @@ class Farthest:
         self.measured += len(rows)
 
     def _sites(self, since: int, upto: int) -> Iterator[Sites]:
-        """Yield all centers but the first ones, prepared, some at a time."""
-        start = 0
-        for sites in self.first:
-            if since <= start < upto:
-                yield sites
-            start += len(sites)
-        new = np.array(self.centers[max(since, start) : upto], dtype=np.int64)
+        """Yield all centers but the first ones, prepared, some at a time: none are held for long."""
+        many = len(self.fixed)
+        for some in batches(self.fixed[since:upto], FIRST):
+            yield self.space.sites(some)
+        new = np.array(self.centers[max(since, many) : upto], dtype=np.int64)
         for some in batches(new, max(CENTER_VALUES // max(self.space.width, 1), 64)):
             yield self.space.sites(some)
 
@@ -320,6 +321,8 @@ class Farthest:
             elif self.pool.named * self.want > 4 * self.measured:
                 self.want = max(self.want // 2, min(SMALL, self.most))
         self._return_pool()
+        # The next pool takes its place in memory.
+        self.pool = None
         self._begin()
         keys, charged = np.where(self.is_open, self.known.upper, -np.inf), None
         if self.charge is not None and self.charge.lazy:
@@ -329,7 +332,6 @@ class Farthest:
         self.passes, self.measured = self.passes + 1, self.space.size // 8
         self._freshen(keys, count, charged)
         rows, limit = farthest_rows(keys, count)
-        self.pool = None
         points = self.space.gather(rows)
         self.pool = Pool(rows, points, self.known.at(rows), self.is_open[rows], limit)
         if self.charge is not None:
@@ -343,26 +345,25 @@ class Farthest:
         count = int((vague > -np.inf).sum())
         at = largest(vague, min(count, max(needed, SETTLED_AT_ONCE)))
         rows = pool.rows[at]
-        points, begun = self.space.gather(rows), len(self.centers) - len(self.added)
-        if begun:
-            self._settle_before(rows)
-        found = self.before.at(rows)
-        for sites in self._sites(begun, len(self.centers)):
+        if not self.before.settled[rows].all():
+            # More of them, as the fixed centers must all be prepared for it.
+            more = largest(vague, min(count, BEFORE_AT_ONCE * len(at)))
+            self._settle_before(pool.rows[more])
+        points, found = self.space.gather(rows), self.before.at(rows)
+        for sites in self._sites(len(self.fixed), len(self.centers)):
             found.take_in(*nearest_among(self.space, points, sites))
         pool.known.put(at, found)
         if self.partial:
             # Whoever is named is settled before, and products of many at once cost far less.
             rough = self.space.apart(pool.points, points)
             for k, row in enumerate(rows.tolist()):
-                pool.ahead[row] = points.part(slice(k, k + 1)), rough[:, k]
+                pool.ahead[row] = points.part(slice(k, k + 1)), rough[:, k].copy()
 
     def _settle_before(self, rows: Ints) -> None:
         """Measure rows to the fixed centers in float64, once."""
         rows = rows[~self.before.settled[rows]]
-        if not len(rows):
-            return
         points, found = self.space.gather(rows), self.before.at(rows)
-        for sites in self.first:
+        for sites in self._sites(0, len(self.fixed)):
             found.take_in(*nearest_among(self.space, points, sites))
         found.settled[:] = True
         self.before.put(rows, found)
@@ -374,7 +375,3 @@ def batches(rows: Ints, size: int) -> Iterator[Ints]:
         yield rows[start : start + size]
 
 
-def as_slice(rows: Ints) -> Rows:
-    """Return ascending rows as a slice where none is left out."""
-    first, last = int(rows[0]), int(rows[-1])
-    return slice(first, last + 1) if last - first + 1 == len(rows) else rows

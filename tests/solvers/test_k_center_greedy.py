@@ -186,18 +186,27 @@ def test_rows_that_are_never_farthest_are_measured_to_few_centers(monkeypatch):
     """Measuring every row to every center would cost several times as much."""
     points = np.random.default_rng(1).normal(size=(20_000, 40)).astype(np.float32)
     products, closest = [], Embeddings.closest
+    settled, apart = [], Embeddings.apart
 
     def counted(space, rows, sites):
         at, rough = closest(space, rows, sites)
         products.append(len(at) * len(sites))
         return at, rough
 
+    def counted_apart(space, gathered, sites):
+        settled.append(len(gathered) * len(sites))
+        return apart(space, gathered, sites)
+
     monkeypatch.setattr(Embeddings, "closest", counted)
+    monkeypatch.setattr(Embeddings, "apart", counted_apart)
     solve(KCenter(points, 300), "greedy")
     assert sum(products) < 20_000 * 300 / 3
     products.clear()
+    settled.clear()
     solve(KCenter(points, 300, labeled=np.arange(3000)), "greedy")
     assert sum(products) < 20_000 * 3300 / 2
+    # Bounds from some of the labeled rows alone would have four times as many rows settled.
+    assert sum(settled) < 20_000 * 3300 / 20
 
 
 @st.composite
