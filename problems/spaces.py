@@ -54,8 +54,8 @@ class Sites:
         """Return m."""
         return len(self.rows)
 
-    def part(self, which: slice) -> Sites:
-        """Return some of them, where they lie."""
+    def part(self, which: slice | Mask) -> Sites:
+        """Return some of them; for a slice where they lie."""
         split = isinstance(self.values, tuple)
         values = tuple(v[which] for v in self.values) if split else self.values[which]
         return Sites(self.rows[which], values, self.norms[which])

@@ -341,6 +341,10 @@ class Farthest:
 
     def _settle(self, pool: Pool, keys: Floats, needed: int) -> None:
         """Measure the rows of the largest bounds to all centers in float64."""
+        alive = keys >= pool.limit[0]
+        if self.partial and self.charge is None and needed <= alive.sum() < len(alive) / 2:
+            self._drop(pool, ~alive)
+            keys = keys[alive]
         vague = np.where(pool.known.settled, -np.inf, keys)
         count = int((vague > -np.inf).sum())
         at = largest(vague, min(count, max(needed, SETTLED_AT_ONCE)))
@@ -358,6 +362,15 @@ class Farthest:
             rough = self.space.apart(pool.points, points)
             for k, row in enumerate(rows.tolist()):
                 pool.ahead[row] = points.part(slice(k, k + 1)), rough[:, k].copy()
+
+    def _drop(self, pool: Pool, fallen: Mask) -> None:
+        """Leave rows out of the pool that rows outside may exceed: it is renewed before their turn."""
+        rows, left = pool.rows[fallen], ~fallen
+        self.known.put(rows, pool.known.at(fallen))
+        self.seen[rows] = len(self.centers)
+        pool.rows, pool.known, pool.is_open = pool.rows[left], pool.known.at(left), pool.is_open[left]
+        pool.points = pool.points.part(left)
+        pool.ahead = {row: (site, rough[left]) for row, (site, rough) in pool.ahead.items()}
 
     def _settle_before(self, rows: Ints) -> None:
         """Measure rows to the fixed centers in float64, once."""
