@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import cache
-from threading import Lock
-from typing import TYPE_CHECKING, Any, TypeVar
+from threading import local
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -63,34 +62,27 @@ def side_by_side(
             other.result()
 
 
-class _Held:
-    """How many blocks hold BLAS to one thread now, and how many threads it had before."""
+class _Held(local):
+    """How many threads BLAS had before this thread held it to one, or 0."""
 
-    lock = Lock()
-    blocks = 0
-    threads = 1
-    limit: Any = None
+    threads = 0
+
+
+_held = _Held()
 
 
 @contextmanager
 def one_blas_thread() -> Iterator[int]:
-    """Hold BLAS to one thread for as long as any block is open, and yield how many it had."""
-    with _Held.lock:
-        if not _Held.blocks:
-            _Held.threads = max((info["num_threads"] for info in _blas().info()), default=1)
-            _Held.limit = _blas().limit(limits=1)
-        _Held.blocks += 1
-    try:
-        yield _Held.threads
-    finally:
-        with _Held.lock:
-            _Held.blocks -= 1
-            if not _Held.blocks:
-                _Held.limit.restore_original_limits()
-
-
-@cache
-def _blas() -> Any:
+    """Hold BLAS to one thread, and yield how many it had before the outermost of these blocks."""
     from threadpoolctl import ThreadpoolController
 
-    return ThreadpoolController().select(user_api="blas")
+    if _held.threads:
+        yield _held.threads
+        return
+    blas = ThreadpoolController().select(user_api="blas")
+    _held.threads = max((info["num_threads"] for info in blas.info()), default=1)
+    try:
+        with blas.limit(limits=1):
+            yield _held.threads
+    finally:
+        _held.threads = 0

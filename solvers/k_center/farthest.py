@@ -286,7 +286,7 @@ class Farthest:
         self.measured += len(rows)
 
     def _sites(self, since: int, upto: int) -> Iterator[Sites]:
-        """Yield all centers but the first ones, prepared, some at a time: none are held for long."""
+        """Yield all centers but the first ones, prepared, some at a time and not kept."""
         many = len(self.fixed)
         for some in batches(self.fixed[since:upto], FIRST):
             yield self.space.sites(some)
@@ -364,11 +364,15 @@ class Farthest:
                 pool.ahead[row] = points.part(slice(k, k + 1)), rough[:, k].copy()
 
     def _drop(self, pool: Pool, fallen: Mask) -> None:
-        """Leave rows out of the pool that rows outside may exceed: it is renewed before their turn."""
+        """Leave out rows that rows outside may exceed: the pool is renewed before their turn."""
         rows, left = pool.rows[fallen], ~fallen
         self.known.put(rows, pool.known.at(fallen))
         self.seen[rows] = len(self.centers)
-        pool.rows, pool.known, pool.is_open = pool.rows[left], pool.known.at(left), pool.is_open[left]
+        pool.rows, pool.known, pool.is_open = (
+            pool.rows[left],
+            pool.known.at(left),
+            pool.is_open[left],
+        )
         pool.points = pool.points.part(left)
         pool.ahead = {row: (site, rough[left]) for row, (site, rough) in pool.ahead.items()}
 
@@ -386,5 +390,3 @@ def batches(rows: Ints, size: int) -> Iterator[Ints]:
     """Yield rows, so many at a time."""
     for start in range(0, len(rows), size):
         yield rows[start : start + size]
-
-

@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from threadpoolctl import threadpool_limits
 
 from labelcut import Forbid, Include, KCenter, check, load, solve
 from labelcut.problems.base import Status, StoppedBy
@@ -150,13 +151,15 @@ def test_given_distances_need_no_triangle_inequality(as_function):
         assert solution.bound <= least_radius(apart, budget, range(size), [], 0)
 
 
-def test_many_rows_in_many_dimensions():
-    """The pool's real sizes, float32 products and growing pools would fail where toys pass."""
+@pytest.mark.parametrize("threads", [1, 3])
+def test_many_rows_in_many_dimensions(threads):
+    """The pool's real sizes, float32, growing pools and threads would fail where toys pass."""
     rng = np.random.default_rng(0)
     middles = rng.normal(size=(30, 64)) * 3.0
     points = (middles[rng.integers(0, 30, 6000)] + rng.normal(size=(6000, 64))).astype(np.float32)
     problem = KCenter(points, 300, labeled=np.arange(50))
-    solution = solve(problem, "greedy")
+    with threadpool_limits(threads, user_api="blas"):
+        solution = solve(problem, "greedy")
     near = problem.to_fixed[1].copy()
     for row in solution.order:
         assert row == near.argmax()
