@@ -1,5 +1,6 @@
 """Greedy k-center against farthest-first written out plainly, and its bound against brute force."""
 
+import tracemalloc
 from itertools import combinations
 
 import numpy as np
@@ -210,6 +211,18 @@ def test_rows_that_are_never_farthest_are_measured_to_few_centers(monkeypatch):
     assert sum(products) < 20_000 * 3300 / 2
     # Bounds from some of the labeled rows alone would have four times as many rows settled.
     assert sum(settled) < 20_000 * 3300 / 20
+
+
+def test_labeled_rows_are_never_held_as_a_second_copy():
+    """Half of the rows labeled would take half of the points' memory once more."""
+    points = np.random.default_rng(1).normal(size=(20_000, 256)).astype(np.float32)
+    problem = KCenter(points, 20, labeled=np.arange(0, 20_000, 2))
+    solve(KCenter(points[:100], 20, labeled=[0]), "greedy")  # imports
+    tracemalloc.start()
+    solve(problem, "greedy")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < points.nbytes * 3 / 8
 
 
 @st.composite
