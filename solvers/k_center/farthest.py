@@ -9,6 +9,7 @@ import numpy as np
 
 from ...problems.arrays import as_slice
 from ...problems.coverage import nearest_among
+from .batches import batches, grouped
 from .known import Known
 from .ranking import farthest_rows, largest, level_of
 
@@ -277,7 +278,7 @@ class Farthest:
     def _measure(self, rows: Ints, upto: int | None = None) -> None:
         """Measure ascending rows to the centers that came since each of them was measured."""
         upto, seen = len(self.centers) if upto is None else upto, self.seen[rows]
-        groups = [(since, rows[seen == since]) for since in np.unique(seen).tolist()]
+        groups = [(since, rows[which]) for since, which in grouped(seen)]
         start = groups[0][0]
         for sites in self._sites(start, upto):
             self._measure_to(sites, start, groups)
@@ -384,9 +385,3 @@ class Farthest:
             found.take_in(*nearest_among(self.space, points, sites))
         found.settled[:] = True
         self.before.put(rows, found)
-
-
-def batches(rows: Ints, size: int) -> Iterator[Ints]:
-    """Yield rows, so many at a time."""
-    for start in range(0, len(rows), size):
-        yield rows[start : start + size]
