@@ -157,6 +157,11 @@ class Matrix:
         """Bytes of one stored value."""
         return int(getattr(self.parts[0], "itemsize", 8))
 
+    @property
+    def in_numpy(self) -> bool:
+        """Whether all parts are NumPy's, which works in one thread and lets others work."""
+        return all(isinstance(part, np.ndarray) for part in self.parts)
+
     def chunks(self) -> Iterator[tuple[int, Floats]]:
         """Yield ``(first row, values)`` over all rows, in order."""
         step = max(CHUNK_VALUES // max(self.shape[1], 1), 1)
@@ -250,6 +255,13 @@ def _writeable(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     # torch warns of arrays that it could write into and should not, and takes no negative strides.
     plain = values.flags.writeable and min(values.strides, default=0) >= 0
     return values if plain else values.copy()
+
+
+def as_slice(rows: Ints) -> Rows:
+    """Return rows as a slice where each is the one after the one before."""
+    if not len(rows) or int(rows[-1]) - int(rows[0]) + 1 != len(rows) or (np.diff(rows) != 1).any():
+        return rows
+    return slice(int(rows[0]), int(rows[-1]) + 1)
 
 
 def like(values: npt.NDArray[Any], block: Any) -> Any:

@@ -16,10 +16,12 @@ if TYPE_CHECKING:
 
 SETTLED_AT_ONCE, ROUNDS = 64, 16
 """How many rows are measured to all centers at once, and how often before all of them are."""
-COMPARED_VALUES = 1 << 21
-"""Rough distances that are compared at once: 8 MB in float32, and as much beside."""
-PAIRED_VALUES = 1 << 20
-"""Numbers of the points that are measured to one center each at once."""
+COMPARED_VALUES = 1 << 20
+"""Rough distances that a thread compares at once: 4 MB in float32, and as much beside."""
+PAIRED_VALUES = 1 << 18
+"""Numbers of the points that a thread measures to one center each at once."""
+FEW_CENTERS = 64
+"""Share of the rows up to which centers are held beside them: one of so many."""
 
 
 def nearest_centers(
@@ -51,9 +53,9 @@ def nearest_centers(
     if not len(centers):
         return nearest, distances
     sites = space.sites(centers)
-    for start, stop in space.blocks(len(centers), COMPARED_VALUES):
-        if tick is not None:
-            tick()
+
+    def measure(block: tuple[int, int]) -> None:
+        start, stop = block
         rough = to_numpy(space.rough(slice(start, stop), sites))
         allowed = rough.min(axis=1) + 2.0 * space.rough_error(slice(start, stop), sites)
         at, which = _pairs_of(rough <= allowed[:, None])
@@ -61,6 +63,8 @@ def nearest_centers(
         order = np.lexsort((which, exact, at))
         first = order[np.searchsorted(at[order], np.arange(stop - start))]
         nearest[start:stop], distances[start:stop] = centers[which[first]], exact[first]
+
+    space.share_out(measure, space.blocks(len(centers), COMPARED_VALUES), tick)
     return nearest, distances
 
 
@@ -109,11 +113,19 @@ def coverage_radius(space: Space, centers: Ints, outliers: int, nearest: Ints | 
     which = np.searchsorted(centers, nearest)
     if (centers[np.minimum(which, len(centers) - 1)] != nearest).any():
         return _largest(nearest_centers(space, centers)[1], outliers)
-    at_most, sites = np.empty(space.size), space.sites(centers)
-    for start, stop in space.blocks(space.width, PAIRED_VALUES):
-        rough = space.rough_pairs(slice(start, stop), sites, which[start:stop])
-        error = space.rough_error(slice(start, stop), sites)
-        at_most[start:stop] = space.from_rough(rough + error)
+    at_most = np.empty(space.size)
+    # Many centers, such as labeled rows, would be a second copy of the points.
+    sites = space.sites(centers) if len(centers) * FEW_CENTERS <= space.size else None
+
+    def measure(block: tuple[int, int]) -> None:
+        rows, here, to = slice(*block), sites, which[slice(*block)]
+        if here is None:
+            distinct, to = np.unique(to, return_inverse=True)
+            here = space.sites(centers[distinct])
+        rough = space.rough_pairs(rows, here, to)
+        at_most[rows] = space.from_rough(rough + space.rough_error(rows, here))
+
+    space.share_out(measure, space.blocks(space.width, PAIRED_VALUES))
     settled = np.zeros(space.size, dtype=bool)
     for _ in range(ROUNDS):
         far = np.argpartition(-at_most, outliers)[: outliers + 1]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from array_api_compat import array_namespace
 
-from .arrays import Matrix, as_matrix, dtype_name, freeze, like, product_type, to_numpy
+from .arrays import Matrix, as_matrix, as_slice, dtype_name, freeze, like, product_type, to_numpy
 from .errors import InvalidInput
 from .fingerprint import ArrayHash
 from .spaces import Sites, Space
@@ -239,7 +239,7 @@ class Embeddings(InnerProducts):
     def sites(self, rows: Ints) -> Sites:
         """Prepare points for `rough`."""
         if self.scale is None and self.is_narrow and self.dtype is np.float32:
-            values = to_numpy(self._block(rows)).astype(self.dtype, copy=False)
+            values = to_numpy(self._block(as_slice(rows))).astype(self.dtype, copy=False)
             return Sites(rows, values, self.norms[rows])
         values = np.empty((len(rows), self.dimension), dtype=self.dtype)
         step = max(CHUNK // self.dimension, 1)
@@ -252,6 +252,11 @@ class Embeddings(InnerProducts):
     def width(self) -> int:  # type: ignore[override]
         """Columns."""
         return self.dimension
+
+    @property
+    def in_threads(self) -> bool:
+        """NumPy's points: yes; other backends have threads or devices of their own."""
+        return self.matrix.in_numpy
 
     def _inner_products(self, points: Any, sites: Any) -> npt.NDArray[Any]:
         return multiplied(points, sites)
@@ -293,12 +298,13 @@ class Embeddings(InnerProducts):
         values: Any = mean.astype(self.dtype)[None]
         site = Sites(np.array([-1]), values, np.array([mean @ mean]))
         rough, error = np.empty(self.size), np.empty(self.size)
-        for start, stop in self.blocks(1):
-            if tick is not None:
-                tick()
-            some = slice(start, stop)
+
+        def measure(block: tuple[int, int]) -> None:
+            some = slice(*block)
             rough[some] = to_numpy(self.rough(some, site))[:, 0]
             error[some] = self.rough_error(some, site)
+
+        self.share_out(measure, self.blocks(1), tick)
         near = np.flatnonzero(rough - error <= (rough + error).min())
         best, found = np.inf, 0
         step = max(CHUNK // self.dimension, 1)

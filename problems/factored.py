@@ -109,6 +109,11 @@ class Factored(InnerProducts):
         return Sites(rows, values, self.norms[rows])
 
     @property
+    def in_threads(self) -> bool:
+        """Where both factors are NumPy's."""
+        return self.left.in_threads and self.right.in_threads
+
+    @property
     def width(self) -> int:  # type: ignore[override]
         """The columns of both factors."""
         return self.dimension

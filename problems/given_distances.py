@@ -150,7 +150,7 @@ class GivenDistances(Space):
 
     def sites(self, rows: Ints) -> Sites:
         """Take the sites' whole rows: by symmetry they hold what all others are away."""
-        return Sites(rows, self._take(rows).T, np.zeros(len(rows)))
+        return Sites(rows, self._take(rows), np.zeros(len(rows)))
 
     def gather(self, rows: Ints) -> Sites:
         """Keep nothing but the rows: the sites hold what they are away."""
@@ -158,7 +158,7 @@ class GivenDistances(Space):
 
     def apart(self, points: Sites, sites: Sites) -> npt.NDArray[Any]:
         """Return the distances themselves ``(k, m)``."""
-        return np.array(sites.values[points.rows])
+        return np.array(sites.values[:, points.rows].T)
 
     def apart_error(self, points: Sites, sites: Sites) -> Floats:
         """Return zeros: they are exact."""
@@ -166,11 +166,11 @@ class GivenDistances(Space):
 
     def rough_pairs(self, rows: Rows, sites: Sites, which: Ints) -> Floats:
         """Return the distances themselves ``(k,)``."""
-        return np.asarray(np.take_along_axis(sites.values[rows], which[:, None], axis=1)[:, 0])
+        return np.asarray(sites.values[which, np.arange(self.size)[rows]])
 
     def rough(self, rows: Rows, sites: Sites) -> npt.NDArray[Any]:
         """Return the distances themselves ``(k, m)``."""
-        return np.array(sites.values[rows])
+        return np.array(sites.values[:, rows].T)
 
     def rough_error(self, rows: Rows, sites: Sites) -> Floats:
         """Return zeros: they are exact."""

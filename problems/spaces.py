@@ -9,24 +9,27 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 
 from .arrays import to_numpy
+from .threads import side_by_side
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     import numpy.typing as npt
 
     from .arrays import Floats, Ints, Mask, Rows
 
+T = TypeVar("T")
+
 BLOCK_VALUES = 1 << 22
 """Rough distances in one block: 16 MB in float32."""
 
-HELD_VALUES = 1 << 21
-"""Numbers of the points of one block: 8 MB in float32."""
+HELD_VALUES = 1 << 20
+"""Numbers of the points of one block: 4 MB in float32."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +41,7 @@ class Sites:
     rows
         Dataset rows ``(m,)``.
     values
-        What the space needs of them.
+        What the space needs of them: an array with a row for each, or several.
     norms
         Their squared norms ``(m,)``.
     """
@@ -50,6 +53,12 @@ class Sites:
     def __len__(self) -> int:
         """Return m."""
         return len(self.rows)
+
+    def part(self, which: slice | Mask) -> Sites:
+        """Return some of them; for a slice where they lie."""
+        split = isinstance(self.values, tuple)
+        values = tuple(v[which] for v in self.values) if split else self.values[which]
+        return Sites(self.rows[which], values, self.norms[which])
 
 
 class Space(ABC):
@@ -68,6 +77,26 @@ class Space(ABC):
     def in_files(self) -> bool:
         """Whether a problem file can hold it: whether `arrays` and `parameters` make it again."""
         return False
+
+    @property
+    def in_threads(self) -> bool:
+        """Whether several threads may measure at once."""
+        return False
+
+    def share_out(
+        self,
+        work: Callable[[T], object],
+        tasks: Iterable[T],
+        tick: Callable[[], None] | None = None,
+    ) -> None:
+        """Measure block by block, side by side where that is allowed; see `side_by_side`."""
+        if self.in_threads:
+            side_by_side(work, tasks, tick)
+            return
+        for task in tasks:
+            if tick is not None:
+                tick()
+            work(task)
 
     def facts(self) -> Mapping[str, Any]:
         """Return what describes it to people, in JSON's types."""

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from ...problems.arrays import as_slice
 from ...problems.coverage import nearest_among
+from .batches import batches, grouped
 from .known import Known
 from .ranking import farthest_rows, largest, level_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ...problems.arrays import Floats, Ints, Mask, Rows
+    from ...problems.arrays import Floats, Ints, Mask
     from ...problems.spaces import Sites, Space
     from .._clock import Clock
 
@@ -24,12 +26,14 @@ SHARE = 1 / 16
 """Share of all rows that a pool holds at most, for four bytes a number."""
 SETTLED_AT_ONCE = 32
 """Rows that are measured in float64 together, most of which are needed soon."""
+BEFORE_AT_ONCE = 4
+"""So many times more are measured to the fixed centers together."""
 FIRST = 512
 """Fixed centers that every row is measured to; the others only concern rows that are far."""
-PASS_VALUES = 1 << 20
-"""Rough distances in one block of a pass: 4 MB in float32, which the cache holds."""
+PASS_VALUES = 1 << 18
+"""Rough distances in one block of a pass: 1 MB in float32, which the cache holds."""
 GATHERED = 1 << 19
-"""Numbers of the points that are measured at once: 2 MB in float32."""
+"""Numbers of the points that a thread measures at once: 2 MB in float32."""
 CENTER_VALUES = 1 << 20
 """Numbers of the centers that rows are measured to at once."""
 
@@ -81,6 +85,8 @@ class Pool:
     limit: tuple[float, int]
     charged: Floats | None = None
     named: int = 0
+    ahead: dict[int, tuple[Sites, Any]] = field(default_factory=dict)
+    """Rows that may be named next, and how far the pool's rows are from each, roughly ``(K,)``."""
 
     def keys(self) -> Floats:
         """Return what decides who is next ``(K,)``: upper bounds, less what rows cost."""
@@ -130,7 +136,7 @@ class Farthest:
         self.before = self._before(fixed, to_fixed)
         """What is known of rows' distances to the fixed centers."""
         self.known = self.before.at(np.arange(space.size))
-        self.first = [] if to_fixed else [space.sites(some) for some in batches(fixed, FIRST)]
+        self.fixed = fixed[: 0 if to_fixed else None]
         """The fixed centers that rows are measured to as if they were added."""
         self.centers: list[int] = [] if to_fixed else fixed.tolist()
         self.is_open = is_open.copy()
@@ -142,9 +148,9 @@ class Farthest:
         self.last_named: tuple[int, int, float] | None = None
         self.measured = space.size
         # Given distances come in whole rows, and what may fall must be seen at every step.
-        partial = space.width > 0 and (charge is None or charge.lazy)
-        self.most = max(int(SHARE * space.size), SMALL) if partial else space.size
-        self.want = min(max(space.size // 64, SMALL), self.most) if partial else space.size
+        self.partial = space.width > 0 and (charge is None or charge.lazy)
+        self.most = max(int(SHARE * space.size), SMALL) if self.partial else space.size
+        self.want = min(max(space.size // 64, SMALL), self.most) if self.partial else space.size
 
     def _before(self, fixed: Ints, to_fixed: tuple[Ints, Floats] | None) -> Known:
         size = self.space.size
@@ -168,7 +174,6 @@ class Farthest:
             top = largest(keys, rank + 1)
             row, key = int(pool.rows[top[-1]]), float(keys[top[-1]])
             if (-key, row) >= (-pool.limit[0], pool.limit[1]):
-                # The next pool takes this one's place in memory.
                 del pool, keys
                 self._renewed(rank + 1)
             elif pool.known.settled[top].all():
@@ -190,14 +195,20 @@ class Farthest:
         if self.charge is not None:
             self.charge.add(row)
         if self.pool is not None:
-            self.pool.named += 1
-            site = self.space.sites(np.array([row]))
-            rough = self.space.apart(self.pool.points, site)[:, 0].astype(np.float64)
-            error = self.space.apart_error(self.pool.points, site)
-            self.pool.known.measured(self.space, rough, error, row)
-            if self.charge is not None:
-                self.pool.charged = self.charge.gathered()
+            self._measure_pool(self.pool, row)
         self.close(row)
+
+    def _measure_pool(self, pool: Pool, row: int) -> None:
+        pool.named += 1
+        if row in pool.ahead:
+            site, rough = pool.ahead.pop(row)
+        else:
+            site = self.space.sites(np.array([row]))
+            rough = self.space.apart(pool.points, site)[:, 0]
+        error = self.space.apart_error(pool.points, site)
+        pool.known.measured(self.space, rough.astype(np.float64), error, row)
+        if self.charge is not None:
+            pool.charged = self.charge.gathered()
 
     def close(self, row: int) -> None:
         """Never name a row again."""
@@ -216,8 +227,9 @@ class Farthest:
             self.pool.is_open &= allowed[self.pool.rows]
 
     def hints(self) -> Ints:
-        """Return a near center of each row ``(N,)``."""
+        """Return a near center of each row ``(N,)``, and put the pool away."""
         self._return_pool()
+        self.pool = None
         return self.known.nearest
 
     def upper(self) -> Floats:
@@ -243,11 +255,12 @@ class Farthest:
         The keys of measured rows fall, so more rows are measured each time; but none whose old key
         lies below `count` new ones, for it can only fall.
         """
-        fresh, wide = self.seen == len(self.centers), count
+        fresh, wide, ascending = self.seen == len(self.centers), count, np.sort(keys)
         lowest = -np.inf if count >= len(keys) else -np.finfo(np.float64).max
         while True:
             wide *= 2
-            level = max(level_of(keys, wide), level_of(keys[fresh], count), lowest)
+            reached = ascending[-wide] if wide <= len(keys) else -np.inf
+            level = max(reached, level_of(keys[fresh], count), lowest)
             stale = np.flatnonzero(~fresh & (keys >= level))
             if not len(stale):
                 return
@@ -259,38 +272,46 @@ class Farthest:
 
     def _begin(self) -> None:
         """Measure every row to some of the fixed centers, which is enough for most of them."""
-        if self.first and not self.seen.any():
-            self._measure(np.arange(self.space.size), len(self.first[0]))
+        if len(self.fixed) and not self.seen.any():
+            self._measure(np.arange(self.space.size), min(len(self.fixed), FIRST))
 
     def _measure(self, rows: Ints, upto: int | None = None) -> None:
         """Measure ascending rows to the centers that came since each of them was measured."""
         upto, seen = len(self.centers) if upto is None else upto, self.seen[rows]
-        for since in np.unique(seen).tolist():
-            for sites in self._sites(since, upto):
-                self._measure_to(sites, rows[seen == since])
+        groups = [(since, rows[which]) for since, which in grouped(seen)]
+        start = groups[0][0]
+        for sites in self._sites(start, upto):
+            self._measure_to(sites, start, groups)
+            start += len(sites)
         self.seen[rows] = upto
         self.measured += len(rows)
 
     def _sites(self, since: int, upto: int) -> Iterator[Sites]:
-        """Yield all centers but the first ones, prepared, some at a time."""
-        start = 0
-        for sites in self.first:
-            if since <= start < upto:
-                yield sites
-            start += len(sites)
-        new = np.array(self.centers[max(since, start) : upto], dtype=np.int64)
+        """Yield all centers but the first ones, prepared, some at a time and not kept."""
+        many = len(self.fixed)
+        for some in batches(self.fixed[since:upto], FIRST):
+            yield self.space.sites(some)
+        new = np.array(self.centers[max(since, many) : upto], dtype=np.int64)
         for some in batches(new, max(CENTER_VALUES // max(self.space.width, 1), 64)):
             yield self.space.sites(some)
 
-    def _measure_to(self, sites: Sites, rows: Ints) -> None:
-        width = max(self.space.width, 1)
-        for some in batches(rows, max(min(PASS_VALUES // len(sites), GATHERED // width), 256)):
-            self.clock.check()
-            block = as_slice(some)
-            at, rough = self.space.closest(block, sites)
-            known, error = self.known.at(block), self.space.rough_error(block, sites)
-            known.measured(self.space, rough, error, sites.rows[at])
-            self.known.put(block, known)
+    def _measure_to(self, sites: Sites, start: int, groups: list[tuple[int, Ints]]) -> None:
+        """Measure rows to those of the centers from `start` on that came since."""
+        width, tasks = max(self.space.width, 1), []
+        for since, rows in groups:
+            new = sites.part(slice(max(since - start, 0), None))
+            if len(new):
+                step = max(min(PASS_VALUES // len(new), GATHERED // width), 256)
+                tasks += [(new, some) for some in batches(rows, step)]
+        self.space.share_out(self._measure_block, tasks, self.clock.check)
+
+    def _measure_block(self, task: tuple[Sites, Ints]) -> None:
+        sites, rows = task
+        block = as_slice(rows)
+        at, rough = self.space.closest(block, sites)
+        known, error = self.known.at(block), self.space.rough_error(block, sites)
+        known.measured(self.space, rough, error, sites.rows[at])
+        self.known.put(block, known)
 
     def _renewed(self, needed: int) -> Pool:
         """Gather the farthest rows anew, up to date."""
@@ -301,6 +322,8 @@ class Farthest:
             elif self.pool.named * self.want > 4 * self.measured:
                 self.want = max(self.want // 2, min(SMALL, self.most))
         self._return_pool()
+        # The next pool takes its place in memory.
+        self.pool = None
         self._begin()
         keys, charged = np.where(self.is_open, self.known.upper, -np.inf), None
         if self.charge is not None and self.charge.lazy:
@@ -310,7 +333,6 @@ class Farthest:
         self.passes, self.measured = self.passes + 1, self.space.size // 8
         self._freshen(keys, count, charged)
         rows, limit = farthest_rows(keys, count)
-        self.pool = None
         points = self.space.gather(rows)
         self.pool = Pool(rows, points, self.known.at(rows), self.is_open[rows], limit)
         if self.charge is not None:
@@ -320,37 +342,46 @@ class Farthest:
 
     def _settle(self, pool: Pool, keys: Floats, needed: int) -> None:
         """Measure the rows of the largest bounds to all centers in float64."""
+        alive = keys >= pool.limit[0]
+        if self.partial and self.charge is None and needed <= alive.sum() < len(alive) / 2:
+            self._drop(pool, ~alive)
+            keys = keys[alive]
         vague = np.where(pool.known.settled, -np.inf, keys)
         count = int((vague > -np.inf).sum())
         at = largest(vague, min(count, max(needed, SETTLED_AT_ONCE)))
         rows = pool.rows[at]
-        points, begun = self.space.gather(rows), len(self.centers) - len(self.added)
-        if begun:
-            self._settle_before(rows)
-        found = self.before.at(rows)
-        for sites in self._sites(begun, len(self.centers)):
+        if not self.before.settled[rows].all():
+            # More of them, as the fixed centers must all be prepared for it.
+            more = largest(vague, min(count, BEFORE_AT_ONCE * len(at)))
+            self._settle_before(pool.rows[more])
+        points, found = self.space.gather(rows), self.before.at(rows)
+        for sites in self._sites(len(self.fixed), len(self.centers)):
             found.take_in(*nearest_among(self.space, points, sites))
         pool.known.put(at, found)
+        if self.partial:
+            # Whoever is named is settled before, and products of many at once cost far less.
+            rough = self.space.apart(pool.points, points)
+            for k, row in enumerate(rows.tolist()):
+                pool.ahead[row] = points.part(slice(k, k + 1)), rough[:, k].copy()
+
+    def _drop(self, pool: Pool, fallen: Mask) -> None:
+        """Leave out rows that rows outside may exceed: the pool is renewed before their turn."""
+        rows, left = pool.rows[fallen], ~fallen
+        self.known.put(rows, pool.known.at(fallen))
+        self.seen[rows] = len(self.centers)
+        pool.rows, pool.known, pool.is_open = (
+            pool.rows[left],
+            pool.known.at(left),
+            pool.is_open[left],
+        )
+        pool.points = pool.points.part(left)
+        pool.ahead = {row: (site, rough[left]) for row, (site, rough) in pool.ahead.items()}
 
     def _settle_before(self, rows: Ints) -> None:
         """Measure rows to the fixed centers in float64, once."""
         rows = rows[~self.before.settled[rows]]
-        if not len(rows):
-            return
         points, found = self.space.gather(rows), self.before.at(rows)
-        for sites in self.first:
+        for sites in self._sites(0, len(self.fixed)):
             found.take_in(*nearest_among(self.space, points, sites))
         found.settled[:] = True
         self.before.put(rows, found)
-
-
-def batches(rows: Ints, size: int) -> Iterator[Ints]:
-    """Yield rows, so many at a time."""
-    for start in range(0, len(rows), size):
-        yield rows[start : start + size]
-
-
-def as_slice(rows: Ints) -> Rows:
-    """Return ascending rows as a slice where none is left out."""
-    first, last = int(rows[0]), int(rows[-1])
-    return slice(first, last + 1) if last - first + 1 == len(rows) else rows

@@ -9,6 +9,7 @@ import numpy as np
 
 from ...problems.base import Certificate
 from ...problems.errors import Stuck
+from ...problems.threads import one_blas_thread
 from .._clock import OutOfTime
 from .balancing import charge_of
 from .farthest import Farthest
@@ -61,8 +62,9 @@ def solve_greedy(search: Search[KCenter]) -> None:
     plain = everyone and not (problem.is_limited or problem.balance > 0 or problem.outliers)
     if plain and problem.space.width > 0:
         # Most rows need not be measured to all that are labeled.
-        engine = _select(search)
-        _prove_witnesses(search, engine, engine.added)
+        with one_blas_thread():
+            engine = _select(search)
+            _prove_witnesses(search, engine, engine.added)
         return
     problem.prepare(search.clock.check_late)
     if problem.is_limited:

@@ -30,7 +30,7 @@ class Known:
     nearest: Ints
     settled: Mask
 
-    def at(self, rows: Rows) -> Known:
+    def at(self, rows: Rows | Mask) -> Known:
         """Return what is known of some of the rows; a view for a slice."""
         return Known(self.upper[rows], self.nearest[rows], self.settled[rows])
 

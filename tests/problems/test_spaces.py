@@ -247,6 +247,27 @@ def test_start_is_the_row_in_the_middle(name):
     assert space.start() == expected
 
 
+@pytest.mark.parametrize("shift", [0, 100_000])
+@pytest.mark.parametrize("seed", range(5))
+def test_start_is_nearer_by_less_than_float32_tells(seed, shift):
+    """A row that float32 takes for as near as the nearest would be the start if it came first.
+
+    Whole numbers: rows come with their negatives, so that the mean is the shift, and their squared
+    distances to it are K or K + 1 for a K beyond 2^24, where float32 holds every other number only.
+    """
+    rng, entries = np.random.default_rng(seed), np.ones(19, dtype=np.int64)
+    while (entries @ entries) % 4 or entries @ entries < 1 << 24:
+        entries = rng.integers(900, 1100, 19)
+    half = np.stack([rng.permutation(entries) * rng.choice([-1, 1], 19) for _ in range(60)])
+    last = rng.choice([-1, 1], 60)
+    nearest = np.sort(rng.choice(np.arange(10, 60), 3, replace=False))
+    last[nearest] = 0
+    half = np.column_stack([half, last])
+    away = np.concatenate([half, -half])
+    assert np.float32(away[0] @ away[0]) == np.float32(away[nearest[0]] @ away[nearest[0]])
+    assert Embeddings((away + shift).astype(np.float32)).start() == nearest[0]
+
+
 @given(st.integers(0, 10**6), st.sampled_from(METRICS))
 def test_grids_are_full_of_ties_and_still_exact(seed, metric):
     """Where many distances tie, the rough ones would decide."""

@@ -1,5 +1,6 @@
 """Greedy k-center against farthest-first written out plainly, and its bound against brute force."""
 
+import tracemalloc
 from itertools import combinations
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from threadpoolctl import threadpool_limits
 
 from labelcut import Forbid, Include, KCenter, check, load, solve
 from labelcut.problems.base import Status, StoppedBy
@@ -150,13 +152,15 @@ def test_given_distances_need_no_triangle_inequality(as_function):
         assert solution.bound <= least_radius(apart, budget, range(size), [], 0)
 
 
-def test_many_rows_in_many_dimensions():
-    """The pool's real sizes, float32 products and growing pools would fail where toys pass."""
+@pytest.mark.parametrize("threads", [1, 3])
+def test_many_rows_in_many_dimensions(threads):
+    """The pool's real sizes, float32, growing pools and threads would fail where toys pass."""
     rng = np.random.default_rng(0)
     middles = rng.normal(size=(30, 64)) * 3.0
     points = (middles[rng.integers(0, 30, 6000)] + rng.normal(size=(6000, 64))).astype(np.float32)
     problem = KCenter(points, 300, labeled=np.arange(50))
-    solution = solve(problem, "greedy")
+    with threadpool_limits(threads, user_api="blas"):
+        solution = solve(problem, "greedy")
     near = problem.to_fixed[1].copy()
     for row in solution.order:
         assert row == near.argmax()
@@ -186,18 +190,39 @@ def test_rows_that_are_never_farthest_are_measured_to_few_centers(monkeypatch):
     """Measuring every row to every center would cost several times as much."""
     points = np.random.default_rng(1).normal(size=(20_000, 40)).astype(np.float32)
     products, closest = [], Embeddings.closest
+    settled, apart = [], Embeddings.apart
 
     def counted(space, rows, sites):
         at, rough = closest(space, rows, sites)
         products.append(len(at) * len(sites))
         return at, rough
 
+    def counted_apart(space, gathered, sites):
+        settled.append(len(gathered) * len(sites))
+        return apart(space, gathered, sites)
+
     monkeypatch.setattr(Embeddings, "closest", counted)
+    monkeypatch.setattr(Embeddings, "apart", counted_apart)
     solve(KCenter(points, 300), "greedy")
     assert sum(products) < 20_000 * 300 / 3
     products.clear()
+    settled.clear()
     solve(KCenter(points, 300, labeled=np.arange(3000)), "greedy")
     assert sum(products) < 20_000 * 3300 / 2
+    # Bounds from some of the labeled rows alone would have four times as many rows settled.
+    assert sum(settled) < 20_000 * 3300 / 20
+
+
+def test_labeled_rows_are_never_held_as_a_second_copy():
+    """Half of the rows labeled would take half of the points' memory once more."""
+    points = np.random.default_rng(1).normal(size=(20_000, 256)).astype(np.float32)
+    problem = KCenter(points, 20, labeled=np.arange(0, 20_000, 2))
+    solve(KCenter(points[:100], 20, labeled=[0]), "greedy")  # imports
+    tracemalloc.start()
+    solve(problem, "greedy")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < points.nbytes * 3 / 8
 
 
 @st.composite
