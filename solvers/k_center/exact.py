@@ -26,7 +26,7 @@ FIRST = 0.3
 """Of the time that is left local search may take before anything is refuted."""
 HALF = 0.5
 """Of the time that is left linear programs that hold the limits' rows may take."""
-COARSE = 3e-3
+COARSE = 2e-2
 """Relative distance of the bound to a radius in doubt that leaves the rest to trees."""
 TURN = 0.5
 """Local search takes this many times as long after it."""

@@ -64,7 +64,7 @@ def test_trees_settle_what_brute_force_settles(instance):
 def test_trees_settle_what_takes_many_branches(outliers):
     """A mistake deep in a tree would show nowhere else; the truth is another program's."""
     branched = 0
-    for seed in range(6):
+    for seed in range(3):
         random = np.random.default_rng(seed).random((70, 50)) < 0.1
         random[np.arange(70), np.arange(70) % 50] = True
         cover = cover_of(random, outliers)
@@ -158,7 +158,7 @@ def test_radii_are_settled_by_trees_alone(monkeypatch):
     """A tree that settles nothing would leave it all to HiGHS, and still be right."""
     monkeypatch.setattr(bisection, "search_by_mip", None)
     settled = set()
-    for seed in range(6):
+    for seed in range(3):
         points = np.random.default_rng(seed).random((250, 2))
         for outliers in (0, 3):
             problem = KCenter(points, 12, outliers=outliers)
