@@ -32,10 +32,72 @@ def solve_lp(
     """
     import highspy
 
+    solver = _loaded(model, {"time_limit": max(seconds, SHORTEST), **options})
+    solver.run()
+    inside = options.get("solver") == "ipm"
+    if inside and solver.getModelStatus() == highspy.HighsModelStatus.kUnknown:
+        solver.setOptionValue("solver", "simplex")
+        solver.run()
+    if solver.getModelStatus() != highspy.HighsModelStatus.kOptimal:
+        return None
+    solution = solver.getSolution()
+    return np.array(solution.col_value), np.array(solution.row_dual)
+
+
+class WarmProgram:
+    """A linear program solved again and again with other bounds, each time from a basis.
+
+    Parameters
+    ----------
+    model
+        Its integers are taken as real numbers.
+    enough
+        An objective that ends a solve once the duals come to it.
+    """
+
+    def __init__(self, model: LinearModel, enough: float) -> None:
+        self.solver = _loaded(model, {"presolve": "off", "objective_bound": enough})
+        self.every = np.arange(model.cost.size, dtype=np.int32)
+        self.steps = 0
+        """Steps of the simplex method so far."""
+
+    def basis(self) -> Any:
+        """Return the basis of the last solve."""
+        return self.solver.getBasis()
+
+    def solve(
+        self, lower: Floats, upper: Floats, basis: Any, seconds: float, steps: int | None = None
+    ) -> tuple[Floats, Floats] | None:
+        """Return values ``(n,)`` and row duals ``(m,)``, at the end or after some steps.
+
+        None where time ran out or there is no feasible point.
+        """
+        import highspy
+
+        solver, ends = self.solver, highspy.HighsModelStatus
+        solver.setOptionValue("time_limit", solver.getRunTime() + max(seconds, SHORTEST))
+        limit = highspy.kHighsIInf if steps is None else steps
+        solver.setOptionValue("simplex_iteration_limit", limit)
+        solver.changeColsBounds(len(self.every), self.every, lower, upper)
+        if basis is not None:
+            solver.setBasis(basis)
+        solver.run()
+        self.steps += max(solver.getInfo().simplex_iteration_count, 1)
+        status = solver.getModelStatus()
+        usable = {ends.kOptimal, ends.kObjectiveBound}
+        if status not in (usable if steps is None else usable | {ends.kIterationLimit}):
+            return None
+        solution = solver.getSolution()
+        return np.array(solution.col_value), np.array(solution.row_dual)
+
+
+def _loaded(model: LinearModel, options: Mapping[str, Any]) -> Any:
+    """Return a silent HiGHS, on one thread, that holds the program."""
+    import highspy
+
     solver = highspy.Highs()
     solver.silent()
-    limits = {"time_limit": max(seconds, SHORTEST), "threads": 1}
-    for name, value in {**limits, **options}.items():
+    for name, value in {"threads": 1, **options}.items():
         solver.setOptionValue(name, value)
     matrix, (rows, columns) = model.matrix, model.matrix.shape
     layout = highspy.MatrixFormat
@@ -56,12 +118,4 @@ def solve_lp(
         matrix.data,
         np.zeros(columns, dtype=np.int32),
     )
-    solver.run()
-    inside = options.get("solver") == "ipm"
-    if inside and solver.getModelStatus() == highspy.HighsModelStatus.kUnknown:
-        solver.setOptionValue("solver", "simplex")
-        solver.run()
-    if solver.getModelStatus() != highspy.HighsModelStatus.kOptimal:
-        return None
-    solution = solver.getSolution()
-    return np.array(solution.col_value), np.array(solution.row_dual)
+    return solver

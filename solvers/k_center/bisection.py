@@ -9,6 +9,7 @@ import numpy as np
 
 from ...problems.base import Certificate
 from .._compiling import compiled
+from .branching import Tree
 from .covering import greedy_cover
 from .limits import make_limits
 from .refuting import narrow, relaxed_cover, search_by_mip
@@ -48,7 +49,8 @@ LONG = 200_000_000
 """Matrix entries that one local search may look at."""
 EACH = 500
 """Swaps of one local search for each row and column, at most, about."""
-LIGHT, MEDIUM, STRONG = Effort(1, 20_000_000), Effort(2, 100_000_000), Effort(12, LONG)
+QUICK, LIGHT = Effort(1, 3_000_000), Effort(1, 20_000_000)
+MEDIUM, STRONG = Effort(2, 100_000_000), Effort(12, LONG)
 ADDED = 12
 """Rows that join the sample at once, while it is small."""
 GROWTH = 0.125
@@ -59,6 +61,8 @@ NEAR = 1e-4
 """Relative distance of the bound to a radius in doubt that leaves the rest to branch and bound."""
 STALLED = 3
 """Linear programs in a row that hardly come nearer to a refutation before it is given up."""
+SMALL = 300_000_000
+"""Steps of the simplex method, times entries of the matrix, in a tree of linear programs."""
 NO_WEIGHTS = np.empty(0)
 
 
@@ -110,7 +114,7 @@ class Bisection:
             if not self.cover(radius, effort, deadline):
                 doubt = float(np.nextafter(radius, np.inf))
 
-    def lift(self) -> None:
+    def lift(self, near: float = NEAR) -> None:
         """Raise the bound to the largest radius that linear programs refute.
 
         The radius below the best comes first. Larger radii need fewer centers, so where it stays
@@ -120,7 +124,7 @@ class Bisection:
         while True:
             self.search.stop_if_closed()
             radii = self.sample.radii(self.low, above)
-            if not len(radii) or (failed and radii[-1] - radii[0] <= NEAR * self.best):
+            if not len(radii) or (failed and radii[-1] - radii[0] <= near * self.best):
                 return
             radius = float(radii[self._crossing(radii) if failed else -1])
             if not self.refute(radius):
@@ -180,6 +184,13 @@ class Bisection:
         """Settle a radius by branch and bound: True if covered, False if refuted, else None."""
         if self.limits is not None:
             return branch_within(self, self.limits, radius, seconds)
+        return self._branch(radius, seconds, self._by_mip)
+
+    def branch_soon(self, radius: float, seconds: float) -> bool | None:
+        """Settle a radius by a small tree, the same way."""
+        return self._branch(radius, seconds, self._by_tree)
+
+    def _branch(self, radius: float, seconds: float, search: Any) -> bool | None:
         clock = self.search.clock
         deadline = clock.elapsed() + seconds
         while True:
@@ -187,12 +198,12 @@ class Bisection:
             left = min(deadline - clock.elapsed(), clock.remaining())
             if left <= 0:
                 return None
-            budget, outliers = self.problem.to_choose, self.problem.outliers
-            cover = narrow(self.sample.cover(radius), budget, outliers, clock)
+            cover = narrow(
+                self.sample.cover(radius), self.problem.to_choose, self.problem.outliers, clock
+            )
             refuted, chosen = cover is None, None
             if cover is not None:
-                left = max(deadline - clock.elapsed(), 1e-3)
-                refuted, chosen = search_by_mip(cover, budget, outliers, left, self.search)
+                refuted, chosen = search(cover, max(deadline - clock.elapsed(), 1e-3))
             if refuted:
                 self.raise_low(radius)
                 return False
@@ -200,6 +211,14 @@ class Bisection:
                 return None
             if self.offer(self.problem.free[cover.columns[chosen]], radius):
                 return True
+
+    def _by_mip(self, cover: Cover, seconds: float) -> tuple[bool, Ints | None]:
+        budget, outliers = self.problem.to_choose, self.problem.outliers
+        return search_by_mip(cover, budget, outliers, seconds, self.search)
+
+    def _by_tree(self, cover: Cover, seconds: float) -> tuple[bool, Ints | None]:
+        tree = Tree(cover, self.problem.to_choose, self.problem.outliers)
+        return tree.search(SMALL, seconds, self.search.clock)
 
     def _local_search(self, cover: Cover, radius: float, effort: Effort) -> Ints | None:
         """Return free rows that cover the sample, or None; from the best ones, then afresh."""

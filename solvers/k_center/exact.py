@@ -11,7 +11,7 @@ from ..baselines import solve_random
 from ..class_balanced.branching import solve_exact as solve_class_balance
 from . import METHODS
 from .balanced import solve_balanced
-from .bisection import LIGHT, MEDIUM, STRONG, Bisection, worth
+from .bisection import LIGHT, MEDIUM, QUICK, STRONG, Bisection, worth
 from .greedily import solve_greedy
 from .within import lift_within
 
@@ -26,6 +26,8 @@ FIRST = 0.3
 """Of the time that is left local search may take before anything is refuted."""
 HALF = 0.5
 """Of the time that is left linear programs that hold the limits' rows may take."""
+COARSE = 2e-2
+"""Relative distance of the bound to a radius in doubt that leaves the rest to trees."""
 TURN = 0.5
 """Local search takes this many times as long after it."""
 
@@ -43,14 +45,21 @@ def solve_exact(search: Search[KCenter]) -> None:
        Where constraints limit what is chosen, their rows join the program, and the prices of what
        they limit join the proof (`proves_within_limits`);
     3. radii between both go to branch and bound, by turns with more local search: those first
-       where the linear program needs almost as many centers as it would take to refute them.
+       where the linear program needs almost as many centers as it would take to refute them. Small
+       trees of linear programs (`Tree`) come before HiGHS' own, which has cuts and takes seconds.
     """
     start(search)
     if search.problem.balance > 0:
         solve_balanced(search, solve_exact, solve_class_balance)
         return
     bisection = Bisection(search)
+    bisection.descend(QUICK, FIRST * search.clock.remaining())
+    bisection.lift(COARSE)
+    quick = bisection.best
     bisection.descend(LIGHT, FIRST * search.clock.remaining())
+    if bisection.best < quick:
+        bisection.lift(COARSE)
+    settle_soon(bisection)
     bisection.lift()
     push(bisection, MEDIUM)
     lift_within(bisection, HALF * search.clock.remaining())
@@ -64,6 +73,20 @@ def solve_improve(search: Search[KCenter]) -> None:
     bisection = Bisection(search)
     for effort in (LIGHT, MEDIUM, STRONG):
         bisection.descend(effort)
+
+
+def settle_soon(bisection: Bisection) -> None:
+    """Settle radii in doubt by trees of linear programs until one is too large.
+
+    They take less time than the local search that would look for better covers first.
+    """
+    slack = 1.0
+    while bisection.limits is None and (radius := bisection.hopeful(slack)) is not None:
+        bisection.search.stop_if_closed()
+        seconds = SHARE * bisection.search.clock.remaining()
+        if bisection.branch_soon(radius, seconds) is None:
+            return
+        slack *= 1.5
 
 
 def settle(bisection: Bisection) -> None:

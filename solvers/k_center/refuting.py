@@ -56,7 +56,7 @@ def relaxed_cover(cover: Cover, outliers: int, seconds: float) -> Relaxation | N
     m, n = cover.shape
     # An optimum inside a face proves as much as a corner of it.
     inside = {"solver": "ipm", "run_crossover": "off"} if len(cover.columns_of) > LARGE else {}
-    solved = solve_lp(_model(cover, outliers, most=np.inf), seconds, inside)
+    solved = solve_lp(covering_model(cover, outliers, most=np.inf), seconds, inside)
     if solved is None:
         return None
     values, duals = solved
@@ -125,7 +125,7 @@ def may_hold(cover: Cover, weights: Floats, budget: int, outliers: int) -> Mask:
     return np.asarray(total + 1.0 - sums / heaviest <= budget + ROUNDING)
 
 
-def _model(cover: Cover, outliers: int, most: float) -> LinearModel:
+def covering_model(cover: Cover, outliers: int, most: float) -> LinearModel:
     """Return the covering model: columns, then outliers, each at most so much."""
     from scipy.sparse import csr_array, eye_array, hstack, vstack
 
@@ -160,7 +160,7 @@ def search_by_mip(
     ndarray or None
         Columns that do, if it has found some.
     """
-    model, n = _model(cover, outliers, most=1.0), cover.shape[1]
+    model, n = covering_model(cover, outliers, most=1.0), cover.shape[1]
 
     def decided(update: MipUpdate) -> bool:
         found = update.objective is not None and update.objective < budget + 0.5
