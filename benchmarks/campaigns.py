@@ -1,4 +1,4 @@
-"""Campaigns: what prior correction and redundancy do to strategies.
+"""Campaigns: what they take, what prior correction and redundancy do to strategies.
 
 python benchmarks/campaigns.py [--only NAME] [--seeds 5] [--folder FOLDER] [--until TIME]
 
@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import tomli_w
+from _campaign_example import example_table
 from _results import write_tables
 
 from labelcut import l1_score
@@ -47,6 +48,7 @@ mean ± standard deviation over seeds. Tests are two-sided paired t-tests over s
 Holm's method for all rows of a table; the interaction is an F-test within blocks of pool and seed
 (split-plot analysis of variance, `interaction_test`)."""
 ORDER = (
+    "What the digits example takes",
     "Digits with half of the classes thinned to a tenth",
     "Redundant video: runs of X + 1 consecutive frames",
     "CamVid patches with augmented duplicates (Pool-Aug)",
@@ -329,14 +331,16 @@ def _shares(repeats: dict[Any, Any]) -> Iterator[str]:
 
 def tables(only: str | None, seeds: int, folder: Path, until: datetime | None) -> Iterator[Any]:
     """Run campaigns and yield tables under their titles."""
+    if only in (None, "example"):
+        yield ORDER[0], example_table(folder)
     if only in (None, "thinned"):
         found = [THINNED.run(thinned_digits(s), folder, s, until) for s in range(seeds)]
         results = joined(found, THINNED)
         if len(results.seeds) > 1:
-            yield ORDER[0], thinned_table(results)
+            yield ORDER[1], thinned_table(results)
     parts = (
-        ("video", ORDER[1], IN_TIME, moving_digits, "X"),
-        ("camvid", ORDER[2], DUPLICATED, camvid, "pool"),
+        ("video", ORDER[2], IN_TIME, moving_digits, "X"),
+        ("camvid", ORDER[3], DUPLICATED, camvid, "pool"),
     )
     for name, title, settings, make, what in parts:
         if only not in (None, name):
@@ -354,7 +358,7 @@ def tables(only: str | None, seeds: int, folder: Path, until: datetime | None) -
 def main() -> None:
     """Run, and write the section."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", choices=("thinned", "video", "camvid"))
+    parser.add_argument("--only", choices=("example", "thinned", "video", "camvid"))
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--folder", type=Path, default=Path("campaigns-benchmark"))
     parser.add_argument("--until", help="stop at 18:30, or after 50m")
