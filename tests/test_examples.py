@@ -299,6 +299,21 @@ def test_detection_leads_from_boxes_to_images(detection):
 
 
 @pytest.mark.slow
+def test_the_campaign_reads_the_scans_of_scikit_learn(monkeypatch):
+    """The example would compare strategies on other data than it says."""
+    from sklearn.datasets import load_digits
+
+    monkeypatch.syspath_prepend(str(EXAMPLES / "campaign"))
+    monkeypatch.delitem(sys.modules, "make", raising=False)
+    import make as example
+
+    monkeypatch.delitem(sys.modules, "make")
+    pixels, truth = example.load_scans()
+    digits = load_digits()
+    np.testing.assert_array_equal(pixels, digits.images)
+    np.testing.assert_array_equal(truth, digits.target)
+
+
 def test_campaign_ends_with_a_report(tmp_path):
     """The one command of the README would leave its user without a report."""
     options = [

@@ -3,7 +3,8 @@ r"""Multipliers of the Lagrangian bound, found by Newton's method on a smoothed 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -82,11 +83,17 @@ def solve_dual(problem: ClassBalanced, clock: Clock, start: Dual | None = None) 
     start
         Multipliers of a neighbouring problem to start from.
     """
-    from threadpoolctl import threadpool_limits
-
     # One thread: the same sums on every machine, and no waiting for cores that others use.
-    with threadpool_limits(1, user_api="blas"):
+    with _libraries().limit(limits=1, user_api="blas"):
         return _solve(problem, clock, start)
+
+
+@cache
+def _libraries() -> Any:
+    """Return the handle on NumPy's BLAS; a search among the files of a process takes 5 ms."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 def _solve(problem: ClassBalanced, clock: Clock, start: Dual | None) -> Dual:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...models import entropy
-from ...problems import ClassBalanced, KCenter, correct_priors
+from ...problems import ClassBalanced, KCenter, correct_priors, expected_balance
 from ...problems.errors import InvalidInput
 from ...solvers import solve
 from ..trade_off import knee
@@ -21,12 +21,19 @@ if TYPE_CHECKING:
 
 BALANCE = frozenset({"balance", "target", "folds"})
 """Options of class-balanced strategies, beside the common ones."""
+CORRECTED = BALANCE | {"chances"}
+"""Those of prior-corrected ones with a utility."""
 TARGET = "fill"
 """The lowest classes rise together; the paper's target may ask for more than the budget brings."""
+REPLICATES = 20
+"""Of the prior's bootstrap, whose verdict alone is used and no interval."""
 STEPS = 12
 """λ that a coreset's search for its own tries."""
 SHARE = 0.01
 """What balance may still be gained beyond λ, as a share of all that it can gain."""
+CHANCES = 2.0
+"""λ in knees where labels are chances: the knee is where predictions are balanced, and there surer
+rows still buy balance. Chosen on other draws than those reported."""
 
 
 def entropy_balanced(round: Round, *, corrected: bool = False) -> Selection:
@@ -35,6 +42,9 @@ def entropy_balanced(round: Round, *, corrected: bool = False) -> Selection:
     Options: ``balance`` is λ, a number or ``"knee"`` (default): the smallest λ beyond which balance
     gains nothing, found in the run's first cycle and then kept (003 section 4.5.1); ``target``,
     default ``"fill"``.
+
+    Corrected predictions balance the labels that will come, not themselves (`expected_balance`), at
+    twice the knee; the option ``chances`` = false takes them for labels, at the knee.
     """
     return _choose(round, entropy(round.probs), corrected)
 
@@ -46,7 +56,8 @@ def bald_balanced(round: Round, *, corrected: bool = False) -> Selection:
 
 def pseudo_balanced(round: Round, *, corrected: bool = False) -> Selection:
     """Fill quotas by predicted class, the highest entropy first (thesis 4.5.2, fig. 4.7)."""
-    problem = _program(round, class_probs(round, corrected), entropy(round.probs), 1.0)
+    make = partial(_program, round, class_probs(round, corrected), entropy(round.probs))
+    problem = _expected(round, make) if _has_chances(round, corrected) else make(1.0)
     return answer(round, problem, "pseudo-label")
 
 
@@ -77,6 +88,7 @@ def class_probs(round: Round, corrected: bool) -> Any:
         held_out=held_out,
         held_out_classes=classes,
         rows=round.candidates,
+        replicates=REPLICATES,
         seed=round.seed,
     )
     round.metrics["prior_identified"] = float(found.identified)
@@ -103,10 +115,26 @@ def coreset_balance(make: Any, method: str) -> float:
 
 def _choose(round: Round, utility: Any, corrected: bool) -> Selection:
     make = partial(_program, round, class_probs(round, corrected), utility)
+    if _has_chances(round, corrected):
+        # To the row is close enough: labels will spread by more.
+        return answer(round, _expected(round, make), "relaxed")
     weight = _frozen(round, lambda: knee(make(1.0), SHARE))
     # Of the utility at stake: the objective itself may lie near zero, where no gap is small.
     stake = np.sort(np.asarray(utility)[round.candidates])[-round.budget :].sum()
     return answer(round, make(weight), "exact", abs_gap_tol=GAP_TOL * float(stake))
+
+
+def _has_chances(round: Round, corrected: bool) -> bool:
+    """Return whether labels are chances: the option ``chances``, by default where P is right."""
+    asked = round.options.get("chances", corrected)
+    if not isinstance(asked, bool):
+        raise InvalidInput(f"chances: must be true or false; got {asked!r}")
+    return asked
+
+
+def _expected(round: Round, make: Any) -> ClassBalanced:
+    """Return the program over the labels that will come."""
+    return expected_balance(make(_frozen(round, lambda: CHANCES * knee(make(1.0), SHARE))))
 
 
 def _program(round: Round, probs: Any, utility: Any, balance: float) -> ClassBalanced:

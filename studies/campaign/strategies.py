@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ._stating import COMMON
 from .by_balance import (
     BALANCE,
+    CORRECTED,
     bald_balanced,
     entropy_balanced,
     k_center_balanced,
@@ -64,14 +65,14 @@ def _balanced(
     name: str, choose: Callable[..., Any], summary: str, *, needs: tuple[str, ...] = ()
 ) -> tuple[Strategy, Strategy]:
     """Return a class-balanced strategy, and the same on prior-corrected predictions."""
-    options = {*BALANCE, "passes"} if "dropout" in needs else BALANCE
-    plain = _strategy(name, choose, summary, needs=needs, options=options)
+    more = {"passes"} if "dropout" in needs else set()
+    plain = _strategy(name, choose, summary, needs=needs, options=BALANCE | more)
     corrected = _strategy(
         f"{name}-corrected",
         partial(choose, corrected=True),
         f"{summary}, predictions corrected for the pool's class mix",
         needs=needs,
-        options=options,
+        options=more | (BALANCE if choose is k_center_balanced else CORRECTED),
     )
     return plain, corrected
 

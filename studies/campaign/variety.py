@@ -160,13 +160,14 @@ def _sample(points: npt.NDArray[Any]) -> Floats:
 
 
 def _usual_distance(some: Floats) -> float:
-    upper = np.triu_indices(len(some), k=1)
-    return float(np.sqrt(np.median(_squared(some, some)[upper]))) if len(upper[0]) else 0.0
+    upper = ~np.tri(len(some), dtype=np.bool_)
+    return float(np.sqrt(np.median(_squared(some, some)[upper]))) if upper.any() else 0.0
 
 
 def _squared(one: Floats, other: Floats) -> Floats:
-    lengths = np.square(one).sum(axis=1)[:, None] + np.square(other).sum(axis=1)
-    return np.asarray(np.maximum(lengths - 2 * one @ other.T, 0.0))
+    found = np.square(one).sum(axis=1)[:, None] + np.square(other).sum(axis=1)
+    found -= 2 * one @ other.T
+    return np.asarray(np.maximum(found, 0.0, out=found))
 
 
 def _float64(rows: npt.NDArray[Any]) -> Floats:

@@ -62,18 +62,24 @@ def campaign_table(
 PARTS = ("parent", "start", "train", "score", "choose")
 
 
-def seconds_table(results: Results) -> str:
-    """Return in a line where the processor's time went, and what of it is the campaign's own.
+def seconds_by_part(results: Results) -> dict[str, float]:
+    """Return the processor seconds of each of `PARTS`, and of the loop itself as ``rest``.
 
     ``parent`` is the process that was called, from its own start to the last cycle (the report is
     not part of it); ``start`` is that of the others, until they have imported everything, torch
     included, and have read the pool, or with a person what it takes to import torch; the loop
     itself is what remains of the cycles.
     """
-    spent = {name: _total(results, name) for name in ("cycle", *PARTS)}
-    whole = max(spent["parent"] + spent["start"] + spent["cycle"], 1e-9)
-    rest = spent["cycle"] - spent["train"] - spent["score"] - spent["choose"]
-    named = {**{name: spent[name] for name in PARTS}, "the loop itself": rest}
+    spent = {name: _total(results, name) for name in PARTS}
+    inside = sum(spent[name] for name in ("train", "score", "choose"))
+    return {**spent, "rest": _total(results, "cycle") - inside}
+
+
+def seconds_table(results: Results) -> str:
+    """Return in a line where the processor's time went, and what of it is the campaign's own."""
+    spent = seconds_by_part(results)
+    whole = max(sum(spent.values()), 1e-9)
+    named = {"the loop itself" if name == "rest" else name: spent[name] for name in spent}
     told = ", ".join(f"{name} {value:.1f} s ({value / whole:.1%})" for name, value in named.items())
     own = whole - spent["train"] - spent["score"]
     return (

@@ -275,6 +275,54 @@ def test_correction_serves_the_pool_and_not_the_labeled_mix(make_round, monkeypa
     assert len(seen["held_out"]) == len(seen["held_out_classes"]) == 60
 
 
+def drawn_imbalance(probs, rows, labels):
+    """Return the mean ℓ1 distance of drawn labels, and those there are, from equal counts."""
+    shares = probs[rows].astype(np.float64)
+    edges = np.cumsum(shares / shares.sum(axis=1, keepdims=True), axis=1)
+    draws = np.random.default_rng(0).random((4000, len(rows), 1))
+    classes = (draws > edges).sum(axis=2).clip(max=9)
+    counts = np.stack([(classes == k).sum(axis=1) for k in range(10)], axis=1) + labels
+    return np.abs(counts - counts.sum(axis=1, keepdims=True) / 10).sum(axis=1).mean()
+
+
+@pytest.mark.parametrize("name", ["entropy-cb", "bald-cb", "pseudo-label-cb"])
+def test_corrected_strategies_balance_the_labels_that_will_come(name, make_round, monkeypatch):
+    """Predictions would be balanced, of which labels are only drawn."""
+    from labelcut.studies.campaign import by_balance
+
+    found = []
+    real = by_balance.correct_priors
+
+    def spy(*positional, **named):
+        found.append(real(*positional, **named))
+        return found[-1]
+
+    monkeypatch.setattr(by_balance, "correct_priors", spy)
+    rounds = [make_round(options) for options in ({}, {"chances": False})]
+    choices = [chosen(f"{name}-corrected", round) for round in rounds]
+    probs, labels = found[0].probs, np.bincount(rounds[0].labels, minlength=10)
+    np.testing.assert_array_equal(probs, found[1].probs)
+    doubt = [(probs[rows] * (1 - probs[rows])).sum() for rows in choices]
+    assert doubt[0] < 0.99 * doubt[1]
+    if name != "pseudo-label-cb":  # its quotas are of predicted classes, be they sure or not
+        imbalance = [drawn_imbalance(probs, rows, labels) for rows in choices]
+        assert imbalance[0] < 0.99 * imbalance[1]
+
+
+def test_chances_are_balanced_at_twice_the_knee_unless_told(make_round):
+    """λ would be another than documented, or a number of the user's be doubled."""
+    knees = []
+    for chances in (False, True):
+        round = make_round({"chances": chances})
+        chosen("entropy-cb-corrected", round)
+        knees.append(round.memory["balance"])
+    assert knees[1] == pytest.approx(2 * knees[0])
+    given = make_round({"balance": knees[1]})
+    rows = chosen("entropy-cb-corrected", given)
+    assert "balance" not in given.memory
+    np.testing.assert_array_equal(rows, chosen("entropy-cb-corrected", make_round()))
+
+
 def test_the_oracle_takes_mistakes(make_round):
     """The oracle of thesis 3.3.2 has an accuracy of zero on what it chooses."""
     round = make_round()
@@ -297,6 +345,7 @@ def test_options_of_spacing_hold_for_every_problem(make_round):
         ("uniform+entropy", {"every": 0}, "every: must be a whole number"),
         ("uniform+entropy", {"every": 500}, "every: one frame in 500"),
         ("entropy-cb", {"balance": "much"}, "balance: must be a number or 'knee'"),
+        ("entropy-cb-corrected", {"chances": "yes"}, "chances: must be true or false"),
         ("two-models", {"share": 2}, "share: must lie in"),
         ("oracle-fp", {}, "errors: must name a function"),
         ("random", {"spacing": 60}, "spacing"),
