@@ -122,8 +122,9 @@ def correct_priors(
     method
         ``"em"``, ``"confusion"``, ``"none"``: calibration only, or ``"sharpened"``: EM on
         predictions to the power that finds known mixes of the held-out rows best (`sharpen`). To
-        balance classes ``"sharpened"`` is recommended, with ``ClassBalanced(..., labels="chances")``:
-        from few labels its choices are truer, while intervals of ``"em"`` hold more often.
+        balance classes ``"sharpened"`` is recommended, with ``labels="chances"`` of
+        `ClassBalanced`: from few labels its choices are truer, while intervals of ``"em"`` hold
+        more often.
     held_out, held_out_classes
         Predictions ``(n, C)`` of labeled rows that the model did not learn from, by
         cross-validation for example, and their classes ``(n,)``.
