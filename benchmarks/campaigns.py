@@ -285,7 +285,7 @@ def thinned_table(results: Results, folder: Path) -> str:
         f"{len(results.seeds)} seeds. 100 labels of equal classes, then two batches of 50, λ at "
         "the knee; 300 scans of equal classes to test on. Labels are draws: 50 rows drawn one by "
         "one from equal shares of ten classes have an L1 score of 0.18 on average. Corrected "
-        "strategies but the coreset balance the labels that will come (`expected_balance`), at "
+        'strategies but the coreset balance the labels that will come (`labels="chances"`), at '
         "twice the knee: chosen on seeds 100 to 102, beside the knee itself, predictions taken "
         "for labels, and sharpened priors. Entropy is the first model's, in nats a row: what "
         "balance costs."

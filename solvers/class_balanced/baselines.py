@@ -22,7 +22,7 @@ def solve_top(search: Search[ClassBalanced]) -> None:
 
 
 def solve_pseudo_label(search: Search[ClassBalanced]) -> None:
-    """Take Ω's quota from each predicted class, most useful first.
+    """Take Ω's quota from each predicted class, most useful first, less doubt for chances.
 
     The paper's "Entropy L1 pseudo label": each row counts wholly for its most probable class. Ω is
     scaled to the budget and rounded to whole rows; where a class has too few rows that the
@@ -34,7 +34,7 @@ def solve_pseudo_label(search: Search[ClassBalanced]) -> None:
     left = whole_quotas(problem.target, problem.budget)
     np.subtract.at(left, classes[problem.included], 1)
     rest = problem.free
-    useful = rest[np.argsort(-problem.utility[rest], kind="stable")]
+    useful = rest[np.argsort(-problem.worth[rest], kind="stable")]
     if problem.is_limited:
         offer_or_complete(search, _grow_by_class(search, useful, classes, left), ordered=True)
         return
@@ -42,7 +42,7 @@ def solve_pseudo_label(search: Search[ClassBalanced]) -> None:
         [[], *(useful[classes[useful] == k][: max(n, 0)] for k, n in enumerate(left))]
     ).astype(np.int64)
     more = problem.to_choose
-    within = within[np.argsort(-problem.utility[within], kind="stable")][:more]
+    within = within[np.argsort(-problem.worth[within], kind="stable")][:more]
     others = useful[~np.isin(useful, within)][: more - len(within)]
     search.info["filled"] = len(others)
     search.offer(np.concatenate([problem.included, within, others]), ordered=True)
@@ -69,7 +69,7 @@ def _grow_by_class(
                 left -= 1
                 search.info["filled"] += is_filling
     rows = np.array(taken, dtype=np.int64)
-    return complete(search, rows, problem.utility) if left or growth.needs() else rows
+    return complete(search, rows, problem.worth) if left or growth.needs() else rows
 
 
 def whole_quotas(target: Floats, budget: int) -> Ints:

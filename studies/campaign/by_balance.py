@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...models import entropy
-from ...problems import ClassBalanced, KCenter, correct_priors, expected_balance
+from ...problems import ClassBalanced, KCenter, correct_priors
 from ...problems.errors import InvalidInput
 from ...solvers import solve
 from ..trade_off import knee
@@ -43,8 +43,8 @@ def entropy_balanced(round: Round, *, corrected: bool = False) -> Selection:
     gains nothing, found in the run's first cycle and then kept (003 section 4.5.1); ``target``,
     default ``"fill"``.
 
-    Corrected predictions balance the labels that will come, not themselves (`expected_balance`), at
-    twice the knee; the option ``chances`` = false takes them for labels, at the knee.
+    Corrected predictions are chances of labels (see `ClassBalanced`), balanced at twice the knee;
+    the option ``chances`` = false takes them for labels, at the knee.
     """
     return _choose(round, entropy(round.probs), corrected)
 
@@ -134,11 +134,13 @@ def _has_chances(round: Round, corrected: bool) -> bool:
 
 def _expected(round: Round, make: Any) -> ClassBalanced:
     """Return the program over the labels that will come."""
-    return expected_balance(make(_frozen(round, lambda: CHANCES * knee(make(1.0), SHARE))))
+    return make(_frozen(round, lambda: CHANCES * knee(make(1.0), SHARE)), labels="chances")
 
 
-def _program(round: Round, probs: Any, utility: Any, balance: float) -> ClassBalanced:
-    return ClassBalanced(probs, utility, balance=balance, **_targeted(round))
+def _program(
+    round: Round, probs: Any, utility: Any, balance: float, labels: str = "shares"
+) -> ClassBalanced:
+    return ClassBalanced(probs, utility, balance=balance, labels=labels, **_targeted(round))
 
 
 def _coreset(round: Round, probs: Any, balance: float) -> KCenter:
