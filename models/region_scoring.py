@@ -119,7 +119,8 @@ def score_regions(
 
     The model sees whole images and the grid is laid over its maps afterwards, since cutting first
     takes the context away that it needs. Regions do not overlap; those at the lower and right
-    border are cut off there. Only sums over regions leave the device.
+    border are cut off there. Only sums over regions leave the device; on the CPU, as many threads
+    as torch has (`torch.set_num_threads`) share an image.
 
     Parameters
     ----------
