@@ -60,13 +60,13 @@ def test_trees_settle_what_brute_force_settles(instance):
         assert tuple(chosen.tolist()) in possible
 
 
-@pytest.mark.parametrize("outliers", [0, 3])
-def test_trees_settle_what_takes_many_branches(outliers):
+@pytest.mark.parametrize(("size", "outliers"), [(120, 0), (70, 3)])
+def test_trees_settle_what_takes_many_branches(size, outliers):
     """A mistake deep in a tree would show nowhere else; the truth is another program's."""
     branched = 0
     for seed in range(3):
-        random = np.random.default_rng(seed).random((70, 50)) < 0.1
-        random[np.arange(70), np.arange(70) % 50] = True
+        random = np.random.default_rng(seed).random((size, 50)) < 0.1
+        random[np.arange(size), np.arange(size) % 50] = True
         cover = cover_of(random, outliers)
         (m, n), matrix = cover.shape, cover.matrix.toarray()
         missed = np.concatenate([np.zeros(n), cover.copies])
