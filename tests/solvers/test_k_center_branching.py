@@ -60,13 +60,13 @@ def test_trees_settle_what_brute_force_settles(instance):
         assert tuple(chosen.tolist()) in possible
 
 
-@pytest.mark.parametrize("outliers", [0, 3])
-def test_trees_settle_what_takes_many_branches(outliers):
+@pytest.mark.parametrize(("size", "outliers"), [(120, 0), (70, 3)])
+def test_trees_settle_what_takes_many_branches(size, outliers):
     """A mistake deep in a tree would show nowhere else; the truth is another program's."""
     branched = 0
     for seed in range(3):
-        random = np.random.default_rng(seed).random((70, 50)) < 0.1
-        random[np.arange(70), np.arange(70) % 50] = True
+        random = np.random.default_rng(seed).random((size, 50)) < 0.1
+        random[np.arange(size), np.arange(size) % 50] = True
         cover = cover_of(random, outliers)
         (m, n), matrix = cover.shape, cover.matrix.toarray()
         missed = np.concatenate([np.zeros(n), cover.copies])
@@ -141,17 +141,14 @@ def test_a_tree_without_time_or_work_knows_nothing():
     assert tree.search(PLENTY, 60.0, Clock()) == (True, None)
 
 
-def test_trials_spare_branches():
-    """A tree would branch on columns of which the trials have shown one way to be closed."""
-    seen = []
-
-    class Watched(Tree):
-        def narrow(self, branch, bounded):
-            seen.append(branch)
-            return super().narrow(branch, bounded)
-
-    assert Watched(five_cycles(1), 2, 0).search(PLENTY, 60.0, Clock()) == (True, None)
-    assert len(seen) == 1
+def test_a_way_that_trials_close_is_no_branch():
+    """A tree would hold twice the branches, of which half are known to be empty."""
+    tree = Tree(cover_of(np.eye(3, dtype=bool), 0), 3, 0)
+    root = Branch(tree.model.lower, tree.model.upper, None)
+    bounded = tree.bound(root, 60.0)
+    (below,) = tree.split(root, bounded.value, np.array([1]), 60.0)
+    assert below.lower.tolist() == [0.0, 1.0, 0.0]
+    assert below.upper.tolist() == [1.0, 1.0, 1.0]
 
 
 def test_radii_are_settled_by_trees_alone(monkeypatch):
