@@ -134,7 +134,10 @@ def _has_chances(round: Round, corrected: bool) -> bool:
 
 def _expected(round: Round, make: Any) -> ClassBalanced:
     """Return the program over the labels that will come."""
-    return make(_frozen(round, lambda: CHANCES * knee(make(1.0), SHARE)), labels="chances")
+    problem: ClassBalanced = make(
+        _frozen(round, lambda: CHANCES * knee(make(1.0), SHARE)), labels="chances"
+    )
+    return problem
 
 
 def _program(
