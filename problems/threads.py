@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import cache
 from threading import local
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -47,6 +48,9 @@ def side_by_side(
                 return
             work(task)
 
+    if len(waiting) < 2:
+        work_on(tick)
+        return
     with one_blas_thread() as threads:
         others = min(threads, MOST, len(waiting)) - 1
         if others < 1:
@@ -74,15 +78,20 @@ _held = _Held()
 @contextmanager
 def one_blas_thread() -> Iterator[int]:
     """Hold BLAS to one thread, and yield how many it had before the outermost of these blocks."""
-    from threadpoolctl import ThreadpoolController
-
     if _held.threads:
         yield _held.threads
         return
-    blas = ThreadpoolController().select(user_api="blas")
-    _held.threads = max((info["num_threads"] for info in blas.info()), default=1)
+    _held.threads = max((info["num_threads"] for info in _blas().info()), default=1)
     try:
-        with blas.limit(limits=1):
+        with _blas().limit(limits=1):
             yield _held.threads
     finally:
         _held.threads = 0
+
+
+@cache
+def _blas() -> Any:
+    """Return the handle on NumPy's BLAS; a search among the files of a process takes 5 ms."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController().select(user_api="blas")

@@ -3,12 +3,12 @@ r"""Multipliers of the Lagrangian bound, found by Newton's method on a smoothed 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ...problems.distances import SquaredL2
+from ...problems.threads import one_blas_thread
 from .barriers import ALMOST, barrier_of
 
 if TYPE_CHECKING:
@@ -84,16 +84,8 @@ def solve_dual(problem: ClassBalanced, clock: Clock, start: Dual | None = None) 
         Multipliers of a neighbouring problem to start from.
     """
     # One thread: the same sums on every machine, and no waiting for cores that others use.
-    with _libraries().limit(limits=1, user_api="blas"):
+    with one_blas_thread():
         return _solve(problem, clock, start)
-
-
-@cache
-def _libraries() -> Any:
-    """Return the handle on NumPy's BLAS; a search among the files of a process takes 5 ms."""
-    from threadpoolctl import ThreadpoolController
-
-    return ThreadpoolController()
 
 
 def _solve(problem: ClassBalanced, clock: Clock, start: Dual | None) -> Dual:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ...problems.base import Certificate
 from ...problems.errors import Stuck
+from ...problems.spaces import HELD_VALUES
 from ...problems.threads import one_blas_thread
 from .._clock import OutOfTime
 from .balancing import charge_of
@@ -62,7 +63,8 @@ def solve_greedy(search: Search[KCenter]) -> None:
     plain = everyone and not (problem.is_limited or problem.balance > 0 or problem.outliers)
     if plain and problem.space.width > 0:
         # Most rows need not be measured to all that are labeled.
-        with one_blas_thread():
+        is_large = problem.space.size * problem.space.width > HELD_VALUES
+        with one_blas_thread() if is_large else nullcontext():
             engine = _select(search)
             _prove_witnesses(search, engine, engine.added)
         return
