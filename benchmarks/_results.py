@@ -54,10 +54,10 @@ def asked(about: str | None, tables: Sequence[str]) -> argparse.ArgumentParser:
     return parser
 
 
-def repeated(measure: Callable[[], dict[str, Any]]) -> list[dict[str, Any]]:
+def repeated(measure: Callable[[], dict[str, Any]], short: float = SHORT) -> list[dict[str, Any]]:
     """Measure several times, or once if it takes long."""
     results = [measure()]
-    while len(results) < REPEATS and results[0]["seconds"] <= SHORT:
+    while len(results) < REPEATS and results[0]["seconds"] <= short:
         results.append(measure())
     return results
 
