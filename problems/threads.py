@@ -91,7 +91,10 @@ def one_blas_thread() -> Iterator[int]:
 
 @cache
 def _blas() -> Any:
-    """Return the handle on NumPy's BLAS; a search among the files of a process takes 5 ms."""
+    """Return the handle on NumPy's BLAS, which is there from the start.
+
+    A search among the files of a process takes 5 ms, too long for each of many small problems.
+    """
     from threadpoolctl import ThreadpoolController
 
     return ThreadpoolController().select(user_api="blas")
