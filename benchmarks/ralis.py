@@ -10,6 +10,7 @@ What is done is kept in the work folder, episode by episode: a run that was stop
 """
 
 import argparse
+import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -285,10 +286,7 @@ class CamVid:
         """Return the table of ablations."""
         text = ABLATIONS_HEAD.format(seeds=self.seeds, episodes=self.episodes)
         # Seeds come first: the games of a seed are the same for nearly all variants.
-        runs = [
-            [self.run(some, seed, baselines=False) for some in variants]
-            for seed in range(self.seeds)
-        ]
+        runs = [[self._alone(some, seed) for some in variants] for seed in range(self.seeds)]
         for variant, found in zip(variants, zip(*runs, strict=True), strict=True):
             cells = [_spread(_column(found, "RALIS", 500, what), 2) for what in ("entropy", "iou")]
             text += f"| {variant.name} | {' | '.join(cells)} |\n"
@@ -302,7 +300,7 @@ class CamVid:
             # As many gradient steps on whole images as on their regions.
             network = replace(network, epochs=30, batch=1)
         training, game = _games(network, seed)
-        folder = self.work / f"{variant.name.replace(' ', '-')}-{self.episodes}-{seed}"
+        folder = self._folder(variant, seed)
         features = RalisFeatures(len(game.names), 5, variant.pooled, variant.bins)
         policy = RalisTraining(
             training,
@@ -318,12 +316,25 @@ class CamVid:
             strategies += [frozen(untrained(policy, seed + 100), "untrained"), *BASELINES]
         done = {
             strategy.name: kept(
-                folder / f"{strategy.name}-{'-'.join(map(str, self.budgets))}.json",
+                folder / self._file(strategy.name),
                 partial(self._measure, game, strategy, variant, seed),
             )
             for strategy in strategies
         }
         return {"strategies": done, "valid": len(game.splits.valid)}
+
+    def _alone(self, variant: Variant, seed: int) -> dict[str, Any]:
+        """Return what a policy alone came to; if that is kept, no network has to learn for it."""
+        file = self._folder(variant, seed) / self._file("RALIS")
+        if file.exists():
+            return {"strategies": {"RALIS": json.loads(file.read_text())}}
+        return self.run(variant, seed, baselines=False)
+
+    def _folder(self, variant: Variant, seed: int) -> Path:
+        return self.work / f"{variant.name.replace(' ', '-')}-{self.episodes}-{seed}"
+
+    def _file(self, strategy: str) -> str:
+        return f"{strategy}-{'-'.join(map(str, self.budgets))}.json"
 
     def _measure(
         self, game: SegmentationGame, strategy: Strategy, variant: Variant, seed: int
