@@ -24,8 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _MEASURES: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], Callable[..., Any]]] = {
-    # Not by torch.log, whose last bit may depend on where in an array a number stands.
-    "entropy": (lambda z, p: -(p * z.log_softmax(1)).sum(1), uncertainty.entropy),
+    "entropy": (lambda z, p: -(p * _finite_logs(z)).sum(1), uncertainty.entropy),
     "least_confidence": (
         lambda _, p: uncertainty._least_confidence(xp, p),
         uncertainty.least_confidence,
@@ -306,6 +305,12 @@ class _Forward:
 
     def _probs(self, logits: Tensor) -> Tensor:
         return logits.softmax(1) if self.softmax else logits
+
+
+def _finite_logs(logits: Tensor) -> Tensor:
+    """Return the logarithms of the softmax, finite also where logits are too far apart for that."""
+    # Not by torch.log, whose last bit may depend on where in an array a number stands.
+    return logits.log_softmax(1).clamp(min=torch.finfo(logits.dtype).min)
 
 
 def _wanted(outputs: Sequence[str]) -> frozenset[str]:

@@ -320,6 +320,13 @@ def test_a_row_that_is_not_finite_is_named_whatever_is_asked_for(outputs):
         score(network(), loader(x), outputs=outputs)
 
 
+def test_logits_as_far_apart_as_numbers_can_be_have_an_entropy():
+    """Zero times the infinite logarithm of a probability of zero would be no number."""
+    x = torch.tensor([[3e38, -3e38, 0.0], [0.0, 0.0, -3e38]])
+    found = score(nn.Identity(), loader(x), outputs="entropy").entropy
+    np.testing.assert_allclose(found, [0.0, np.log(2)], rtol=1e-6)
+
+
 def test_measures_of_what_is_no_distribution_are_refused():
     """Logits would be taken for probabilities where the softmax was turned off by mistake."""
     with pytest.raises(ValueError, match=r'not logits, or drop apply="none" \(rows of the batch'):
