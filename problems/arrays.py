@@ -34,6 +34,10 @@ def to_numpy(values: Any, name: str = "array") -> npt.NDArray[Any]:
         tensor = values.detach().cpu()
         is_bfloat16 = str(tensor.dtype) == "torch.bfloat16"
         return np.asarray((tensor.float() if is_bfloat16 else tensor).numpy())
+    if hasattr(values, "toarray"):
+        raise InvalidInput(
+            f"{name}: must be dense; got a sparse {type(values).__name__}; pass its .toarray()"
+        )
     try:
         return np.asarray(values)
     except ValueError:

@@ -6,6 +6,7 @@ import tracemalloc
 import numpy as np
 import pytest
 import torch
+from scipy.sparse import csr_array
 
 from labelcut import ClassBalanced, Forbid, Include, InvalidInput
 from labelcut.problems.arrays import as_integers, as_matrix, as_number, as_rows, as_vector, to_numpy
@@ -170,6 +171,7 @@ def test_bad_vectors_are_refused(values, message):
         (np.ones((2, 2)) * 1j, "probs: must be real numbers; got complex128"),
         ([np.ones((2, 2)), np.ones((2, 3))], "probs: shards must have the same columns; got 2 and"),
         ([[1.0], [0.5, 0.5]], "probs: every row must have the same length"),
+        (csr_array(np.eye(2)), "probs: must be dense; got a sparse csr_array; pass its .toarray"),
     ],
 )
 def test_bad_matrices_are_refused(values, message):
