@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import tomli_w
 from _campaign_example import example_table
-from _first_models import first_entropy
+from _first_models import first_cover, first_entropy, least_l1
 from _results import write_tables
 
 from labelcut import l1_score
@@ -42,6 +42,7 @@ PURE = 0.6
 """Share of a patch's pixels that its class has at least."""
 REDUNDANCY = ("random", "entropy", "k-center", "uwe")
 BALANCED = ("entropy-cb", "bald-cb", "k-center-cb", "pseudo-label-cb")
+COVERS = ("k-center-cb", "k-center-cb-corrected")
 INTRO = """\
 Labelling campaigns with the ready learner (one hidden layer on the pixels, from scratch in every
 cycle), each seed with a pool, a test set and an initial set of its own that all strategies share;
@@ -263,6 +264,9 @@ def thinned_table(results: Results, folder: Path) -> str:
         f"{spread(unsure[name], 2)} | {spread(accuracy[name][:, -1])} | {spread(later[name])} |"
         for name in THINNED.strategies
     ]
+    home, batches = folder / THINNED.name, THINNED.campaign["cycles"]
+    known = [spread(least_l1(home, results, count)) for count in (1, batches)]
+    lines += [f"| (who knows all classes) | {known[0]} | {known[1]} | | | |"]
     lines += [
         "",
         "| corrected / plain | L1, first batch | p | L1, all chosen | p | entropy, first batch | "
@@ -285,10 +289,12 @@ def thinned_table(results: Results, folder: Path) -> str:
         f"{len(results.seeds)} seeds. 100 labels of equal classes, then two batches of 50, λ at "
         "the knee; 300 scans of equal classes to test on. Labels are draws: 50 rows drawn one by "
         "one from equal shares of ten classes have an L1 score of 0.18 on average. Corrected "
-        'strategies but the coreset balance the labels that will come (`labels="chances"`), at '
-        "twice the knee: chosen on seeds 100 to 102, beside the knee itself, predictions taken "
-        "for labels, and sharpened priors. Entropy is the first model's, in nats a row: what "
-        "balance costs."
+        'strategies balance the labels that will come (`labels="chances"`), at twice the knee: '
+        "chosen on seeds 100 to 102, beside the knee itself, predictions taken for labels, and "
+        "sharpened priors. Quotas by predicted class take three knees, of 2, 3, 4, 6 and 8, and "
+        "the coreset six, of 1.5, 2, 3, 4, 5, 6, 8 and 12. Entropy is the first model's, in nats a "
+        "row: what balance costs. The coreset pays with its cover: the first batch has "
+        f"{' and '.join(first_cover(home, results, name) for name in COVERS)}."
     )
     return "\n".join([head, "", *lines])
 

@@ -98,7 +98,7 @@ class ClassBalanced(SelectionProblem):
     kind: ClassVar[str] = "class-balanced"
     sense: ClassVar[Sense] = Sense.MIN
     layout: ClassVar[Layout] = Layout(
-        parameters={**BALANCE_PARAMETERS, "labels": (str,)},
+        parameters=BALANCE_PARAMETERS,
         arrays=("utility", *BALANCE_ARRAYS),
         sources=(("probs", "utility"),),
     )

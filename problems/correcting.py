@@ -121,31 +121,38 @@ def corrected(problem: Problem, correction: Correction) -> Problem:
     for name, values in correction.arrays().items():
         digest.update(hash_array(name, values.astype("f8")))
     origin = Origin(raw, correction, outcome)
-    return _over(problem, Probabilities(found.matrix, found.scale, digest.digest(), origin))
+    return _with(problem, probs=Probabilities(found.matrix, found.scale, digest.digest(), origin))
 
 
 def uncorrected(problem: Problem) -> Problem:
     """Return the same problem over the probabilities as they were given."""
     probs = problem.class_probs
-    return problem if probs is None or probs.origin is None else _over(problem, probs.origin.raw)
+    return problem if probs is None or probs.origin is None else _with(problem, probs=probs.origin.raw)
+
+
+def as_shares(problem: Problem) -> Problem:
+    """Return the same problem with labels that are taken for shares, where they are chances."""
+    balanced = problem.class_balance
+    is_plain = balanced is None or balanced.labels == "shares"
+    return problem if is_plain else _with(problem, labels="shares")
 
 
 def _quotas(problem: SelectionProblem) -> list[ExpectedCount]:
     return [rule for rule in problem.constraints if isinstance(rule, ExpectedCount)]
 
 
-def _over(problem: Problem, probs: Probabilities) -> Problem:
-    """Return the same problem over other probabilities of the same rows."""
+def _with(problem: Problem, **changes: Any) -> Problem:
+    """Return the same problem with other probabilities of the same rows, or other labels."""
     if isinstance(problem, ClassBalanced):
-        return replace(problem, probs=probs)
+        return replace(problem, **changes)
     other = copy(problem)
     vars(other).pop("fingerprint", None)
     balanced = problem.class_balance
     if balanced is not None:
-        object.__setattr__(other, "balancing", replace(balanced, probs=probs))
+        object.__setattr__(other, "balancing", replace(balanced, **changes))
         return other
     rules = (
-        replace(rule, probs=probs).bind(problem.dataset)
+        replace(rule, **changes).bind(problem.dataset)
         if isinstance(rule, ExpectedCount)
         else rule
         for rule in problem.constraints

@@ -74,7 +74,11 @@ def k_center_model(problem: KCenter) -> cvxpy.Problem:
     if problem.balancing is None:
         return cp.Problem(cp.Minimize(radius), rules)
     imbalance, more = _imbalance(problem.balancing, selected)
-    return cp.Problem(cp.Minimize(radius + problem.balance * imbalance), [*rules, *more])
+    cost = problem.balance * imbalance
+    if problem.balancing.doubt is not None:
+        worth = np.where(problem.dataset.is_candidate, problem.balancing.worth, 0.0)
+        cost -= worth @ selected
+    return cp.Problem(cp.Minimize(radius + cost), [*rules, *more])
 
 
 def _imbalance(problem: ClassBalanced, selected: cvxpy.Variable) -> tuple[Any, list[Any]]:

@@ -53,8 +53,9 @@ class KCenter(SelectionProblem):
         ``"euclidean"``, ``"squared-euclidean"`` or ``"cosine"`` (1 - cos).
     outliers
         Ξ ≥ 0, how many rows may stay uncovered.
-    probs, balance, target, labeled_classes, labeled_counts, distance, ground_cost
-        The class-balance term, as in `ClassBalanced`; λ is 0 by default.
+    probs, balance, target, labeled_classes, labeled_counts, distance, ground_cost, labels
+        The class-balance term, as in `ClassBalanced`; λ is 0 by default. With `labels` =
+        ``"chances"`` the rows' doubt joins it, which greedy methods take.
     labeled, candidates, constraints, ids, table
         As in `ClassBalanced`.
 
@@ -97,6 +98,7 @@ class KCenter(SelectionProblem):
         labeled_counts: Any = None,
         distance: str = "l1",
         ground_cost: Any = None,
+        labels: str = "shares",
         labeled: Any = None,
         candidates: Any = None,
         constraints: Iterable[Constraint] = (),
@@ -115,6 +117,7 @@ class KCenter(SelectionProblem):
                 "labeled_counts": labeled_counts is not None,
                 "distance": distance != "l1",
                 "ground_cost": ground_cost is not None,
+                "labels": labels != "shares",
             }
             for name in (name for name, is_stated in stated.items() if is_stated):
                 raise InvalidInput(
@@ -138,6 +141,7 @@ class KCenter(SelectionProblem):
             labeled_counts=labeled_counts,
             distance=distance,
             ground_cost=ground_cost,
+            labels=labels,
             labeled=self.labeled,
             candidates=self.candidates,
             constraints=self.constraints,
@@ -204,8 +208,10 @@ class KCenter(SelectionProblem):
 
     @property
     def term_names(self) -> tuple[str, ...]:
-        """The radius, and the imbalance where there are probabilities."""
-        return ("radius",) if self.balancing is None else ("radius", "imbalance")
+        """The radius, and imbalance and doubt where there are probabilities and chances."""
+        if self.balancing is None:
+            return ("radius",)
+        return ("radius", *(name for name in self.balancing.term_names if name != "utility"))
 
     def facts(self) -> Mapping[str, Any]:
         """Return the space's facts and how many rows may stay uncovered."""
@@ -244,8 +250,8 @@ class KCenter(SelectionProblem):
     def evaluate(self, answer: Any, nearest: Ints | None = None) -> Evaluation:
         """Return objective and terms of a selection in float64.
 
-        The terms are ``radius`` and, with class probabilities, ``imbalance`` and ``unreachable`` as
-        in `ClassBalanced.evaluate`.
+        The terms are ``radius`` and, with class probabilities, ``imbalance``, ``doubt`` and
+        ``unreachable`` as in `ClassBalanced.evaluate`.
 
         Parameters
         ----------
@@ -265,7 +271,7 @@ class KCenter(SelectionProblem):
         if self.balancing is None:
             return Evaluation(radius, {"radius": radius})
         balanced = self.balancing.evaluate(rows)
-        terms = {name: balanced.terms[name] for name in ("imbalance", "unreachable")}
+        terms = {name: value for name, value in balanced.terms.items() if name != "utility"}
         return Evaluation(radius + balanced.objective, {"radius": radius, **terms})
 
     def assignment(self, answer: Any) -> tuple[Ints, Floats]:

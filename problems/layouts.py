@@ -52,5 +52,6 @@ BALANCE_PARAMETERS: Mapping[str, tuple[type, ...]] = {
     "balance": (float, int),
     "target": (str, list),
     "distance": (str,),
+    "labels": (str,),
 }
 BALANCE_ARRAYS = ("probs", "target", "labeled_classes", "labeled_counts", "ground_cost")

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..problems.calibration import reliability
-from ..problems.class_balanced import ClassBalanced
-from ..problems.correcting import uncorrected
+from ..problems.correcting import as_shares, uncorrected
 from .metrics import predicted_l1, true_l1
 
 if TYPE_CHECKING:
@@ -28,8 +26,7 @@ def has_two_programs(problem: SelectionProblem, truth: Ints | None) -> bool:
 
 def paper_program(problem: SelectionProblem) -> SelectionProblem:
     """Return the program over the probabilities as they were given, which are trusted as shares."""
-    plain = uncorrected(problem)
-    return replace(plain, labels="shares") if isinstance(plain, ClassBalanced) else plain
+    return as_shares(uncorrected(problem))
 
 
 def program_rows(

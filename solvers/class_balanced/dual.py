@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 HOT, COOLING, COOLINGS = 0.03, 0.3, 40
 """First τ as a share of the spread of the costs, its factor each time, and how often at most."""
 ACCURACY = 2e-8
-"""Share of the bound that smoothing and barrier may cost at the end."""
+"""See `solve_dual`."""
 FLOOR = 1e-5
 """Curvature that every direction has at least, in units of 1/τ; a row has a quarter at most."""
 STEPS = 25
@@ -58,7 +58,9 @@ class Dual:
     doubt: float = 0.0
 
 
-def solve_dual(problem: ClassBalanced, clock: Clock, start: Dual | None = None) -> Dual:
+def solve_dual(
+    problem: ClassBalanced, clock: Clock, start: Dual | None = None, accuracy: float = ACCURACY
+) -> Dual:
     r"""Maximize the Lagrangian bound over the multipliers.
 
     With reduced costs :math:`r_i(\mu) = -u_i - \mu^\top p_i`, the sum of the m smallest is
@@ -82,13 +84,15 @@ def solve_dual(problem: ClassBalanced, clock: Clock, start: Dual | None = None) 
         When it runs out, the multipliers so far are returned.
     start
         Multipliers of a neighbouring problem to start from.
+    accuracy
+        Share of the bound that smoothing and barrier may cost at the end.
     """
     # One thread: the same sums on every machine, and no waiting for cores that others use.
     with one_blas_thread():
-        return _solve(problem, clock, start)
+        return _solve(problem, clock, start, accuracy)
 
 
-def _solve(problem: ClassBalanced, clock: Clock, start: Dual | None) -> Dual:
+def _solve(problem: ClassBalanced, clock: Clock, start: Dual | None, accuracy: float) -> Dual:
     rows = problem.free
     more = problem.to_choose
     if problem.balance == 0 or more in (0, len(rows)) or problem.n_classes == 1:
@@ -100,9 +104,9 @@ def _solve(problem: ClassBalanced, clock: Clock, start: Dual | None) -> Dual:
     if len(rows) > 2 * SAMPLE:
         chance = np.random.default_rng(0)
         part = np.sort(chance.choice(len(rows), SAMPLE, replace=False))
-        mu, nu, steps, _ = _climb(smoothed.sample(part), mu, nu, range(SAMPLED), clock)
+        mu, nu, steps, _ = _climb(smoothed.sample(part), mu, nu, range(SAMPLED), clock, accuracy)
     rest = range(SAMPLED - 1 if steps else 0, COOLINGS)
-    mu, nu, more_steps, tau = _climb(smoothed, mu, nu, rest, clock)
+    mu, nu, more_steps, tau = _climb(smoothed, mu, nu, rest, clock, accuracy)
     multipliers = problem.metric.into_ball(mu, problem.balance)
     taken = _share(nu - smoothed.reduced(mu), tau)
     doubt = problem.doubt_of(rows, taken) + problem.doubt_of(problem.included)
@@ -173,7 +177,7 @@ class _Smoothed:
 
 
 def _climb(
-    smoothed: _Smoothed, mu: Floats, nu: float, coolings: range, clock: Clock
+    smoothed: _Smoothed, mu: Floats, nu: float, coolings: range, clock: Clock, accuracy: float
 ) -> tuple[Floats, float, int, float]:
     """Walk Newton's method through falling temperatures."""
     steps, tau = 0, HOT * smoothed.spread
@@ -184,7 +188,7 @@ def _climb(
     for cooling in coolings:
         near = int((np.abs(nu - reduced) < tau).sum()) + len(mu)
         scale = abs(smoothed.more * nu) + abs(float(mu @ smoothed.target))
-        if steps and near * tau <= ACCURACY * scale:
+        if steps and near * tau <= accuracy * scale:
             break
         tau = HOT * COOLING**cooling * smoothed.spread
         t = 0.01 * tau

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 ROUNDS = 12
 """Annealings for each price."""
+LOOSE = 1e-6
+"""Accuracy of a relaxation of which the imbalance alone is asked for."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +72,7 @@ def trace(
 def relaxed_imbalance(problem: ClassBalanced) -> float:
     """Return the imbalance and doubt of the relaxation, whatever time it takes."""
     if not problem.is_limited:
-        dual = solve_dual(problem, Clock())
+        dual = solve_dual(problem, Clock(), accuracy=LOOSE)
         return problem.metric.value(dual.shortfall) + dual.doubt
     search = Search(problem=problem, clock=Clock())
     offer_top(search)

@@ -24,11 +24,42 @@ def charge_of(problem: KCenter, *, straight: bool = False) -> Charge:
     balancing = problem.balancing
     if balancing is None:
         raise AssertionError("λ > 0 has class probabilities")
+    charge: Charge
     if straight:
-        return Shortfall(replace(balancing, distance="l2"))
-    if isinstance(balancing.metric, L1):
-        return Overshoot(balancing)
-    return Shortfall(balancing)
+        charge = Shortfall(replace(balancing, distance="l2", labels="shares"))
+    elif isinstance(balancing.metric, L1):
+        charge = Overshoot(balancing)
+    else:
+        charge = Shortfall(balancing)
+    return charge if balancing.doubt is None else Doubting(charge, balancing)
+
+
+class Doubting:
+    """Another charge, and the doubt about each row's label, which stays what it is."""
+
+    def __init__(self, charge: Charge, balancing: ClassBalanced) -> None:
+        self.charge, self.lazy = charge, charge.lazy
+        assert balancing.doubt is not None
+        # NaN on rows that are closed.
+        self.price = np.nan_to_num(balancing.balance * balancing.doubt)
+        self.rows = np.empty(0, dtype=np.int64)
+
+    def gather(self, rows: Ints) -> None:
+        """Remember the rows."""
+        self.rows = rows
+        self.charge.gather(rows)
+
+    def gathered(self) -> Floats:
+        """Return what the rows cost now ``(k,)``."""
+        return np.asarray(self.charge.gathered() + self.price[self.rows])
+
+    def everyone(self) -> Floats:
+        """Return what every row costs now ``(N,)``."""
+        return np.asarray(self.charge.everyone() + self.price)
+
+    def add(self, row: int) -> None:
+        """Take a row in."""
+        self.charge.add(row)
 
 
 class Overshoot:

@@ -29,20 +29,27 @@ if TYPE_CHECKING:
 Job = tuple[str, int]
 
 
-def main() -> None:
-    """Read jobs as lines ``["strategy", seed]``, and write what happens as lines of JSON."""
+def work(request: dict[str, Any], imported: float = 0.0) -> None:
+    """Read jobs as lines ``["strategy", seed]``, and write what happens as lines of JSON.
+
+    Parameters
+    ----------
+    request
+        The campaign's ``file``, and when the process was asked for.
+    imported
+        Processor seconds that another process has spent for this one.
+    """
     # What users' functions print must not end up between the lines.
     told = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     jobs: SimpleQueue[Job] = SimpleQueue()
     threading.Thread(target=_listen, args=(jobs,), daemon=True).start()
     say = _teller(told)
-    request = json.loads(sys.argv[1])
     campaign = read_campaign(request["file"])
     store = Store(campaign.folder)
     with limited(campaign.threads):
         job = jobs.get()
-        start: Spent | None = Spent(time.time() - request["begun"], now().processor)
+        start: Spent | None = Spent(time.time() - request["begun"], imported + now().processor)
         while True:
             _run(campaign, store, job, say, start)
             job, start = jobs.get(), None
@@ -103,4 +110,4 @@ def _run(
 
 
 if __name__ == "__main__":
-    main()
+    work(json.loads(sys.argv[1]))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 BALANCE = frozenset({"balance", "target", "folds"})
 """Options of class-balanced strategies, beside the common ones."""
 CORRECTED = BALANCE | {"chances"}
-"""Those of prior-corrected ones with a utility."""
+"""Those of prior-corrected ones."""
 TARGET = "fill"
 """The lowest classes rise together; the paper's target may ask for more than the budget brings."""
 REPLICATES = 20
@@ -31,9 +31,10 @@ STEPS = 12
 """λ that a coreset's search for its own tries."""
 SHARE = 0.01
 """What balance may still be gained beyond λ, as a share of all that it can gain."""
-CHANCES = 2.0
+CHANCES, QUOTA_CHANCES, COVER_CHANCES = 2.0, 3.0, 6.0
 """λ in knees where labels are chances: the knee is where predictions are balanced, and there surer
-rows still buy balance. Chosen on other draws than those reported."""
+rows still buy balance; of quotas they buy less, and of a coreset least. Chosen on other draws than
+those reported."""
 
 
 def entropy_balanced(round: Round, *, corrected: bool = False) -> Selection:
@@ -43,7 +44,7 @@ def entropy_balanced(round: Round, *, corrected: bool = False) -> Selection:
     gains nothing, found in the run's first cycle and then kept (003 section 4.5.1); ``target``,
     default ``"fill"``.
 
-    Corrected predictions are chances of labels (see `ClassBalanced`), balanced at twice the knee;
+    Corrected predictions are chances of labels (see `ClassBalanced`), balanced at `CHANCES` knees;
     the option ``chances`` = false takes them for labels, at the knee.
     """
     return _choose(round, entropy(round.probs), corrected)
@@ -55,9 +56,13 @@ def bald_balanced(round: Round, *, corrected: bool = False) -> Selection:
 
 
 def pseudo_balanced(round: Round, *, corrected: bool = False) -> Selection:
-    """Fill quotas by predicted class, the highest entropy first (thesis 4.5.2, fig. 4.7)."""
+    """Fill quotas by predicted class, the highest entropy first (thesis 4.5.2, fig. 4.7).
+
+    Corrected ones are chances as of entropy, at `QUOTA_CHANCES` knees.
+    """
     make = partial(_program, round, class_probs(round, corrected), entropy(round.probs))
-    problem = _expected(round, make) if _has_chances(round, corrected) else make(1.0)
+    is_chance = _has_chances(round, corrected)
+    problem = _expected(round, make, QUOTA_CHANCES) if is_chance else make(1.0)
     return answer(round, problem, "pseudo-label")
 
 
@@ -65,12 +70,16 @@ def k_center_balanced(round: Round, *, corrected: bool = False) -> Selection:
     """Cover the pool under the class-balance term (thesis algorithm 2), steered by ℓ2.
 
     With ℓ1, as printed, the term changes no pick until a class is full; option ``method`` =
-    ``"greedy"`` takes it. λ as of entropy, in units of distance.
+    ``"greedy"`` takes it. λ as of entropy, in units of distance; corrected predictions are chances
+    too, at `COVER_CHANCES` knees, which costs much of the coverage.
     """
     make = partial(_coreset, round, class_probs(round, corrected))
-    method = round.options.get("method", "greedy-l2")
-    weight = _frozen(round, partial(coreset_balance, make, method))
-    return answer(round, make(weight), "greedy-l2")
+    find = partial(coreset_balance, make, round.options.get("method", "greedy-l2"))
+    if _has_chances(round, corrected):
+        problem = make(_frozen(round, lambda: COVER_CHANCES * find()), labels="chances")
+    else:
+        problem = make(_frozen(round, find))
+    return answer(round, problem, "greedy-l2")
 
 
 def class_probs(round: Round, corrected: bool) -> Any:
@@ -117,7 +126,7 @@ def _choose(round: Round, utility: Any, corrected: bool) -> Selection:
     make = partial(_program, round, class_probs(round, corrected), utility)
     if _has_chances(round, corrected):
         # To the row is close enough: labels will spread by more.
-        return answer(round, _expected(round, make), "relaxed")
+        return answer(round, _expected(round, make, CHANCES), "relaxed")
     weight = _frozen(round, lambda: knee(make(1.0), SHARE))
     # Of the utility at stake: the objective itself may lie near zero, where no gap is small.
     stake = np.sort(np.asarray(utility)[round.candidates])[-round.budget :].sum()
@@ -132,11 +141,10 @@ def _has_chances(round: Round, corrected: bool) -> bool:
     return asked
 
 
-def _expected(round: Round, make: Any) -> ClassBalanced:
-    """Return the program over the labels that will come."""
-    problem: ClassBalanced = make(
-        _frozen(round, lambda: CHANCES * knee(make(1.0), SHARE)), labels="chances"
-    )
+def _expected(round: Round, make: Any, knees: float) -> ClassBalanced:
+    """Return the program over the labels that will come, at so many knees."""
+    weight = _frozen(round, lambda: knees * knee(make(1.0), SHARE))
+    problem: ClassBalanced = make(weight, labels="chances")
     return problem
 
 
@@ -146,8 +154,9 @@ def _program(
     return ClassBalanced(probs, utility, balance=balance, labels=labels, **_targeted(round))
 
 
-def _coreset(round: Round, probs: Any, balance: float) -> KCenter:
-    return KCenter(round.embeddings, probs=probs, balance=balance, **_targeted(round))
+def _coreset(round: Round, probs: Any, balance: float, labels: str = "shares") -> KCenter:
+    told = {"balance": balance, "labels": labels, **_targeted(round)}
+    return KCenter(round.embeddings, probs=probs, **told)
 
 
 def _targeted(round: Round) -> dict[str, Any]:

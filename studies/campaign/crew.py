@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from queue import Empty, Queue
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
+
+from .nursery import CAN_FORK, Alone, Forked, Nursery
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,7 +28,7 @@ _ONE_LIBRARY_EACH = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS
 class Worker:
     """One process, and the job it has."""
 
-    process: subprocess.Popen[str]
+    process: Alone | Forked
     log: Path
     job: Job | None = None
     cycle: int = 0
@@ -53,6 +53,7 @@ class Crew:
     campaign: Campaign
     size: int
     workers: list[Worker] = field(default_factory=list)
+    nursery: Nursery | None = None
     _events: Queue[tuple[Worker, dict[str, Any]]] = field(default_factory=Queue)
 
     def __enter__(self) -> Crew:
@@ -61,8 +62,10 @@ class Crew:
 
     def __exit__(self, *_: object) -> None:
         """End every process."""
+        if self.nursery is not None:
+            self.nursery.end()
         for worker in self.workers:
-            self._end(worker)
+            self._end(worker, 0.0)
 
     def idle(self) -> Worker | None:
         """Return a worker without a job, starting one if there may be one more."""
@@ -75,7 +78,6 @@ class Crew:
         """Give a worker its next job."""
         worker.job, worker.cycle, worker.stage = job, 0, "start"
         worker.logged = worker.log.stat().st_size
-        assert worker.process.stdin is not None
         with suppress(OSError):  # it may be gone already, which its last event will tell
             worker.process.stdin.write(json.dumps(job) + "\n")
             worker.process.stdin.flush()
@@ -91,10 +93,7 @@ class Crew:
             return None
         if told["event"] == "gone":
             self.workers.remove(worker)
-            with suppress(subprocess.TimeoutExpired):  # its own exit code tells more than our kill
-                worker.process.wait(_LAST_WORDS)
-            self._end(worker)
-            told["message"] = self._obituary(worker)
+            told["message"] = self._obituary(worker, self._end(worker, _LAST_WORDS))
         return worker, told
 
     def _started(self) -> Worker:
@@ -104,45 +103,41 @@ class Crew:
         taken = {worker.log for worker in self.workers}
         logs = (folder / f"worker-{at}.log" for at in range(1, self.size + 1))
         log = next(path for path in logs if path not in taken)
-        limits = dict.fromkeys(_ONE_LIBRARY_EACH, str(campaign.threads))
-        request = json.dumps({"file": str(campaign.path), "begun": time.time()})
         with log.open("wb") as stderr:
-            process = subprocess.Popen(
-                # -P: a file of the user's that is called like a module of ours stays out of it.
-                [sys.executable, "-P", "-m", "labelcut.studies.campaign._worker", request],
-                stdin=subprocess.PIPE,  # open until the end: the child ends itself when it closes
-                stdout=subprocess.PIPE,
-                stderr=stderr,
-                text=True,
-                encoding="utf-8",
-                env={**os.environ, **limits, "CUBLAS_WORKSPACE_CONFIG": ":4096:8"},
-                start_new_session=True,  # Ctrl-C is the parent's to handle
-            )
+            process = self._process(stderr)
         worker = Worker(process, log)
         self.workers.append(worker)
         worker.ear = threading.Thread(target=self._listen, args=(worker,), daemon=True)
         worker.ear.start()
         return worker
 
+    def _process(self, stderr: IO[bytes]) -> Alone | Forked:
+        request = json.dumps({"file": str(self.campaign.path), "begun": time.time()})
+        limits = dict.fromkeys(_ONE_LIBRARY_EACH, str(self.campaign.threads))
+        environment = {**os.environ, **limits, "CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
+        if not CAN_FORK or self.size < 2:
+            return Alone(request, environment, stderr)
+        if self.nursery is None:
+            self.nursery = Nursery(environment, stderr)
+        return self.nursery.fork(request, stderr)
+
     def _listen(self, worker: Worker) -> None:
-        assert worker.process.stdout is not None
         with worker.process.stdout as lines:
             for line in lines:
                 if line.endswith("\n"):  # a line that a kill has cut short is none
                     self._events.put((worker, json.loads(line)))
         self._events.put((worker, {"event": "gone"}))
 
-    def _end(self, worker: Worker) -> None:
-        worker.process.kill()
-        worker.process.wait()
+    def _end(self, worker: Worker, seconds: float) -> int:
+        """Return the exit code of a process that may take so many seconds to end."""
+        code = worker.process.end(seconds)
         if worker.ear is not None:
             worker.ear.join()
-        assert worker.process.stdin is not None
         with suppress(OSError):  # of what it had not read yet
             worker.process.stdin.close()
+        return code
 
-    def _obituary(self, worker: Worker) -> str:
-        code = worker.process.returncode
+    def _obituary(self, worker: Worker, code: int) -> str:
         said = worker.log.read_bytes()[worker.logged :].decode("utf-8", errors="replace")
         lines = said.strip().splitlines()
         how = f"signal {-code}" if code < 0 else f"exit code {code}"

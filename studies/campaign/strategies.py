@@ -72,7 +72,7 @@ def _balanced(
         partial(choose, corrected=True),
         f"{summary}, predictions corrected for the pool's class mix",
         needs=needs,
-        options=more | (BALANCE if choose is k_center_balanced else CORRECTED),
+        options=more | CORRECTED,
     )
     return plain, corrected
 

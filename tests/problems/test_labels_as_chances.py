@@ -6,7 +6,7 @@ from itertools import combinations, pairwise
 import numpy as np
 import pytest
 
-from labelcut import ClassBalanced, GroupLimit, KCenter, check, frontier, load, solve
+from labelcut import ClassBalanced, GroupLimit, check, frontier, load, solve
 from labelcut.problems import Correction, InvalidInput, corrected, save_problem
 from labelcut.problems.pricing import Prices
 from labelcut.studies.true_balance import paper_program
@@ -163,13 +163,3 @@ def test_bad_input_is_one_clear_error(how, message):
     """Somebody would balance something else than was meant."""
     with pytest.raises(InvalidInput, match=message):
         instance(0, **how)
-
-
-def test_coresets_take_shares_only(tmp_path):
-    """A file would be read with a key that does nothing."""
-    problem = KCenter(np.eye(4), 2, probs=np.full((4, 2), 0.5), balance=1.0)
-    save_problem(problem, tmp_path / "p.toml")
-    text = (tmp_path / "p.toml").read_text()
-    (tmp_path / "p.toml").write_text(text.replace("[problem]", '[problem]\nlabels = "chances"'))
-    with pytest.raises(InvalidInput, match="labels"):
-        load(tmp_path / "p.toml")

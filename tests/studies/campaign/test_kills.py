@@ -207,8 +207,8 @@ def test_commands_that_are_stopped_leave_no_process_and_go_on(blobs, started, ho
     while not (folder / "selections").exists() or not list((folder / "selections").iterdir()):
         assert time.monotonic() < end
         time.sleep(0.05)
-    workers = _children(process.pid)
-    assert workers
+    workers = _descendants(process.pid)
+    assert len(workers) >= 2
     process.send_signal(how)
     _, err = process.communicate(timeout=30)
     assert process.returncode == (130 if how is signal.SIGINT else -how)
@@ -222,10 +222,11 @@ def test_commands_that_are_stopped_leave_no_process_and_go_on(blobs, started, ho
     assert 0 < len(load_results(folder).records) < 12
 
 
-def _children(pid):
-    """Return the processes that a process has started."""
+def _descendants(pid):
+    """Return the processes that a process has started, and those that they have."""
     found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True)
-    return [int(word) for word in found.stdout.split()]
+    children = [int(word) for word in found.stdout.split()]
+    return [*children, *(one for child in children for one in _descendants(child))]
 
 
 def _is_running(pid):

@@ -1,13 +1,15 @@
 """Running a campaign in several processes."""
 
+import os
 import re
 from datetime import datetime, timedelta
 
 import pytest
 
 from labelcut.problems.errors import InvalidInput
-from labelcut.studies.campaign import store
+from labelcut.studies.campaign import crew, store
 from labelcut.studies.campaign.files import read_campaign
+from labelcut.studies.campaign.nursery import CAN_FORK
 from labelcut.studies.campaign.records import Results, load_results
 from labelcut.studies.campaign.runner import jobs_left, parse_until, run_campaign
 
@@ -95,6 +97,53 @@ def test_a_strategy_that_fails_is_named_and_the_others_go_on(blobs, what, words)
     assert re.search(words, outcome.failures["lowest"])
     assert {record.strategy for record in outcome.results.records} == {"unsure"}
     assert len(outcome.results.records) == 6
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("what", "words"),
+    [
+        ("print('last words', flush=True); os._exit(7)", r"\(exit code 7\): last words"),
+        ("os.kill(os.getpid(), signal.SIGKILL)", r"\(signal 9; signal 9 often means"),
+        (
+            "print('last words', flush=True); os.close(1); os.close(2); os.closerange(3, 64); "
+            "signal.pause()",
+            r"\(signal 9; signal 9 often means that memory ran out\): last words",
+        ),
+    ],
+    ids=["hard exit", "killed", "silent"],
+)
+def test_of_several_processes_one_that_dies_is_replaced(blobs, monkeypatch, what, words):
+    """A forked process that dies would stop the campaign, or nobody would know of what."""
+    monkeypatch.setattr(crew, "_LAST_WORDS", 0.5)
+    path = blobs()
+    (path.parent / "own.py").write_text(FAILING.format(what=what))
+    outcome = run_campaign(read_campaign(path), workers=2)
+    assert list(outcome.failures) == ["lowest"]
+    assert re.search(words, outcome.failures["lowest"])
+    assert len(outcome.results.records) == 6
+
+
+@pytest.mark.skipif(not CAN_FORK, reason="processes are forked on Linux only")
+def test_several_processes_import_once(blobs):
+    """Every process would take seconds for torch; a function of the user's would be forked over."""
+    path = blobs()
+    told = (
+        "import os\nHERE = os.getpid()\ndef {}(round):\n"
+        "    round.metrics.update(parent=os.getppid(), own=os.getpid(), imported_by=HERE)\n"
+        "    return round.candidates[: round.budget]\n"
+    )
+    for name, file in (("lowest", "own.py"), ("unsure", "unsure.py")):
+        (path.parent / file).write_text(told.format(name))
+    records = run_campaign(read_campaign(path), workers=2).results.records
+    told = [record.metrics for record in records if len(record.chosen)]
+    assert len({metrics["parent"] for metrics in told}) == 1
+    assert told[0]["parent"] != os.getpid()
+    assert all(metrics["own"] == metrics["imported_by"] for metrics in told)
+    assert len({metrics["own"] for metrics in told}) == 2
+    # What the import took is told once, by the process that was forked first.
+    starts = [record.metrics.get("seconds_cpu_start") for record in records]
+    assert len([spent for spent in starts if spent is not None]) == 2
 
 
 @pytest.mark.slow

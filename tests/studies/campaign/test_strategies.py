@@ -285,7 +285,7 @@ def drawn_imbalance(probs, rows, labels):
     return np.abs(counts - counts.sum(axis=1, keepdims=True) / 10).sum(axis=1).mean()
 
 
-@pytest.mark.parametrize("name", ["entropy-cb", "bald-cb", "pseudo-label-cb"])
+@pytest.mark.parametrize("name", ["entropy-cb", "bald-cb", "pseudo-label-cb", "k-center-cb"])
 def test_corrected_strategies_balance_the_labels_that_will_come(name, make_round, monkeypatch):
     """Predictions would be balanced, of which labels are only drawn."""
     from labelcut.studies.campaign import by_balance
@@ -309,18 +309,21 @@ def test_corrected_strategies_balance_the_labels_that_will_come(name, make_round
         assert imbalance[0] < 0.99 * imbalance[1]
 
 
-def test_chances_are_balanced_at_twice_the_knee_unless_told(make_round):
-    """λ would be another than documented, or a number of the user's be doubled."""
-    knees = []
+@pytest.mark.parametrize(
+    ("name", "knees"), [("entropy-cb-corrected", 2), ("k-center-cb-corrected", 6)]
+)
+def test_chances_are_balanced_at_several_knees_unless_told(make_round, name, knees):
+    """λ would be another than documented, or a number of the user's be multiplied."""
+    found = []
     for chances in (False, True):
         round = make_round({"chances": chances})
-        chosen("entropy-cb-corrected", round)
-        knees.append(round.memory["balance"])
-    assert knees[1] == pytest.approx(2 * knees[0])
-    given = make_round({"balance": knees[1]})
-    rows = chosen("entropy-cb-corrected", given)
+        chosen(name, round)
+        found.append(round.memory["balance"])
+    assert found[1] == pytest.approx(knees * found[0])
+    given = make_round({"balance": found[1]})
+    rows = chosen(name, given)
     assert "balance" not in given.memory
-    np.testing.assert_array_equal(rows, chosen("entropy-cb-corrected", make_round()))
+    np.testing.assert_array_equal(rows, chosen(name, make_round()))
 
 
 def test_the_oracle_takes_mistakes(make_round):
