@@ -55,7 +55,7 @@ class KCenter(SelectionProblem):
         Ξ ≥ 0, how many rows may stay uncovered.
     probs, balance, target, labeled_classes, labeled_counts, distance, ground_cost, labels
         The class-balance term, as in `ClassBalanced`; λ is 0 by default. With `labels` =
-        ``"chances"`` the rows' doubt joins it, which greedy methods take.
+        ``"chances"`` the rows' doubt joins it.
     labeled, candidates, constraints, ids, table
         As in `ClassBalanced`.
 

@@ -32,8 +32,9 @@ def coreset_frontier(
 
     .. math:: F(r) = \min_S \text{dist}(\Omega, P^\top z) \;\text{s.t.}\; \text{radius}(S) \le r
 
-    at radii from the least that was found to the radius of the best balance. Beside what was found
-    stands a proven bound on F, so that the front lies between the two.
+    at radii from the least that was found to the radius of the best balance; where labels are
+    chances, doubt counts as imbalance. Beside what was found stands a proven bound on F, so that
+    the front lies between the two.
 
     Parameters
     ----------

@@ -47,13 +47,6 @@ def _only_l1(problem: KCenter) -> str | None:
     return None if balancing.distance == "l1" else f"is for l1; distance is {balancing.distance!r}"
 
 
-def _only_shares(problem: KCenter) -> str | None:
-    balancing = problem.balancing
-    if problem.balance == 0 or balancing is None or balancing.doubt is None:
-        return None
-    return f"cannot take labels {balancing.labels!r}"
-
-
 def _only_radius(problem: KCenter) -> str | None:
     return "cannot take balance > 0" if problem.balance > 0 else None
 
@@ -67,7 +60,6 @@ METHODS = by_name(
         run="k_center.exact:solve_exact",
         memory=_sampled,
         proves=True,
-        refuses=_only_shares,
     ),
     _method(
         name="improve",
@@ -110,6 +102,5 @@ METHODS = by_name(
 
 def choose_auto(problem: KCenter) -> tuple[str, str]:
     """Return the method to take for a problem, and why."""
-    if _only_shares(problem) is not None:
-        return "greedy-l2", "greedy-l2: exact cannot take labels as chances"
+    del problem
     return "exact", "exact: greedy first, then better radii and bounds within the time limit"

@@ -50,8 +50,8 @@ def solve_balanced(
 ) -> None:
     r"""Minimize radius + λ·dist(Ω, Pᵀz), with a proven bound.
 
-    Let F(r) be the least weighted imbalance of b rows that cover all others within r; it does not
-    increase with r. Selections whose radius lies in :math:`[a, c)` cost at least
+    Let F(r) be the least weighted imbalance of b rows that cover all others within r, with their
+    doubt where labels are chances; it does not increase with r. Selections whose radius lies in :math:`[a, c)` cost at least
     :math:`a + F(c^-)`, so the radius is split into intervals, best bound first, and F is bounded by
     branch and bound on a sample of rows that grows with what its answers leave uncovered. It
     begins with the best radius without balance and the best balance at any radius, whose sum is
@@ -82,7 +82,7 @@ class RadiusPoint:
     indices
         Chosen rows, ascending.
     radius, imbalance
-        Of these rows.
+        Of these rows; with labels as chances the imbalance has their doubt in it.
     bound
         No selection within the limit has a smaller imbalance: proven, by branch and bound.
     """
@@ -236,7 +236,8 @@ class _Intervals:
         """Offer a selection, and remember both of its terms."""
         self.search.offer(rows, nearest=nearest)
         terms = self.problem.evaluate(rows, nearest).terms
-        self.found.append((terms["radius"], terms["imbalance"], tuple(np.sort(rows).tolist())))
+        imbalance = terms["imbalance"] + terms.get("doubt", 0.0)
+        self.found.append((terms["radius"], imbalance, tuple(np.sort(rows).tolist())))
 
     def least(self, radius: float) -> float:
         """Return the best bound known on F at a radius: F does not increase."""

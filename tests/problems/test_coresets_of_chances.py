@@ -5,8 +5,8 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from labelcut import GroupLimit, KCenter, check, load, methods, solve
-from labelcut.problems import Correction, InvalidInput, UnsupportedProblem, corrected, save_problem
+from labelcut import GroupLimit, KCenter, check, coreset_frontier, load, solve
+from labelcut.problems import Correction, InvalidInput, corrected, save_problem
 from labelcut.studies.true_balance import paper_program
 
 ROWS, TARGET, BALANCE = 11, np.array([2.5, 1.0, 0.5]), 0.4
@@ -45,12 +45,15 @@ def test_every_method_is_measured_by_the_objective_and_promises_no_more(seed, li
         if not limited or len(set(groups[list(rows)])) == 4
     ]
     best = min(value(points, probs, rows) for rows in choices)
-    for method in ("auto", "greedy-l2", "greedy", "k-means++", "random"):
-        found = solve(problem, method)
+    for method in ("exact", "greedy-l2", "greedy", "k-means++", "random"):
+        found = solve(problem, method, gap_tol=0, time_limit=30)
         assert found.objective == pytest.approx(value(points, probs, found.indices))
         assert found.terms["doubt"] == pytest.approx(doubts(probs)[found.indices].sum())
         assert found.bound is None or found.bound <= best + 1e-9
         check(problem, found)
+        if method == "exact":
+            assert found.objective == pytest.approx(best, abs=1e-6)
+            assert found.bound == pytest.approx(best, abs=1e-4)
     if not limited:
         assert problem.to_cvxpy().solve(solver="HIGHS") == pytest.approx(best, abs=1e-6)
 
@@ -76,13 +79,19 @@ def test_greedy_pays_for_doubt_at_every_pick(method):
     assert differs
 
 
-def test_exact_methods_say_who_takes_chances_and_auto_asks_them():
-    """An answer would be called optimal for another problem."""
-    problem, _, _ = instance(0)
-    assert {one.name for one in methods(problem) if one.refusal} == {"exact", "improve"}
-    with pytest.raises(UnsupportedProblem, match="cannot take labels 'chances'"):
-        solve(problem, "exact")
-    assert solve(problem).method == "greedy-l2"
+def test_no_choice_crosses_the_frontier_of_radius_and_imbalance():
+    """Doubt would be left out of what a choice's imbalance is bounded by."""
+    problem, points, probs = instance(2)
+    front = coreset_frontier(problem, 5, time_limit=60)
+    choices = list(combinations(range(1, ROWS), 4))
+    free = np.array([value(points, probs, rows) for rows in choices])
+    radii = np.array([problem.evaluate(rows).terms["radius"] for rows in choices])
+    offs = (free - radii) / BALANCE
+    for point in front:
+        best = offs[radii <= point.limit * (1 + 1e-12)].min()
+        assert point.bound - 1e-9 <= best <= point.imbalance + 1e-9
+        assert point.bound == pytest.approx(best, abs=1e-3)
+    assert front[0].imbalance > front[-1].imbalance
 
 
 def test_files_say_so_and_the_papers_program_takes_shares(tmp_path):
