@@ -51,11 +51,11 @@ def solve_balanced(
     r"""Minimize radius + λ·dist(Ω, Pᵀz), with a proven bound.
 
     Let F(r) be the least weighted imbalance of b rows that cover all others within r, with their
-    doubt where labels are chances; it does not increase with r. Selections whose radius lies in :math:`[a, c)` cost at least
-    :math:`a + F(c^-)`, so the radius is split into intervals, best bound first, and F is bounded by
-    branch and bound on a sample of rows that grows with what its answers leave uncovered. It
-    begins with the best radius without balance and the best balance at any radius, whose sum is
-    a bound that anyone can re-check.
+    doubt where labels are chances; it does not increase with r. Selections whose radius lies in
+    :math:`[a, c)` cost at least :math:`a + F(c^-)`, so the radius is split into intervals, best
+    bound first, and F is bounded by branch and bound on a sample of rows that grows with what its
+    answers leave uncovered. It begins with the best radius without balance and the best balance at
+    any radius, whose sum is a bound that anyone can re-check.
 
     Parameters
     ----------
