@@ -17,11 +17,16 @@ from .sample import Sample, center_distances
 from .within import branch_within, search_locally
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ...problems.arrays import Floats, Ints
     from ...problems.k_center import KCenter
     from ...problems.pricing import Prices
     from ..search import Search
     from .covering import Cover
+
+    Settling = Callable[[Cover, float], tuple[bool, Ints | None]]
+    """Takes a cover and seconds; returns whether b columns are too few, or columns that do."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +66,8 @@ NEAR = 1e-4
 """Relative distance of the bound to a radius in doubt that leaves the rest to branch and bound."""
 STALLED = 3
 """Linear programs in a row that hardly come nearer to a refutation before it is given up."""
-SMALL = 300_000_000
-"""Steps of the simplex method, times entries of the matrix, in a tree of linear programs."""
+TREE_WORK = 300_000_000
+"""Steps of the simplex method, times entries of the matrix, that a tree may take."""
 NO_WEIGHTS = np.empty(0)
 
 
@@ -190,7 +195,7 @@ class Bisection:
         """Settle a radius by a small tree, the same way."""
         return self._branch(radius, seconds, self._by_tree)
 
-    def _branch(self, radius: float, seconds: float, search: Any) -> bool | None:
+    def _branch(self, radius: float, seconds: float, search: Settling) -> bool | None:
         clock = self.search.clock
         deadline = clock.elapsed() + seconds
         while True:
@@ -218,7 +223,7 @@ class Bisection:
 
     def _by_tree(self, cover: Cover, seconds: float) -> tuple[bool, Ints | None]:
         tree = Tree(cover, self.problem.to_choose, self.problem.outliers)
-        return tree.search(SMALL, seconds, self.search.clock)
+        return tree.search(TREE_WORK, seconds, self.search.clock)
 
     def _local_search(self, cover: Cover, radius: float, effort: Effort) -> Ints | None:
         """Return free rows that cover the sample, or None; from the best ones, then afresh."""
