@@ -40,9 +40,9 @@ takes more than {short:.0f} s. *seconds* are those of `solve(problem, "exact", g
 abs_gap_tol=0, time_limit=...)`; reading and validating the points, importing libraries and what
 numba compiles at its first use are left out. *gap* is (radius - bound) / radius, 0 where the
 method claims the optimum. *proof* is how the last radius was refuted: `lp` by the duals of a
-linear program, `mip` by branch and bound, empty where the bound is `greedy`'s. *check* is
-`labelcut.check`: it passed for the rows, and for the bound too where its certificate can be checked
-by itself; branch and bound leaves none.
+linear program, `tree` by a small tree of them, `mip` by HiGHS' branch and bound or a tree too large
+for a file, empty where the bound is `greedy`'s. *check* is `labelcut.check`: it passed for the
+rows, and for the bound too where its certificate can be checked by itself; `mip` leaves none.
 
 *published* radii are those of the OR-Library (pmed), Pullan's (pr, rounded to integers) and the
 SmartLab Challenge's list (u1060, pcb3038); where there is none, the list has none. What was

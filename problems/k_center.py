@@ -8,18 +8,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from .arrays import Floats, Ints, Mask, as_integers, as_matrix, as_number, as_vector, freeze
+from .arrays import Floats, Ints, Mask, as_matrix, as_number, freeze
 from .base import Certificate, Evaluation, Sense
 from .class_balanced import ClassBalanced
 from .coverage import coverage_radius, nearest_centers, radius_beside
-from .covering_bound import proves_radius
 from .embeddings import Embeddings
 from .errors import InvalidInput, Stuck
 from .factored import Factored
 from .given_distances import GivenDistances
 from .layouts import BALANCE_ARRAYS, BALANCE_PARAMETERS, Layout
-from .priced_cover import proves_within_limits
-from .pricing import read_prices
+from .radius_proofs import proven_radius
 from .selection import SelectionProblem
 from .spaces import Space
 
@@ -287,15 +285,13 @@ class KCenter(SelectionProblem):
     def prove(self, certificate: Certificate) -> float | None:
         """Return the bound that weighted rows prove by themselves, with multipliers for balance.
 
-        ``values`` holds ``rows``, ``radius``, ``weights`` (default 1 each) and ``groups`` (default
-        one for all), see `proves_radius`; ``cover_prices`` and ``cover_budget_price`` where the
-        limits take part in the proof, see `proves_within_limits`; and what `ClassBalanced.prove`
+        ``values`` holds what `proven_radius` reads for the radius, and what `ClassBalanced.prove`
         reads for the class-balance term.
         """
         values = certificate.values
         if "rows" not in values and "multipliers" not in values:
             return None
-        return self._radius_bound(values) + self.least_imbalance(certificate)
+        return proven_radius(self, values) + self.least_imbalance(certificate)
 
     def least_imbalance(self, certificate: Certificate | None = None) -> float:
         """Return a bound on the weighted class-balance term of any selection."""
@@ -304,42 +300,6 @@ class KCenter(SelectionProblem):
         least = self.balancing.balance * self.balancing.unreachable
         proven = None if certificate is None else self.balancing.prove(certificate)
         return least if proven is None else max(least, proven)
-
-    def _radius_bound(self, values: Mapping[str, Any]) -> float:
-        if "rows" not in values:
-            return 0.0
-        rows = as_integers(values["rows"], "certificate rows")
-        inside = (rows >= 0) & (rows < self.space.size)
-        if rows.ndim != 1 or not inside.all() or len(np.unique(rows)) < len(rows):
-            raise InvalidInput("certificate rows: must be distinct rows of the dataset")
-        count = len(rows)
-        weights = as_vector(values.get("weights", np.ones(count)), "certificate weights", count)
-        groups = as_integers(values.get("groups", np.zeros(count)), "certificate groups")
-        if groups.shape != (count,):
-            raise InvalidInput(f"certificate groups: must have {count} values; got {groups.shape}")
-        radius = as_number(values.get("radius"), "certificate radius")
-        uncovered = self.to_fixed[1][rows] >= radius
-        rows, weights, groups = rows[uncovered], weights[uncovered], groups[uncovered]
-        if "cover_prices" in values:
-            stated = {
-                "prices": values["cover_prices"],
-                "budget_price": values.get("cover_budget_price", 0.0),
-            }
-            prices = read_prices(stated, self)
-            assert prices is not None
-            within = proves_within_limits(self, rows, weights, radius, prices)
-            return radius if within else 0.0
-        holds = proves_radius(
-            self.space,
-            rows,
-            weights,
-            groups,
-            radius,
-            candidates=self.is_free,
-            budget=self.to_choose,
-            outliers=self.outliers,
-        )
-        return radius if holds else 0.0
 
     def baseline(self) -> float | None:
         """Return the objective of rows drawn at random."""

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from .selection import SelectionProblem
 
 CLOSE = 1e-9
-"""Share of a variance by which its first range is widened."""
+"""Share of a variance by which its first range is widened, and within which two are one."""
 ROUNDING = 1e-11
 """Share of a limit by which sums in another order may be off."""
 

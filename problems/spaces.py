@@ -55,7 +55,7 @@ class Sites:
         return len(self.rows)
 
     def part(self, which: slice | Mask) -> Sites:
-        """Return some of them; for a slice where they lie."""
+        """Return some of them: a view for a slice, a copy for a mask ``(m,)``."""
         split = isinstance(self.values, tuple)
         values = tuple(v[which] for v in self.values) if split else self.values[which]
         return Sites(self.rows[which], values, self.norms[which])

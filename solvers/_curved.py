@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..problems.narrowing import CLOSE
 from ._clock import Clock
 from ._mip import LinearModel, MipResult, MipStatus, solve_model
 
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 
 LINES, FINE = 8, 0.2
 """Lines for each root to begin with, but none for less than this of it."""
-CLOSE = 1e-9
-"""Share of the largest variance within which two ends of lines are one."""
 DROPPED = 1e-9
 """Coefficients up to this HiGHS takes for 0."""
 TOLERANCES = {"mip_feasibility_tolerance": 1e-8, "primal_feasibility_tolerance": 1e-8}

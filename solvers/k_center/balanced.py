@@ -137,9 +137,10 @@ def _prepare(
             proof |= dict(part.certificate.values)
     least = max(problem.least_imbalance(), balanced.bound or 0.0)
     low = radius.bound or 0.0
-    rechecked = problem.prove(Certificate("weighted-rows", True, None, proof)) if proof else None
+    rechecked = problem.prove(Certificate("parts", True, None, proof)) if proof else None
     if rechecked is not None:
-        search.prove(rechecked, Certificate("weighted-rows", True, rechecked, proof))
+        kind = "branched-rows" if "stages" in proof else "weighted-rows"
+        search.prove(rechecked, Certificate(kind, True, rechecked, proof))
     search.prove(low + least, Certificate("branch-and-bound", False, rechecked, proof))
     intervals = _Intervals(search, low, least, rechecked, proof)
     for part in (radius, balanced):

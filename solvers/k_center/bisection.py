@@ -9,19 +9,25 @@ import numpy as np
 
 from ...problems.base import Certificate
 from .._compiling import compiled
-from .branching import Tree
+from .certifying import weighted_rows
 from .covering import greedy_cover
 from .limits import make_limits
-from .refuting import narrow, relaxed_cover, search_by_mip
+from .refuting import relaxed_cover
 from .sample import Sample, center_distances
+from .settling import settle_by_mip, settle_by_tree
 from .within import branch_within, search_locally
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from ...problems.arrays import Floats, Ints
     from ...problems.k_center import KCenter
-    from ...problems.pricing import Prices
     from ..search import Search
     from .covering import Cover
+    from .settling import Settled
+
+    Settling = Callable[["Bisection", float, float], Settled]
+    """Takes a radius, and the seconds on the clock at which to stop."""
 
 
 @dataclass(frozen=True)
@@ -61,9 +67,8 @@ NEAR = 1e-4
 """Relative distance of the bound to a radius in doubt that leaves the rest to branch and bound."""
 STALLED = 3
 """Linear programs in a row that hardly come nearer to a refutation before it is given up."""
-SMALL = 300_000_000
-"""Steps of the simplex method, times entries of the matrix, in a tree of linear programs."""
-NO_WEIGHTS = np.empty(0)
+PROOFS = {"weighted-rows": "lp", "branched-rows": "tree"}
+"""How `info` names what the last bound rests on, by the kind of its certificate."""
 
 
 def worth(seconds: float) -> Effort:
@@ -173,7 +178,8 @@ class Bisection:
                 return False
             self.relaxed[radius] = relaxed.needed
             if np.ceil(relaxed.needed - 1e-6) > self.problem.to_choose:
-                self.raise_low(radius, cover, relaxed.weights)
+                proof = weighted_rows(self.sample, cover, relaxed.weights)
+                self.raise_low(radius, "weighted-rows", proof)
                 return True
             stalled = stalled + 1 if goal - relaxed.needed > 0.9 * (goal - nearest) else 0
             nearest = max(nearest, relaxed.needed)
@@ -184,13 +190,13 @@ class Bisection:
         """Settle a radius by branch and bound: True if covered, False if refuted, else None."""
         if self.limits is not None:
             return branch_within(self, self.limits, radius, seconds)
-        return self._branch(radius, seconds, self._by_mip)
+        return self._branch(radius, seconds, settle_by_mip)
 
     def branch_soon(self, radius: float, seconds: float) -> bool | None:
         """Settle a radius by a small tree, the same way."""
-        return self._branch(radius, seconds, self._by_tree)
+        return self._branch(radius, seconds, settle_by_tree)
 
-    def _branch(self, radius: float, seconds: float, search: Any) -> bool | None:
+    def _branch(self, radius: float, seconds: float, settle: Settling) -> bool | None:
         clock = self.search.clock
         deadline = clock.elapsed() + seconds
         while True:
@@ -198,27 +204,14 @@ class Bisection:
             left = min(deadline - clock.elapsed(), clock.remaining())
             if left <= 0:
                 return None
-            cover = narrow(
-                self.sample.cover(radius), self.problem.to_choose, self.problem.outliers, clock
-            )
-            refuted, chosen = cover is None, None
-            if cover is not None:
-                refuted, chosen = search(cover, max(deadline - clock.elapsed(), 1e-3))
-            if refuted:
-                self.raise_low(radius)
+            settled = settle(self, radius, deadline)
+            if settled.refuted:
+                self.raise_low(radius, "branched-rows", settled.proof)
                 return False
-            if cover is None or chosen is None:
+            if settled.chosen is None:
                 return None
-            if self.offer(self.problem.free[cover.columns[chosen]], radius):
+            if self.offer(settled.chosen, radius):
                 return True
-
-    def _by_mip(self, cover: Cover, seconds: float) -> tuple[bool, Ints | None]:
-        budget, outliers = self.problem.to_choose, self.problem.outliers
-        return search_by_mip(cover, budget, outliers, seconds, self.search)
-
-    def _by_tree(self, cover: Cover, seconds: float) -> tuple[bool, Ints | None]:
-        tree = Tree(cover, self.problem.to_choose, self.problem.outliers)
-        return tree.search(SMALL, seconds, self.search.clock)
 
     def _local_search(self, cover: Cover, radius: float, effort: Effort) -> Ints | None:
         """Return free rows that cover the sample, or None; from the best ones, then afresh."""
@@ -360,36 +353,29 @@ class Bisection:
         bare = np.diff(cover.row_starts) == 0
         if cover.copies[bare].sum() <= self.problem.outliers:
             return False
-        self.raise_low(radius, cover, bare.astype(np.float64) * cover.copies)
+        weights = bare.astype(np.float64) * cover.copies
+        self.raise_low(radius, "weighted-rows", weighted_rows(self.sample, cover, weights))
         return True
 
     def raise_low(
-        self,
-        radius: float,
-        cover: Cover | None = None,
-        weights: Floats = NO_WEIGHTS,
-        prices: Prices | None = None,
+        self, radius: float, kind: str = "", proof: Mapping[str, Any] | None = None
     ) -> None:
-        """Take in that no selection has this radius, with what proves it if something does."""
+        """Take in that no selection has this radius, with what proves it if something short does.
+
+        Parameters
+        ----------
+        radius
+            What was refuted.
+        kind, proof
+            The certificate's kind and its values, the radius excepted.
+        """
         self.low = max(self.low, self.sample.next_radius(radius, self.best))
         bound = self.low + self.problem.least_imbalance()
         known = self.search.certificate
-        self.search.info["proof"] = "mip" if cover is None else "lp"
-        if cover is None:
+        self.search.info["proof"] = "mip" if proof is None else PROOFS[kind]
+        if proof is None:
             values, proven = (known.values, known.bound) if known else ({}, None)
             self.search.prove(bound, Certificate("branch-and-bound", False, proven, values))
             return
-        members = np.flatnonzero(cover.stands >= 0)
-        row = cover.stands[members]
-        proof: dict[str, Any] = {
-            "rows": self.sample.rows[cover.needed[members]].tolist(),
-            "weights": (weights[row] / cover.copies[row]).tolist(),
-            "radius": self.low,
-        }
-        if prices is None:
-            proof["groups"] = cover.groups[row].tolist()
-        else:
-            stated = prices.values()
-            proof["cover_prices"] = stated["prices"]
-            proof["cover_budget_price"] = stated["budget_price"]
-        self.search.prove(bound, Certificate("weighted-rows", True, bound, proof))
+        values = {**proof, "radius": self.low}
+        self.search.prove(bound, Certificate(kind, True, bound, values))

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from .._lp import WarmProgram
-from .refuting import ROUNDING, covering_model
+from .refuting import ROUNDING, UNIT, covering_model, in_units, least_units
 
 if TYPE_CHECKING:
     from ...problems.arrays import Floats, Ints
     from .._clock import Clock
+    from .certifying import Nodes
     from .covering import Cover
 
 TRIED = 4
@@ -47,24 +48,28 @@ class Bounded:
         A bound on it where a column is taken, and where it is left out ``(n,)``.
     values
         The relaxed columns ``(n,)``.
+    weights
+        What proves it, in units: a weight for each row ``(m,)``, its copies one by one.
     """
 
     value: float
     taken: Floats
     left: Floats
     values: Floats
+    weights: Floats
 
 
 class Tree:
     r"""Whether `budget` columns cover all rows but the outliers, by depth-first search.
 
-    With any duals :math:`y \ge 0` of the rows, and :math:`u \ge 0` of the outliers' limit, columns
-    z between l and h take
+    With any weights w of the rows, columns z between l and h are
 
-    .. math:: \sum_j z_j \ge \sum_i y_i - u\,\Xi + \sum_j \min_{l_j \le z_j \le h_j} r_j z_j
-        + \sum_i \min(0, u n_i - y_i), \quad r_j = 1 - \sum_{i \in N_j} y_i
+    .. math:: \sum_j z_j \ge W + \sum_j \min_{l_j \le z_j \le h_j} r_j z_j, \quad
+        r_j = 1 - \sum_{i \in N_j} w_i
 
-    A branch ends where this exceeds the budget in float64, whatever the solver says of its program.
+    where W is their sum without the Ξ heaviest. The duals of a linear program are good weights;
+    they are rounded down to whole units, which add up exactly, and a branch ends where this exceeds
+    the budget, whatever the solver says of its program.
     A column that would lift it there by :math:`|r_j|` is fixed. Of a few columns near one half both
     branches are tried with some steps of the simplex method, and the one is branched on that lifts
     the bound most in both (Applegate, Bixby, Chvátal & Cook 1995).
@@ -77,13 +82,16 @@ class Tree:
         b.
     outliers
         How many rows may stay uncovered, copies counted.
+    nodes
+        Take in what the tree comes to: the proof, if it refutes.
     """
 
-    def __init__(self, cover: Cover, budget: int, outliers: int) -> None:
-        self.cover, self.budget, self.outliers = cover, budget, outliers
+    def __init__(self, cover: Cover, budget: int, outliers: int, nodes: Nodes) -> None:
+        self.cover, self.budget, self.outliers, self.nodes = cover, budget, outliers, nodes
         self.model = covering_model(cover, outliers, most=1.0)
-        self.most = budget + ROUNDING
-        self.program = WarmProgram(self.model, enough=self.most + ROUNDING)
+        # Rounding weights down takes less than a unit of each row.
+        enough = budget + cover.copies.sum() / UNIT + 2.0 * ROUNDING
+        self.program = WarmProgram(self.model, enough)
         self.larger = LARGER * np.diff(cover.column_starts)
 
     def search(self, work: float, seconds: float, clock: Clock) -> tuple[bool, Ints | None]:
@@ -112,8 +120,10 @@ class Tree:
             bounded = self.bound(stack[-1], left)
             if bounded is None:
                 return False, None
-            branch = self.narrow(stack.pop(), bounded)
+            whole = stack.pop()
+            branch = self.narrow(whole, bounded)
             if branch is None:
+                self.nodes.add(bounded.weights)
                 continue
             values = bounded.values
             doubtful = np.flatnonzero(np.abs(values - np.round(values)) > WHOLE)
@@ -121,9 +131,8 @@ class Tree:
                 chosen = np.flatnonzero(values > 0.5)
                 return False, chosen if self.solves(chosen) else None
             rank = np.abs(values[doubtful] - 0.5) - self.larger[doubtful]
-            stack.extend(
-                self.split(branch, bounded.value, doubtful[np.argsort(rank, kind="stable")], left)
-            )
+            doubtful = doubtful[np.argsort(rank, kind="stable")]
+            stack.extend(self.split(whole, branch, bounded, doubtful, left))
         return True, None
 
     def bound(self, branch: Branch, seconds: float, steps: int | None = None) -> Bounded | None:
@@ -131,48 +140,74 @@ class Tree:
         cover, (m, n) = self.cover, self.cover.shape
         bare = cover.matrix @ branch.upper[:n] < 0.5
         if cover.copies[bare].sum() > self.outliers:
-            return Bounded(np.inf, *np.zeros((3, n)))
+            return self._proven(branch, (self.budget + 1.0) * UNIT * bare, np.zeros(n))
         solved = self.program.solve(*branch, seconds, steps)
         if solved is None:
             return None
-        values, duals = solved[0][:n], solved[1]
-        weights, price = np.maximum(duals[:m], 0.0), max(-float(duals[m:].sum()), 0.0)
-        reduced = 1.0 - cover.matrix.T @ weights
+        weights = in_units(cover, np.maximum(solved[1][:m], 0.0))
+        return self._proven(branch, weights, solved[0][:n])
+
+    def _proven(self, branch: Branch, weights: Floats, values: Floats) -> Bounded:
+        """Return what weights in units prove of a branch."""
+        n = len(values)
+        total, reduced = least_units(self.cover, weights, self.outliers)
         least = np.minimum(reduced * branch.lower[:n], reduced * branch.upper[:n]).sum()
-        missed = np.minimum(price * cover.copies - weights, 0.0).sum() if self.outliers else 0.0
-        value = float(weights.sum() - price * self.outliers + least + missed)
-        gain = np.maximum(reduced, 0.0), np.maximum(-reduced, 0.0)
-        return Bounded(value, value + gain[0], value + gain[1], values)
+        value = total + least
+        taken, left = value + np.maximum(reduced, 0.0), value + np.maximum(-reduced, 0.0)
+        return Bounded(value / UNIT, taken / UNIT, left / UNIT, values, weights)
 
     def narrow(self, branch: Branch, bounded: Bounded) -> Branch | None:
         """Fix columns that cannot be taken or left out; None if the branch holds no cover."""
-        if bounded.value > self.most:
+        if bounded.value > self.budget:
             return None
         n = len(bounded.values)
         lower, upper = branch.lower.copy(), branch.upper.copy()
         doubt = lower[:n] < upper[:n]
-        upper[:n][doubt & (bounded.taken > self.most)] = 0.0
-        lower[:n][doubt & (bounded.left > self.most)] = 1.0
+        upper[:n][doubt & (bounded.taken > self.budget)] = 0.0
+        lower[:n][doubt & (bounded.left > self.budget)] = 1.0
         return Branch(lower, upper, self.program.basis())
 
-    def split(self, branch: Branch, value: float, columns: Ints, seconds: float) -> list[Branch]:
-        """Return a column's branches, the one that takes it last, or what trials leave of them."""
+    def split(
+        self, whole: Branch, branch: Branch, bounded: Bounded, columns: Ints, seconds: float
+    ) -> list[Branch]:
+        """Return a column's branches, the one that takes it last, or what trials leave of them.
+
+        Parameters
+        ----------
+        whole, branch, bounded
+            A part of the tree, what is left of it, and what leaves no more of it.
+        columns
+            Columns in doubt, the best first.
+        """
         best, most, fixed = int(columns[0]), 0.0, False
-        for j in columns[:TRIED]:
-            ways, gains = [], []
-            for side in (0.0, 1.0):
-                way = _with(branch, int(j), side)
+        narrower = (whole.lower != branch.lower).any() or (whole.upper != branch.upper).any()
+        weights = bounded.weights if narrower else None
+        for j in map(int, columns[:TRIED]):
+            ways, gains, ended = [], [], []
+            for side in (0, 1):
+                way = _with(branch, j, side)
                 tried = self.bound(way, seconds, STEPS)
-                if tried is None or tried.value <= self.most:
+                if tried is None or tried.value <= self.budget:
                     ways.append(way)
-                    gains.append(LEAST if tried is None else max(tried.value - value, LEAST))
+                    gain = LEAST if tried is None else max(tried.value - bounded.value, LEAST)
+                    gains.append(gain)
+                else:
+                    ended.append((side, tried.weights))
+            if ended:
+                self.nodes.add(weights, j, ended[0][0])
+                for _, proof in ended:
+                    self.nodes.add(proof)
+                weights = None
             if not ways:
                 return []
-            if len(ways) == 1:
+            if ended:
                 branch, fixed = ways[0], True
             elif gains[0] * gains[1] > most:
-                best, most = int(j), gains[0] * gains[1]
-        return [branch] if fixed else [_with(branch, best, side) for side in (0.0, 1.0)]
+                best, most = j, gains[0] * gains[1]
+        if fixed:
+            return [branch]
+        self.nodes.add(weights, best, 1)
+        return [_with(branch, best, side) for side in (0, 1)]
 
     def solves(self, chosen: Ints) -> bool:
         """Return whether columns are a cover of at most b."""
@@ -180,7 +215,7 @@ class Tree:
         return len(chosen) <= self.budget and self.cover.copies[missed].sum() <= self.outliers
 
 
-def _with(branch: Branch, column: int, value: float) -> Branch:
+def _with(branch: Branch, column: int, value: int) -> Branch:
     """Return a branch with one column fixed."""
     lower, upper = branch.lower.copy(), branch.upper.copy()
     lower[column] = upper[column] = value

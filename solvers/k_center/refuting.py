@@ -16,9 +16,12 @@ if TYPE_CHECKING:
     from ...problems.k_center import KCenter
     from .._clock import Clock
     from ..search import Search
+    from .certifying import Branchings
     from .covering import Cover
 
 ROUNDING = 1e-6
+UNIT = 27_720
+"""Parts of 1 in which trees weigh rows: duals of a denominator up to 12 are whole numbers of it."""
 FEW = 0.95
 """Share of columns left that ends their exclusion."""
 LARGE = 20_000
@@ -87,42 +90,74 @@ def needed_centers(cover: Cover, weights: Floats, outliers: int) -> float:
     return float(np.ceil(needed - ROUNDING).sum())
 
 
-def narrow(cover: Cover, budget: int, outliers: int, clock: Clock) -> Cover | None:
-    r"""Leave out columns that no cover of b columns holds, by turns with what that makes needless.
+def narrow(
+    cover: Cover, budget: int, outliers: int, clock: Clock, proof: Branchings | None = None
+) -> tuple[Cover, bool]:
+    """Leave out columns that no cover of b columns holds, by turns with what that makes needless.
 
-    For weights w of the rows of which no column has more than 1 in all, :math:`s_j`, a cover that
-    leaves out at most Ξ rows takes :math:`\sum_j z_j \ge W + \sum_j (1 - s_j) z_j` columns, where
-    W is what the weights come to without the Ξ heaviest rows. So it holds no column with
-    :math:`W + 1 - s_j > b`.
+    Parameters
+    ----------
+    proof
+        Takes in what leaves them out.
 
     Returns
     -------
-    Cover or None
-        What is left, None if it has no cover of b columns.
+    Cover
+        What is left.
+    bool
+        Whether it is known to have no cover of b columns.
     """
     while True:
         if cover.copies[np.diff(cover.row_starts) == 0].sum() > outliers:
-            return None
+            return cover, True
         relaxed = relaxed_cover(cover, outliers, clock.remaining())
         if relaxed is None:
-            return cover
+            return cover, False
         if np.ceil(relaxed.needed - ROUNDING) > budget:
-            return None
-        kept = may_hold(cover, relaxed.weights, budget, outliers)
+            return cover, True
+        heaviest = float((cover.matrix.T @ relaxed.weights).max(initial=0.0))
+        weights = in_units(cover, relaxed.weights / heaviest) if heaviest > 0 else None
+        if weights is None:
+            return cover, False
+        kept = may_hold(cover, weights, budget, outliers)
         if kept.sum() >= FEW * len(kept):
-            return cover
+            return cover, False
+        if proof is not None:
+            proof.begin(cover).add(weights)
         cover = narrowed(cover, kept, outliers=outliers > 0)
+
+
+def in_units(cover: Cover, weights: Floats) -> Floats:
+    """Return the weight of each single row ``(m,)`` in whole units, rounded down."""
+    return np.floor(UNIT * weights / cover.copies + ROUNDING)
+
+
+def least_units(cover: Cover, weights: Floats, outliers: int) -> tuple[float, Floats]:
+    r"""Return what weights w of single rows prove of the number of columns, in units.
+
+    With :math:`r_j = 1 - \sum_{i \in N_j} w_i` columns z that leave at most Ξ rows uncovered are
+
+    .. math:: \sum_j z_j \ge W + \sum_j r_j z_j
+
+    where W is the weight of all rows without the Ξ heaviest. Whole numbers add up exactly.
+
+    Returns
+    -------
+    float
+        W.
+    ndarray
+        r ``(n,)``.
+    """
+    single = np.repeat(weights, cover.copies) if outliers else weights * cover.copies
+    total = np.sort(single)[: max(len(single) - outliers, 0)] if outliers else single
+    return float(total.sum()), UNIT - cover.matrix.T @ (weights * cover.copies)
 
 
 def may_hold(cover: Cover, weights: Floats, budget: int, outliers: int) -> Mask:
     """Return which columns ``(n,)`` a cover of b columns may hold, as far as weights tell."""
-    sums = cover.matrix.T @ weights
-    heaviest = float(sums.max(initial=0.0))
-    if heaviest <= 0:
-        return np.ones(len(sums), dtype=bool)
-    taken = np.sort(np.repeat(weights / cover.copies, cover.copies))
-    total = taken[: max(len(taken) - outliers, 0)].sum() / heaviest
-    return np.asarray(total + 1.0 - sums / heaviest <= budget + ROUNDING)
+    total, reduced = least_units(cover, weights, outliers)
+    least = total + np.minimum(reduced, 0.0).sum()
+    return np.asarray(least + np.maximum(reduced, 0.0) <= budget * UNIT)
 
 
 def covering_model(cover: Cover, outliers: int, most: float) -> LinearModel:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .certifying import weighted_rows
 from .covering import greedy_cover
 from .refuting_within import relaxed_within, search_within_limits
 
@@ -72,7 +73,8 @@ def refute_within(bisection: Bisection, limits: Limits, radius: float) -> bool:
         if relaxed is None:
             return False
         if relaxed.refuted:
-            bisection.raise_low(radius, cover, relaxed.weights, relaxed.prices)
+            proof = weighted_rows(bisection.sample, cover, relaxed.weights, relaxed.prices)
+            bisection.raise_low(radius, "weighted-rows", proof)
             return True
         # What fails by rounding alone is not mended by further rows.
         unproven = relaxed.missed > problem.outliers + 1e-6

@@ -10,8 +10,9 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 
 from labelcut import KCenter, solve
 from labelcut.solvers._clock import Clock
-from labelcut.solvers.k_center import bisection
+from labelcut.solvers.k_center import settling
 from labelcut.solvers.k_center.branching import Branch, Tree
+from labelcut.solvers.k_center.certifying import Nodes
 from labelcut.solvers.k_center.covering import make_cover
 
 PLENTY = 1e12
@@ -22,6 +23,11 @@ def cover_of(matrix, outliers):
     starts = np.concatenate([[0], np.cumsum(matrix.sum(axis=1))]).astype(np.int64)
     members = np.nonzero(matrix)[1].astype(np.int64)
     return make_cover(starts, members, matrix.shape[1], outliers=outliers > 0)
+
+
+def tree_of(cover, budget, outliers):
+    """Return a tree, with nodes to take its proof in."""
+    return Tree(cover, budget, outliers, Nodes(cover))
 
 
 def covers(cover, outliers, most):
@@ -54,7 +60,7 @@ def test_trees_settle_what_brute_force_settles(instance):
     """A radius would be refuted that some selection has, or a cover be claimed that is none."""
     cover, budget, outliers = instance
     possible = set(covers(cover, outliers, budget))
-    refuted, chosen = Tree(cover, budget, outliers).search(PLENTY, 60.0, Clock())
+    refuted, chosen = tree_of(cover, budget, outliers).search(PLENTY, 60.0, Clock())
     assert refuted == (not possible)
     if possible:
         assert tuple(chosen.tolist()) in possible
@@ -80,10 +86,10 @@ def test_trees_settle_what_takes_many_branches(size, outliers):
             ],
         )
         least = round(needed.fun)
-        tree = Tree(cover, least - 1, outliers)
+        tree = tree_of(cover, least - 1, outliers)
         assert tree.search(PLENTY, 60.0, Clock()) == (True, None)
         branched = max(branched, tree.program.steps)
-        tree = Tree(cover, least, outliers)
+        tree = tree_of(cover, least, outliers)
         refuted, chosen = tree.search(PLENTY, 60.0, Clock())
         assert not refuted
         assert tree.solves(chosen)
@@ -108,7 +114,7 @@ def test_whatever_the_duals_no_cover_is_excluded(instance, seed):
     """What HiGHS gets wrong would be believed."""
     cover, budget, outliers = instance
     rng = np.random.default_rng(seed)
-    tree = Tree(cover, budget, outliers)
+    tree = tree_of(cover, budget, outliers)
     tree.program = Arbitrary(rng)
     tree.program.duals = len(tree.model.row_lower)
     n = cover.shape[1]
@@ -135,7 +141,7 @@ def five_cycles(count):
 
 def test_a_tree_without_time_or_work_knows_nothing():
     """What it has not come to would be taken for refuted."""
-    tree = Tree(five_cycles(6), 17, 0)
+    tree = tree_of(five_cycles(6), 17, 0)
     assert tree.search(1.0, 60.0, Clock()) == (False, None)
     assert tree.search(PLENTY, 0.0, Clock()) == (False, None)
     assert tree.search(PLENTY, 60.0, Clock()) == (True, None)
@@ -143,17 +149,17 @@ def test_a_tree_without_time_or_work_knows_nothing():
 
 def test_a_way_that_trials_close_is_no_branch():
     """A tree would hold twice the branches, of which half are known to be empty."""
-    tree = Tree(cover_of(np.eye(3, dtype=bool), 0), 3, 0)
+    tree = tree_of(cover_of(np.eye(3, dtype=bool), 0), 3, 0)
     root = Branch(tree.model.lower, tree.model.upper, None)
     bounded = tree.bound(root, 60.0)
-    (below,) = tree.split(root, bounded.value, np.array([1]), 60.0)
+    (below,) = tree.split(root, root, bounded, np.array([1]), 60.0)
     assert below.lower.tolist() == [0.0, 1.0, 0.0]
     assert below.upper.tolist() == [1.0, 1.0, 1.0]
 
 
 def test_radii_are_settled_by_trees_alone(monkeypatch):
     """A tree that settles nothing would leave it all to HiGHS, and still be right."""
-    monkeypatch.setattr(bisection, "search_by_mip", None)
+    monkeypatch.setattr(settling, "search_by_mip", None)
     settled = set()
     for seed in range(3):
         points = np.random.default_rng(seed).random((250, 2))
@@ -162,15 +168,15 @@ def test_radii_are_settled_by_trees_alone(monkeypatch):
             solution = solve(problem, "exact", gap_tol=0, abs_gap_tol=0, time_limit=60)
             assert solution.objective == solution.bound
             settled.add(solution.info["proof"])
-    assert "mip" in settled
+    assert "tree" in settled
 
 
 def test_fixed_columns_stay_fixed_in_what_follows():
     """Both branches of a column would be searched twice, or neither."""
-    tree = Tree(five_cycles(2), 6, 0)
+    tree = tree_of(five_cycles(2), 6, 0)
     root = Branch(tree.model.lower, tree.model.upper, None)
     bounded = tree.bound(root, 60.0)
-    below = tree.split(tree.narrow(root, bounded), bounded.value, np.arange(4), 60.0)
+    below = tree.split(root, tree.narrow(root, bounded), bounded, np.arange(4), 60.0)
     assert len(below) == 2
     for branch, (at, other) in zip(below, pairwise([0.0, 1.0, 0.0]), strict=True):
         fixed = np.flatnonzero(branch.lower == branch.upper)

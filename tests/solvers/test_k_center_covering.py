@@ -14,6 +14,7 @@ from labelcut.solvers.k_center import refuting, sample
 from labelcut.solvers.k_center._kernels import search_cover
 from labelcut.solvers.k_center.covering import greedy_cover, make_cover
 from labelcut.solvers.k_center.refuting import (
+    in_units,
     may_hold,
     narrow,
     needed_centers,
@@ -210,7 +211,7 @@ def test_only_columns_that_no_small_cover_holds_are_left_out(instance):
     full = expanded(cover)
     for budget in range(1, 5):
         for weights in (rng.random(m), 10.0 ** rng.integers(-3, 3, m), np.ones(m), np.zeros(m)):
-            kept = may_hold(cover, weights, budget, outliers)
+            kept = may_hold(cover, in_units(cover, weights), budget, outliers)
             for columns in combinations(range(n), min(budget, n)):
                 if (~full[:, columns].any(axis=1)).sum() <= outliers:
                     assert kept[list(columns)].all()
@@ -224,8 +225,8 @@ def test_narrowed_covers_are_as_easy_as_they_were(instance):
     whole = make_cover(*compressed(matrix, rng), matrix.shape[1], outliers=outliers > 0)
     least = fewest(matrix, outliers)
     for budget in range(1, 5):
-        cover = narrow(whole, budget, outliers, Clock())
-        if cover is None:
+        cover, refuted = narrow(whole, budget, outliers, Clock())
+        if refuted:
             assert least is None or least > budget
             continue
         reduced = expanded(cover)
@@ -251,9 +252,9 @@ def test_linear_programs_leave_out_what_is_too_much():
     rng = np.random.default_rng(0)
     cover = make_cover(*compressed(matrix, rng), matrix.shape[1], outliers=False)
     assert cover.shape == matrix.shape
-    assert narrow(cover, 3, 0, Clock()) is None
-    left = narrow(cover, 4, 0, Clock())
-    assert left is not None
+    assert narrow(cover, 3, 0, Clock())[1]
+    left, refuted = narrow(cover, 4, 0, Clock())
+    assert not refuted
     assert len(left.columns) < len(cover.columns)
 
 
