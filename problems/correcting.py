@@ -127,7 +127,9 @@ def corrected(problem: Problem, correction: Correction) -> Problem:
 def uncorrected(problem: Problem) -> Problem:
     """Return the same problem over the probabilities as they were given."""
     probs = problem.class_probs
-    return problem if probs is None or probs.origin is None else _with(problem, probs=probs.origin.raw)
+    if probs is None or probs.origin is None:
+        return problem
+    return _with(problem, probs=probs.origin.raw)
 
 
 def as_shares(problem: Problem) -> Problem:
@@ -152,9 +154,7 @@ def _with(problem: Problem, **changes: Any) -> Problem:
         object.__setattr__(other, "balancing", replace(balanced, **changes))
         return other
     rules = (
-        replace(rule, **changes).bind(problem.dataset)
-        if isinstance(rule, ExpectedCount)
-        else rule
+        replace(rule, **changes).bind(problem.dataset) if isinstance(rule, ExpectedCount) else rule
         for rule in problem.constraints
     )
     return replace(problem, constraints=tuple(rules))
