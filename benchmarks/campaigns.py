@@ -291,9 +291,9 @@ def thinned_table(results: Results, folder: Path) -> str:
         "one from equal shares of ten classes have an L1 score of 0.18 on average. Corrected "
         'strategies balance the labels that will come (`labels="chances"`), at twice the knee: '
         "chosen on seeds 100 to 102, beside the knee itself, predictions taken for labels, and "
-        "sharpened priors. Quotas by predicted class take three knees, of 2, 3, 4, 6 and 8, and "
-        "the coreset six, of 1.5, 2, 3, 4, 5, 6, 8 and 12. Entropy is the first model's, in nats a "
-        "row: what balance costs. The coreset pays with its cover: the first batch has "
+        "sharpened priors. Quotas by predicted class take three knees, of 2, 3, 4, 6 and 8. The "
+        "coreset takes two as well: up to eight balance it better there, and give up its cover. "
+        "Entropy is the first model's, in nats a row: what balance costs. The first batch has "
         f"{' and '.join(first_cover(home, results, name) for name in COVERS)}."
     )
     return "\n".join([head, "", *lines])

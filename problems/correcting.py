@@ -127,8 +127,9 @@ def corrected(problem: Problem, correction: Correction) -> Problem:
 def uncorrected(problem: Problem) -> Problem:
     """Return the same problem over the probabilities as they were given."""
     probs = problem.class_probs
-    raw = None if probs is None or probs.origin is None else probs.origin.raw
-    return problem if raw is None else _with(problem, probs=raw)
+    if probs is None or probs.origin is None:
+        return problem
+    return _with(problem, probs=probs.origin.raw)
 
 
 def as_shares(problem: Problem) -> Problem:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .arrays import to_numpy
+from .arrays import as_number, to_numpy
+from .errors import InvalidInput
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -165,3 +166,16 @@ def _pairs_of(mask: Mask) -> tuple[Ints, Ints]:
 def _largest(distances: Floats, left_out: int) -> float:
     place = len(distances) - 1 - left_out
     return float(np.partition(distances, place)[place])
+
+
+def as_outliers(outliers: Any, size: int) -> int:
+    """Return Ξ, the rows that may stay uncovered, validated."""
+    number = as_number(outliers, "outliers")
+    if not (number >= 0 and number.is_integer()):
+        raise InvalidInput(f"outliers: must be a whole number ≥ 0; got {outliers}")
+    if number >= size:
+        raise InvalidInput(
+            f"outliers: {outliers} of {size} rows may stay uncovered, so that there is nothing to "
+            "cover; take fewer"
+        )
+    return int(number)

@@ -11,7 +11,7 @@ import numpy as np
 from .arrays import Floats, Ints, Mask, as_matrix, as_number, freeze
 from .base import Certificate, Evaluation, Sense
 from .class_balanced import ClassBalanced
-from .coverage import coverage_radius, nearest_centers, radius_beside
+from .coverage import as_outliers, coverage_radius, nearest_centers, radius_beside
 from .embeddings import Embeddings
 from .errors import InvalidInput, Stuck
 from .factored import Factored
@@ -106,7 +106,7 @@ class KCenter(SelectionProblem):
         self._set(space=_as_space(embeddings, metric))
         space = self.space
         self._set_rows(space.size, budget, labeled, candidates, constraints, ids, table)
-        self._set(outliers=self._as_outliers(outliers))
+        self._set(outliers=as_outliers(outliers, space.size))
         if probs is None:
             stated = {
                 "balance": as_number(balance, "balance") != 0,
@@ -342,17 +342,6 @@ class KCenter(SelectionProblem):
     def hashes(self) -> list[bytes]:
         """Return the hash of each of the problem's own arrays."""
         return [self.space.digest, *([] if self.balancing is None else self.balancing.hashes())]
-
-    def _as_outliers(self, outliers: Any) -> int:
-        number = as_number(outliers, "outliers")
-        if not (number >= 0 and number.is_integer()):
-            raise InvalidInput(f"outliers: must be a whole number ≥ 0; got {outliers}")
-        if number >= self.space.size:
-            raise InvalidInput(
-                f"outliers: {outliers} of {self.space.size} rows may stay uncovered, so that there "
-                "is nothing to cover; take fewer"
-            )
-        return int(number)
 
 
 def _as_space(embeddings: Any, metric: str) -> Space:

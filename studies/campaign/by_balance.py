@@ -31,10 +31,9 @@ STEPS = 12
 """λ that a coreset's search for its own tries."""
 SHARE = 0.01
 """What balance may still be gained beyond λ, as a share of all that it can gain."""
-CHANCES, QUOTA_CHANCES, COVER_CHANCES = 2.0, 3.0, 6.0
+CHANCES, QUOTA_CHANCES = 2.0, 3.0
 """λ in knees where labels are chances: the knee is where predictions are balanced, and there surer
-rows still buy balance; of quotas they buy less, and of a coreset least. Chosen on other draws than
-those reported."""
+rows still buy balance; of quotas they buy less. Chosen on other draws than those reported."""
 
 
 def entropy_balanced(round: Round, *, corrected: bool = False) -> Selection:
@@ -71,12 +70,12 @@ def k_center_balanced(round: Round, *, corrected: bool = False) -> Selection:
 
     With ℓ1, as printed, the term changes no pick until a class is full; option ``method`` =
     ``"greedy"`` takes it. λ as of entropy, in units of distance; corrected predictions are chances
-    too, at `COVER_CHANCES` knees, which costs much of the coverage.
+    too, at `CHANCES` knees.
     """
     make = partial(_coreset, round, class_probs(round, corrected))
     find = partial(coreset_balance, make, round.options.get("method", "greedy-l2"))
     if _has_chances(round, corrected):
-        problem = make(_frozen(round, lambda: COVER_CHANCES * find()), labels="chances")
+        problem = make(_frozen(round, lambda: CHANCES * find()), labels="chances")
     else:
         problem = make(_frozen(round, find))
     return answer(round, problem, "greedy-l2")

@@ -310,7 +310,7 @@ def test_corrected_strategies_balance_the_labels_that_will_come(name, make_round
 
 
 @pytest.mark.parametrize(
-    ("name", "knees"), [("entropy-cb-corrected", 2), ("k-center-cb-corrected", 6)]
+    ("name", "knees"), [("entropy-cb-corrected", 2), ("k-center-cb-corrected", 2)]
 )
 def test_chances_are_balanced_at_several_knees_unless_told(make_round, name, knees):
     """λ would be another than documented, or a number of the user's be multiplied."""
