@@ -64,7 +64,7 @@ class Nodes:
 
     def add(self, weights: Floats | None, branched: int = -1, first: int = 0) -> None:
         """Take a node in, with a copy of its weights, unless there are too many numbers already."""
-        self.numbers += 3 + (0 if weights is None else 2 * np.count_nonzero(weights))
+        self.numbers += 3 + (0 if weights is None else 2 * int(np.count_nonzero(weights)))
         if self.numbers <= LARGEST:
             self.branched.append(branched)
             self.first.append(first)

@@ -46,7 +46,8 @@ def solve_exact(search: Search[KCenter]) -> None:
        they limit join the proof (`proves_within_limits`);
     3. radii between both go to branch and bound, by turns with more local search: those first
        where the linear program needs almost as many centers as it would take to refute them. Small
-       trees of linear programs (`Tree`) come before HiGHS' own, which has cuts and takes seconds.
+       trees of linear programs (`Tree`), which leave a proof too (`proves_by_branching`), come
+       before HiGHS' own, which has cuts and takes seconds.
     """
     start(search)
     if search.problem.balance > 0:
