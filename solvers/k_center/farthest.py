@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ...problems.arrays import Floats, Ints, Mask, Rows
     from ...problems.spaces import Guess, Sites, Space
     from .._clock import Clock
+    from .charge import Charge
 
 SMALL = 1024
 """Rows that a pool holds at least."""
@@ -42,28 +43,6 @@ WORTH_A_GUESS = 128
 """Centers of which one is guessed first: measuring a row to fewer takes no longer."""
 GLANCES_GROW, ROUNDS_GROW = 1.5, 2.0
 """How many times more rows are measured in each round."""
-
-
-class Charge(Protocol):
-    """What a row costs beside its distance; it must not fall unless every row is in the pool."""
-
-    lazy: bool
-
-    def gather(self, rows: Ints) -> None:
-        """Prepare to charge these rows."""
-        ...
-
-    def gathered(self) -> Floats:
-        """Return what the gathered rows cost now ``(k,)``."""
-        ...
-
-    def everyone(self) -> Floats:
-        """Return what every row costs now ``(N,)``."""
-        ...
-
-    def add(self, row: int) -> None:
-        """Take a row in."""
-        ...
 
 
 class Farthest:
@@ -267,7 +246,8 @@ class Farthest:
         """
         upto, seen = len(self.centers) if upto is None else upto, self.seen[rows]
         many = upto - seen >= WORTH_A_GUESS
-        start, step = int(seen.min()), max(GATHERED // max(self.space.width, 1), 256)
+        # A block lies beside as many sites.
+        start, step = int(seen.min()), max(GATHERED // (2 * max(self.space.width, 1)), 256)
         groups = [(since, rows[many][which]) for since, which in grouped(seen[many])]
         for sites in self._sites(start, upto) if groups else ():
             guess = self.space.guess(sites)
@@ -396,7 +376,14 @@ class Farthest:
         """Measure rows to the fixed centers in float64, once."""
         rows = rows[~self.before.settled[rows]]
         points, found = self.space.gather(rows), self.before.at(rows)
-        for sites in self._sites(0, len(self.fixed)):
-            found.take_in(*nearest_among(self.space, points, sites))
+        parts = list(batches(self.fixed, FIRST))
+        nearest: list[tuple[Ints, Floats]] = [(rows, found.upper)] * len(parts)
+
+        def measure(k: int) -> None:
+            nearest[k] = nearest_among(self.space, points, self.space.sites(parts[k]))
+
+        self.space.share_out(measure, range(len(parts)), self.clock.check)
+        for one in nearest:
+            found.take_in(*one)
         found.settled[:] = True
         self.before.put(rows, found)

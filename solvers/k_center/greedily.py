@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ...problems.arrays import Ints, Mask
     from ...problems.k_center import KCenter
     from ..search import Search
-    from .farthest import Charge
+    from .charge import Charge
 
 
 LARGEST = 1024
