@@ -11,7 +11,7 @@ from ...problems.coverage import nearest_among
 from .batches import batches, grouped
 from .known import Known
 from .pool import Pool
-from .ranking import farthest_rows, largest, level_of
+from .ranking import farthest_rows, largest, level_about, level_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -227,7 +227,7 @@ class Farthest:
             rows = np.flatnonzero(~done & (keys >= level))
             if not len(rows):
                 return
-            rows = rows[keys[rows] >= level_of(keys[rows], int(many))]
+            rows = rows[keys[rows] >= level_about(keys[rows], int(many))]
             measure(rows)
             done[rows], many = True, many * growth
             # Closed rows stay closed.
