@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from .arrays import Floats, Ints, Rows
+    from .spaces import Guess
 
 METRICS = ("euclidean", "squared-euclidean", "cosine")
 SHARES = {"euclidean": 0.5, "squared-euclidean": 0.25, "cosine": 0.25}
@@ -28,6 +29,8 @@ FEW = 16
 """Up to this dimension all work is in float64."""
 NARROW = ("float16", "bfloat16", "float32")
 """Types whose values float32 holds exactly."""
+LEADING = 32
+"""Directions along which near sites are guessed."""
 CHUNK = 1 << 17
 """Values that are brought into float64 at once: 1 MB."""
 ONE_THREAD = 1 << 18
@@ -316,6 +319,28 @@ class Embeddings(InnerProducts):
             if squared[at] < best:
                 best, found = float(squared[at]), int(rows[at])
         return found
+
+    def guess(self, sites: Sites) -> Guess | None:
+        """Return what guesses nearest sites in the directions along which sites differ most.
+
+        These are about the leading principal ones, by one step of randomized subspace iteration
+        (Halko, Martinsson & Tropp 2011).
+        """
+        if self.dimension < 4 * LEADING:
+            return None
+        moved = sites.values - sites.values.mean(axis=0)
+        draws = np.random.default_rng(0).standard_normal((self.dimension, LEADING), self.dtype)
+        directions = np.linalg.qr(moved.T @ (moved @ draws))[0]
+        along = Sites(np.full(LEADING, -1), directions.T, np.zeros(LEADING))
+        places = sites.values @ directions
+        halves = 0.5 * np.einsum("ij,ij->i", places, places)
+
+        def nearest(rows: Rows, first: int) -> Ints:
+            products = to_numpy(self._products(rows, along)) @ places[first:].T
+            products -= halves[first:]
+            return np.asarray(first + products.argmax(axis=1))
+
+        return nearest
 
     @property
     def digest(self) -> bytes:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from .arrays import Floats, Ints, Mask, Rows
 
+    Guess = Callable[[Rows, int], Ints]
+
 T = TypeVar("T")
 
 BLOCK_VALUES = 1 << 22
@@ -150,6 +152,14 @@ class Space(ABC):
         rough = to_numpy(self.rough(rows, sites))
         at = rough.argmin(axis=1)
         return at, rough[np.arange(len(at)), at].astype(np.float64)
+
+    def guess(self, sites: Sites) -> Guess | None:
+        """Return what guesses each row's nearest site, or None where nothing is much faster.
+
+        A function of rows and of the place of the first site that counts.
+        """
+        del sites
+        return None
 
     @abstractmethod
     def rough_pairs(self, rows: Rows, sites: Sites, which: Ints) -> Floats:

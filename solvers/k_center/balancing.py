@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ...problems.arrays import Floats, Ints
     from ...problems.class_balanced import ClassBalanced
     from ...problems.k_center import KCenter
-    from .farthest import Charge
+    from .charge import Charge
 
 
 def charge_of(problem: KCenter, *, straight: bool = False) -> Charge:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,14 +10,16 @@ from ...problems.arrays import as_slice
 from ...problems.coverage import nearest_among
 from .batches import batches, grouped
 from .known import Known
-from .ranking import farthest_rows, largest, level_of
+from .pool import Pool
+from .ranking import farthest_rows, largest, level_about, level_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-    from ...problems.arrays import Floats, Ints, Mask
-    from ...problems.spaces import Sites, Space
+    from ...problems.arrays import Floats, Ints, Mask, Rows
+    from ...problems.spaces import Guess, Sites, Space
     from .._clock import Clock
+    from .charge import Charge
 
 SMALL = 1024
 """Rows that a pool holds at least."""
@@ -38,60 +39,10 @@ CENTER_VALUES = 1 << 20
 """Numbers of the centers that rows are measured to at once."""
 
 
-class Charge(Protocol):
-    """What a row costs beside its distance; it must not fall unless every row is in the pool."""
-
-    lazy: bool
-
-    def gather(self, rows: Ints) -> None:
-        """Prepare to charge these rows."""
-        ...
-
-    def gathered(self) -> Floats:
-        """Return what the gathered rows cost now ``(k,)``."""
-        ...
-
-    def everyone(self) -> Floats:
-        """Return what every row costs now ``(N,)``."""
-        ...
-
-    def add(self, row: int) -> None:
-        """Take a row in."""
-        ...
-
-
-@dataclass
-class Pool:
-    """The rows among which the next farthest ones are, gathered.
-
-    Parameters
-    ----------
-    rows
-        Dataset rows ``(K,)``, ascending.
-    points
-        Their points.
-    known
-        Their distances to all centers.
-    is_open
-        Which of them may still be named ``(K,)``.
-    limit
-        The largest key outside, and the lowest row that has it.
-    """
-
-    rows: Ints
-    points: Sites
-    known: Known
-    is_open: Mask
-    limit: tuple[float, int]
-    charged: Floats | None = None
-    named: int = 0
-    ahead: dict[int, tuple[Sites, Any]] = field(default_factory=dict)
-    """Rows that may be named next, and how far the pool's rows are from each, roughly ``(K,)``."""
-
-    def keys(self) -> Floats:
-        """Return what decides who is next ``(K,)``: upper bounds, less what rows cost."""
-        keys = self.known.upper if self.charged is None else self.known.upper - self.charged
-        return np.where(self.is_open, keys, -np.inf)
+WORTH_A_GUESS = 128
+"""Centers of which one is guessed first: measuring a row to fewer takes no longer."""
+GLANCES_GROW, ROUNDS_GROW = 1.5, 2.0
+"""How many times more rows are measured in each round."""
 
 
 class Farthest:
@@ -215,9 +166,7 @@ class Farthest:
         self.last_named = None
         self.is_open[row] = False
         if self.pool is not None:
-            at = int(np.searchsorted(self.pool.rows, row))
-            if at < len(self.pool.rows) and self.pool.rows[at] == row:
-                self.pool.is_open[at] = False
+            self.pool.close(row)
 
     def keep(self, allowed: Mask) -> None:
         """Never name rows again that are not allowed, by a mask ``(N,)``."""
@@ -252,28 +201,77 @@ class Farthest:
     def _freshen(self, keys: Floats, count: int, charged: Floats | None = None) -> None:
         """Measure rows until those of the `count` largest keys are up to date.
 
+        Most rows came near to some center since, and one guess shows it.
+        """
+        if count < len(keys):
+            self._lower(keys, count, charged, self._glance, GLANCES_GROW)
+        self._lower(keys, count, charged, self._measure, ROUNDS_GROW)
+
+    def _lower(
+        self,
+        keys: Floats,
+        count: int,
+        charged: Floats | None,
+        measure: Callable[[Ints], None],
+        growth: float,
+    ) -> None:
+        """Measure rows until none is left whose key may be among the `count` largest ones.
+
         The keys of measured rows fall, so more rows are measured each time; but none whose old key
         lies below `count` new ones, for it can only fall.
         """
-        fresh, wide, ascending = self.seen == len(self.centers), count, np.sort(keys)
+        done, many = self.seen == len(self.centers), 2.0 * count
         lowest = -np.inf if count >= len(keys) else -np.finfo(np.float64).max
         while True:
-            wide *= 2
-            reached = ascending[-wide] if wide <= len(keys) else -np.inf
-            level = max(reached, level_of(keys[fresh], count), lowest)
-            stale = np.flatnonzero(~fresh & (keys >= level))
-            if not len(stale):
+            level = max(level_of(keys[done], count), lowest)
+            rows = np.flatnonzero(~done & (keys >= level))
+            if not len(rows):
                 return
-            self._measure(stale)
-            fresh[stale] = True
+            rows = rows[keys[rows] >= level_about(keys[rows], int(many))]
+            measure(rows)
+            done[rows], many = True, many * growth
             # Closed rows stay closed.
-            upper = np.where(keys[stale] > -np.inf, self.known.upper[stale], -np.inf)
-            keys[stale] = upper if charged is None else upper - charged[stale]
+            upper = np.where(keys[rows] > -np.inf, self.known.upper[rows], -np.inf)
+            keys[rows] = upper if charged is None else upper - charged[rows]
 
     def _begin(self) -> None:
         """Measure every row to some of the fixed centers, which is enough for most of them."""
-        if len(self.fixed) and not self.seen.any():
-            self._measure(np.arange(self.space.size), min(len(self.fixed), FIRST))
+        if len(self.fixed) and self.known.upper.max() == np.inf:
+            self._glance(np.arange(self.space.size), min(len(self.fixed), FIRST))
+
+    def _glance(self, rows: Ints, upto: int | None = None) -> None:
+        """Measure ascending rows to one likely center of those that came since.
+
+        Where there are few or nobody guesses, rows are measured to all of them.
+        """
+        upto, seen = len(self.centers) if upto is None else upto, self.seen[rows]
+        many = upto - seen >= WORTH_A_GUESS
+        # A block lies beside as many sites.
+        start, step = int(seen.min()), max(GATHERED // (2 * max(self.space.width, 1)), 256)
+        groups = [(since, rows[many][which]) for since, which in grouped(seen[many])]
+        for sites in self._sites(start, upto) if groups else ():
+            guess = self.space.guess(sites)
+            if guess is None:
+                many[:] = False
+                break
+            tasks = [
+                (sites, guess, max(since - start, 0), some)
+                for since, group in groups
+                if since - start < len(sites)
+                for some in batches(group, step)
+            ]
+            self.space.share_out(self._glance_block, tasks, self.clock.check)
+            start += len(sites)
+        self.measured += int(many.sum())
+        if not many.all():
+            self._measure(rows[~many], upto)
+
+    def _glance_block(self, task: tuple[Sites, Guess, int, Ints]) -> None:
+        sites, guess, first, rows = task
+        block = as_slice(rows)
+        at = guess(block, first)
+        rough = self.space.rough_pairs(block, sites, at)
+        self._take_in(block, sites, at, rough)
 
     def _measure(self, rows: Ints, upto: int | None = None) -> None:
         """Measure ascending rows to the centers that came since each of them was measured."""
@@ -308,10 +306,13 @@ class Farthest:
     def _measure_block(self, task: tuple[Sites, Ints]) -> None:
         sites, rows = task
         block = as_slice(rows)
-        at, rough = self.space.closest(block, sites)
-        known, error = self.known.at(block), self.space.rough_error(block, sites)
-        known.measured(self.space, rough, error, sites.rows[at])
-        self.known.put(block, known)
+        self._take_in(block, sites, *self.space.closest(block, sites))
+
+    def _take_in(self, rows: Rows, sites: Sites, at: Ints, rough: Floats) -> None:
+        """Take in rough distances of rows to one site each."""
+        known = self.known.at(rows)
+        known.measured(self.space, rough, self.space.rough_error(rows, sites), sites.rows[at])
+        self.known.put(rows, known)
 
     def _renewed(self, needed: int) -> Pool:
         """Gather the farthest rows anew, up to date."""
@@ -366,22 +367,23 @@ class Farthest:
 
     def _drop(self, pool: Pool, fallen: Mask) -> None:
         """Leave out rows that rows outside may exceed: the pool is renewed before their turn."""
-        rows, left = pool.rows[fallen], ~fallen
+        rows = pool.rows[fallen]
         self.known.put(rows, pool.known.at(fallen))
         self.seen[rows] = len(self.centers)
-        pool.rows, pool.known, pool.is_open = (
-            pool.rows[left],
-            pool.known.at(left),
-            pool.is_open[left],
-        )
-        pool.points = pool.points.part(left)
-        pool.ahead = {row: (site, rough[left]) for row, (site, rough) in pool.ahead.items()}
+        pool.keep(~fallen)
 
     def _settle_before(self, rows: Ints) -> None:
         """Measure rows to the fixed centers in float64, once."""
         rows = rows[~self.before.settled[rows]]
         points, found = self.space.gather(rows), self.before.at(rows)
-        for sites in self._sites(0, len(self.fixed)):
-            found.take_in(*nearest_among(self.space, points, sites))
+        parts = list(batches(self.fixed, FIRST))
+        nearest: list[tuple[Ints, Floats]] = [(rows, found.upper)] * len(parts)
+
+        def measure(k: int) -> None:
+            nearest[k] = nearest_among(self.space, points, self.space.sites(parts[k]))
+
+        self.space.share_out(measure, range(len(parts)), self.clock.check)
+        for one in nearest:
+            found.take_in(*one)
         found.settled[:] = True
         self.before.put(rows, found)

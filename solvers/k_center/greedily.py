@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ...problems.arrays import Ints, Mask
     from ...problems.k_center import KCenter
     from ..search import Search
-    from .farthest import Charge
+    from .charge import Charge
 
 
 LARGEST = 1024
@@ -206,7 +206,8 @@ def _radius(problem: KCenter, engine: Farthest) -> float:
 
 def _pick(engine: Farthest, rank: int, suppliers: Suppliers | None) -> None:
     """Add one center, or leave a row alone that no further center can come nearer to."""
-    row, distance = engine.farthest(min(rank, int(engine.is_open.sum()) - 1))
+    rank = rank and min(rank, int(engine.is_open.sum()) - 1)
+    row, distance = engine.farthest(rank)
     if suppliers is None or suppliers.is_free[row]:
         engine.add(row)
         return

@@ -47,9 +47,9 @@ class Known:
     def measured(self, space: Space, rough: Floats, error: Floats, centers: Any) -> None:
         """Take in rough distances to one more center for each row ``(k,)``, and their errors."""
         # An exact distance stays exact unless the center may be nearer.
-        self.settled &= space.from_rough(rough - error) >= self.upper
+        sure = np.flatnonzero(self.settled)
+        self.settled[sure] = space.from_rough(rough[sure] - error[sure]) >= self.upper[sure]
         upper = space.from_rough(rough + error)
-        nearer = upper < self.upper
-        self.upper[nearer] = upper[nearer]
+        nearer = np.flatnonzero(upper < self.upper)
+        self.upper[nearer], self.settled[nearer] = upper[nearer], error[nearer] == 0.0
         self.nearest[nearer] = centers if np.isscalar(centers) else centers[nearer]
-        self.settled |= nearer & (error == 0.0)

@@ -9,12 +9,21 @@ import numpy as np
 if TYPE_CHECKING:
     from ...problems.arrays import Floats, Ints
 
+SAMPLED = 1 << 13
+"""Keys of which the level of all is estimated, about."""
+
 
 def level_of(keys: Floats, count: int) -> float:
     """Return the key of this rank, from the largest; -inf where there are fewer."""
     if count > len(keys):
         return -np.inf
     return float(np.partition(keys, len(keys) - count)[len(keys) - count])
+
+
+def level_about(keys: Floats, count: int) -> float:
+    """Return the key of about this rank, from a sample of many keys."""
+    step = max(len(keys) // SAMPLED, 1)
+    return level_of(keys[::step], max(count // step, 1))
 
 
 def largest(keys: Floats, count: int) -> Ints:

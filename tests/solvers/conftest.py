@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from labelcut import ClassBalanced
+from labelcut.problems import embeddings
 from labelcut.solvers.k_center import bisection, exact, farthest
 
 
@@ -57,6 +58,8 @@ def small_pools(monkeypatch):
     monkeypatch.setattr(farthest, "SETTLED_AT_ONCE", 2)
     monkeypatch.setattr(farthest, "PASS_VALUES", 64)
     monkeypatch.setattr(farthest, "CENTER_VALUES", 64)
+    monkeypatch.setattr(farthest, "WORTH_A_GUESS", 2)
+    monkeypatch.setattr(embeddings, "LEADING", 4)
 
 
 @pytest.fixture

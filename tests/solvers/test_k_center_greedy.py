@@ -213,6 +213,44 @@ def test_rows_that_are_never_farthest_are_measured_to_few_centers(monkeypatch):
     assert sum(settled) < 20_000 * 3300 / 20
 
 
+def test_guesses_spare_most_products(monkeypatch):
+    """Rows of clusters would be measured to every center, where one that is near is enough."""
+    rng = np.random.default_rng(0)
+    middles, widths = 3.0 * rng.normal(size=(60, 128)), rng.uniform(0.5, 1.0, 60)
+    which = rng.integers(0, 60, 12_000)
+    points = middles[which] + widths[which, None] * rng.normal(size=(12_000, 128))
+    problem = KCenter(points.astype(np.float32), 200, labeled=np.arange(1500))
+    products, closest = [], Embeddings.closest
+
+    def counted(space, rows, sites):
+        at, rough = closest(space, rows, sites)
+        products.append(len(at) * len(sites))
+        return at, rough
+
+    monkeypatch.setattr(Embeddings, "closest", counted)
+    order = solve(problem, "greedy").order.tolist()
+    guessed = sum(products)
+    products.clear()
+    monkeypatch.setattr(Embeddings, "guess", lambda space, sites: None)
+    assert solve(problem, "greedy").order.tolist() == order
+    assert guessed < sum(products) / 2
+
+
+@pytest.mark.parametrize("kind", ["float32", "float64", "torch"])
+def test_guesses_are_nearest_sites_that_count(kind):
+    """A guess among sites that do not count, or a poor one, would be measured for nothing."""
+    rng = np.random.default_rng(1)
+    middles = 3.0 * rng.normal(size=(50, 200)) + 20.0
+    points = np.concatenate([middles, middles + rng.normal(size=(50, 200))])
+    points = torch.from_numpy(points) if kind == "torch" else points.astype(kind)
+    space = Embeddings(points)
+    guess = space.guess(space.sites(np.arange(50)))
+    rows = np.arange(50, 100)
+    assert (guess(rows, 0) == np.arange(50)).mean() > 0.9
+    assert (guess(slice(80, 100), 30) == np.arange(30, 50)).mean() > 0.9
+    assert (guess(rows, 30) >= 30).all()
+
+
 def test_labeled_rows_are_never_held_as_a_second_copy():
     """Half of the rows labeled would take half of the points' memory once more."""
     points = np.random.default_rng(1).normal(size=(20_000, 256)).astype(np.float32)
