@@ -16,7 +16,7 @@ from ...problems.array_files import require_known
 from ...problems.errors import InvalidInput
 from ...problems.problem_files import require_types
 from .records import FULL
-from .round import Strategy
+from .round import NEEDS, Strategy
 from .strategies import STRATEGIES
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from .pool import Pool
 
-STRATEGY = {"name": (str,), "use": (str,), "choose": (str,), "options": (dict,)}
+STRATEGY = {"name": (str,), "use": (str,), "choose": (str,), "needs": (list,), "options": (dict,)}
 _NAME = re.compile(r"[\w@+().=,-]+")
 
 
@@ -141,7 +141,10 @@ def _entrant(table: Mapping[str, Any], functions: Functions) -> Entrant:
     if "choose" in table:
         if "use" in table:
             raise InvalidInput(f"{where}: has both use and choose; take one of them out")
-        strategy = Strategy(name, functions.find(table["choose"], f"{where} choose"))
+        choose = functions.find(table["choose"], f"{where} choose")
+        strategy = Strategy(name, choose, _needs(table.get("needs", []), where))
+    elif "needs" in table:
+        raise InvalidInput(f"{where} needs: goes with choose; ready strategies know theirs")
     else:
         strategy = _named(table.get("use", name), where)
     if strategy.options is not None:
@@ -151,7 +154,16 @@ def _entrant(table: Mapping[str, Any], functions: Functions) -> Entrant:
         for key in sorted(strategy.functions & set(options))
     }
     stated = [strategy.name, table.get("choose"), options, hash_files(functions.files)]
+    if table.get("needs"):
+        stated.append(sorted(strategy.needs))
     return Entrant(name, strategy, {**options, **called}, hash_stated(stated))
+
+
+def _needs(stated: list[Any], where: str) -> frozenset[str]:
+    wrong = [need for need in stated if need not in NEEDS]
+    if wrong:
+        raise InvalidInput(f"{where} needs: must be some of {', '.join(NEEDS)}; got {wrong[0]!r}")
+    return frozenset(stated)
 
 
 def _named(name: str, where: str) -> Strategy:

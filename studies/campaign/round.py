@@ -155,8 +155,8 @@ class Round:
         """Label dispersion ``(N,)`` over the epochs of this training (thesis eq. 3.1)."""
         if self.tracked is None:
             raise InvalidInput(
-                "dispersion: was not tracked; let the strategy say needs={'dispersion'}, and "
-                "train call progress(model) once an epoch"
+                "dispersion: was not tracked; write needs = ['dispersion'] under its [[strategy]], "
+                "and let train call progress(model) once an epoch"
             )
         return self.tracked
 

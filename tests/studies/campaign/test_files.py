@@ -52,6 +52,8 @@ def test_a_file_of_arrays_alone_runs_with_the_ready_learner(read):
         ('name = "lowest"', 'name = "a/b"', "name: must be letters"),
         ('choose = "own.py:lowest"', 'use = "entrpy"', "did you mean 'entropy'"),
         ('choose = "own.py:lowest"', "chose = 1", "did you mean 'choose'"),
+        ('own.py:lowest"', 'own.py:lowest"\nneeds = ["truht"]', "needs: must be some of .*'truht'"),
+        ('choose = "own.py:lowest"', 'needs = ["truth"]\nuse = "entropy"', "needs: goes with cho"),
         ("hidden = 8", 'make_model = "own.py:lowest"', "name both make_model and train"),
         ("cycles = 2", "cycles = 2\ninit = 'pretrained'", "pretrained needs weights"),
         ("cycles = 2", "cycles = 2\nanswers = 'persona'", "must be truth or person"),
@@ -96,6 +98,24 @@ def test_a_strategy_whose_needs_the_pool_cannot_meet_is_refused(blobs):
     np.save(path.parent / "y.npy", truth)
     change(path, 'choose = "own.py:lowest"', 'use = "misclassified"')
     with pytest.raises(InvalidInput, match="needs the class of every row"):
+        read_campaign(path)
+
+
+def test_a_strategy_of_a_users_own_says_what_it_needs(blobs, finish):
+    """It could not ask by dispersion, and would look at a truth that is not there."""
+    path = blobs()
+    (path.parent / "own.py").write_text(
+        "def lowest(round):\n"
+        "    rows = round.candidates\n"
+        "    return rows[(-round.dispersion[rows]).argsort(kind='stable')[: round.budget]]\n"
+    )
+    with pytest.raises(InvalidInput, match=r"not tracked; write needs = \['dispersion'\]"):
+        finish(read_campaign(path), "lowest")
+    change(path, 'own.py:lowest"', 'own.py:lowest"\nneeds = ["dispersion", "truth"]')
+    change(path, "cycles = 2", 'cycles = 2\nfolder = "again"')
+    assert len(finish(read_campaign(path), "lowest")) == 3
+    np.save(path.parent / "y.npy", np.r_[-1, np.load(path.parent / "y.npy")[1:]])
+    with pytest.raises(InvalidInput, match="lowest: needs the class of every row"):
         read_campaign(path)
 
 
