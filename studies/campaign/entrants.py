@@ -17,7 +17,7 @@ from ...problems.errors import InvalidInput
 from ...problems.problem_files import require_types
 from .records import FULL
 from .round import NEEDS, Strategy
-from .strategies import STRATEGIES
+from .strategies import OPTION_TYPES, STRATEGIES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -149,6 +149,8 @@ def _entrant(table: Mapping[str, Any], functions: Functions) -> Entrant:
         strategy = _named(table.get("use", name), where)
     if strategy.options is not None:
         require_known(options, strategy.options, f"{where} options")
+        typed = {name: value for name, value in options.items() if name in OPTION_TYPES}
+        require_types(typed, OPTION_TYPES, f"{where} options")
     called = {
         key: functions.find(options[key], f"{where} {key}")
         for key in sorted(strategy.functions & set(options))

@@ -55,6 +55,17 @@ def test_a_file_of_arrays_alone_runs_with_the_ready_learner(read):
         ('own.py:lowest"', 'own.py:lowest"\nneeds = ["truht"]', "needs: must be some of .*'truht'"),
         ('choose = "own.py:lowest"', 'needs = ["truth"]\nuse = "entropy"', "needs: goes with cho"),
         ("hidden = 8", 'make_model = "own.py:lowest"', "name both make_model and train"),
+        ('choose = "own.py:lowest"', "use = 'uwe'\noptions = { taw = 1 }", "did you mean 'tau'"),
+        (
+            'choose = "own.py:lowest"',
+            "use = 'uwe'\noptions = { tau = 'a' }",
+            r"lowest options tau: must be float or int; got 'a'",
+        ),
+        (
+            'choose = "own.py:lowest"',
+            "use = 'entropy'\noptions = { spacing = 2.5 }",
+            "options spacing: must be int; got 2.5",
+        ),
         ("cycles = 2", "cycles = 2\ninit = 'pretrained'", "pretrained needs weights"),
         ("cycles = 2", "cycles = 2\nanswers = 'persona'", "must be truth or person"),
         ("cycles = 2", "cycles = 2\nanswers = 'person'", "one strategy and one seed"),
