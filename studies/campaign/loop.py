@@ -133,7 +133,7 @@ class Run:
         self.store.save_models(self.key, self.cycle, kept)
         metrics |= self._seconds(round)
         state: dict[str, Any] = {
-            "memory": json.loads(json.dumps(plain(round.memory))),
+            "memory": self._remembered(round),
             "audit_predicted": None if predicted is None else predicted.tolist(),
             "models": sorted(round.models),
         }
@@ -173,6 +173,18 @@ class Run:
             np.bincount(round.labels[round.labels >= 0], minlength=classes),
             audit,
         )
+
+    def _remembered(self, round: Round) -> dict[str, Any]:
+        """Return the strategy's memory as the store will give it back."""
+        try:
+            memory: dict[str, Any] = json.loads(json.dumps(plain(round.memory)))
+        except (TypeError, ValueError) as error:
+            raise InvalidInput(
+                f"strategy {self.entrant.name}, seed {self.seed}, cycle {round.cycle}: "
+                f"round.memory must hold JSON, numbers, texts and lists of them; {error}; models "
+                "belong into round.models"
+            ) from None
+        return memory
 
     def _own_metrics(self, round: Round, others: dict[str, float]) -> dict[str, float]:
         """Return what the strategy told, in names that nothing else has."""
