@@ -130,7 +130,7 @@ def read_campaign(path: str | Path) -> Campaign:
         One message that names the file, the key, the rule, what came and the way out.
     """
     path = Path(path)
-    content = read_toml(path)
+    content = read_toml(path, "campaign file")
     try:
         return _Reader(path, content).read()
     except InvalidInput as error:

@@ -5,6 +5,7 @@ import pytest
 
 from labelcut.problems.errors import InvalidInput
 from labelcut.studies.campaign.files import read_campaign
+from labelcut.studies.policies.files import read_policy_file
 
 POOL = """
 import numpy as np
@@ -87,6 +88,15 @@ def test_what_is_wrong_is_named(blobs, old, new, words):
     with pytest.raises(InvalidInput, match=words) as told:
         read_campaign(path)
     assert str(told.value).startswith("blobs.toml: ")
+
+
+def test_a_file_that_is_missing_is_called_what_it_is(blobs):
+    """Whoever misspells the campaign would look for a problem file."""
+    path = blobs().with_name("blob.toml")
+    with pytest.raises(InvalidInput, match=r"campaign file: .*; did you mean blobs\.toml"):
+        read_campaign(path)
+    with pytest.raises(InvalidInput, match="policy file: "):
+        read_policy_file(path)
 
 
 def test_a_function_makes_the_pool(blobs):
