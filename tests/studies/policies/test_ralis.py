@@ -94,7 +94,7 @@ def test_a_class_that_never_occurs_is_told():
 @pytest.mark.parametrize("batches", [Batches(4, 60, 4), Batches(4, 6, 200)], ids=repr)
 def test_too_few_regions_are_told_before_anything_is_played(batches):
     """A training would fail in its last step."""
-    with pytest.raises(InvalidInput, match="lower the pools, their size, or the budget"):
+    with pytest.raises(InvalidInput, match="lower the budget, the pools, or their size"):
         replace(training(), batches=batches).run()
 
 
