@@ -33,6 +33,23 @@ def test_same_seed_same_policy():
     assert one != other
 
 
+def test_a_reward_is_what_the_score_gained(monkeypatch):
+    """The last steps of a game would seem to pay for all that came before."""
+    remember, told = RalisAgent.remember, []
+
+    def note(self, state, actions, reward, following, *, done):
+        told.append((len(actions), reward, done))
+        remember(self, state, actions, reward, following, done=done)
+
+    monkeypatch.setattr(RalisAgent, "remember", note)
+    one = training(1)
+    one.run()
+    paid = one.game._paid
+    assert len(paid) == 6
+    assert told == [(4, count, at == 5) for at, count in enumerate(paid)]
+    assert one.episodes[0].gain == sum(paid) > 0
+
+
 def test_resumed_training_equals_an_unbroken_one(tmp_path, monkeypatch):
     """A killed training would end elsewhere than one that was left alone."""
     unbroken = training(5)
