@@ -21,7 +21,7 @@ from .round import Round
 from .seeds import derive_seed
 from .store import Finished
 from .timing import Spent, Stopwatch, now
-from .training import Tracker, first_model, measured, seed_all
+from .training import Tracker, finite, first_model, measured, seed_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -188,14 +188,13 @@ class Run:
 
     def _own_metrics(self, round: Round, others: dict[str, float]) -> dict[str, float]:
         """Return what the strategy told, in names that nothing else has."""
+        who = f"strategy {self.entrant.name}, seed {self.seed}, cycle {round.cycle}: round.metrics"
         clash = sorted(set(round.metrics) & set(others))
         if clash:
             raise InvalidInput(
-                f"strategy {self.entrant.name}, seed {self.seed}, cycle {round.cycle}: "
-                f"round.metrics[{clash[0]!r}] is what the campaign itself records; take another "
-                "name"
+                f"{who}[{clash[0]!r}] is what the campaign itself records; take another name"
             )
-        return {name: float(value) for name, value in round.metrics.items()}
+        return finite(round.metrics, who)
 
     def _seconds(self, round: Round) -> dict[str, float]:
         """Return what the cycle took, and begin to count the next one."""

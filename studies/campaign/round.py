@@ -96,7 +96,7 @@ class Round:
         Models that a strategy carries from cycle to cycle by itself, by any name but ``model``;
         their weights are kept.
     metrics
-        Numbers that a strategy wants in this cycle's record.
+        Numbers that a strategy wants in this cycle's record; NaN is left out.
     tracked
         Label dispersion ``(N,)`` over the epochs of this cycle's training, where it is tracked.
     watch

@@ -366,6 +366,10 @@ def test_dispersion_is_tracked_where_it_is_needed(read, finish):
     ("line", "words"),
     [
         ("round.metrics['accuracy'] = 1.0", r"round.metrics\['accuracy'\] is what"),
+        (
+            "round.metrics['own'] = 'many'",
+            "round.metrics: must give numbers by name; own is 'many'",
+        ),
         ("round.memory['model'] = round.model", "round.memory must hold JSON"),
     ],
 )
