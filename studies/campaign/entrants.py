@@ -151,6 +151,12 @@ def _entrant(table: Mapping[str, Any], functions: Functions) -> Entrant:
         require_known(options, strategy.options, f"{where} options")
         typed = {name: value for name, value in options.items() if name in OPTION_TYPES}
         require_types(typed, OPTION_TYPES, f"{where} options")
+    missing = sorted(strategy.functions - set(options))
+    if missing:
+        raise InvalidInput(
+            f"{where} options: {missing[0]} must name a function of model and pool; write "
+            f"options = {{ {missing[0]} = 'study.py:make_{missing[0]}' }}"
+        )
     called = {
         key: functions.find(options[key], f"{where} {key}")
         for key in sorted(strategy.functions & set(options))

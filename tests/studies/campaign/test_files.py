@@ -46,6 +46,7 @@ def test_a_file_of_arrays_alone_runs_with_the_ready_learner(read):
         ("epochs =", "epoch =", "did you mean 'epochs'"),
         ("epochs = 6", "epochs = 0", "epochs: must be at least 1"),
         ('"x.npy"', '"xx.npy"', "does not exist; did you mean"),
+        ('choose = "own.py:lowest"', "use = 'oracle-fp'", "options: errors must name a function"),
         ('test_truth = "test_y.npy"', "", "test_truth: is missing"),
         ("own.py:lowest", "own.py:lowset", "must have a function lowset"),
         ("own.py:lowest", "won.py:lowest", "must be a file"),
