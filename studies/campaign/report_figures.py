@@ -155,7 +155,8 @@ def chosen_map(
     cycles
         Their numbers.
     """
-    figure, axes = _panels(len(chosen), 2.9)
+    wide, high = np.maximum(np.ptp(places, axis=0), 1e-12)
+    figure, axes = _panels(len(chosen), float(np.clip(2.9 * high / wide, 1.3, 2.9)))
     colors = _shades(len(cycles))
     most = max(sum(map(len, rounds)) for rounds in chosen.values())
     size = 2.5 if most <= MANY_POINTS else 1.0

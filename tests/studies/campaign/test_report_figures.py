@@ -146,3 +146,14 @@ def test_classes_are_called_by_their_names(monkeypatch):
     list(class_section(records(), ("dog", "cat")))
     ticks = [text.get_text() for text in drawn[0].axes[0].get_xticklabels()]
     assert ticks == ["dog", "cat"]
+
+
+def test_a_flat_map_has_flat_panels():
+    """Points that lie along a line would be dots in the middle of empty squares."""
+    heights = []
+    for high in (2.0, 0.1):
+        places = np.array([[0.0, 0.0], [1.0, high], [2.0, 0.0]])
+        figure = report_figures.chosen_map(places, {"a": [[0], []], "b": [[1], []]}, [0, 1])
+        figure.draw_without_rendering()
+        heights.append(figure.axes[0].get_window_extent().height)
+    assert heights[1] < 0.6 * heights[0]
