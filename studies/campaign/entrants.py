@@ -86,6 +86,7 @@ def read_entrants(tables: Any, folder: Path) -> tuple[Entrant, ...]:
     InvalidInput
         Unknown names or options, functions that are not there, names that come twice.
     """
+    tables = [] if tables is None else tables
     if not (isinstance(tables, list) and all(isinstance(table, dict) for table in tables)):
         raise InvalidInput("[[strategy]]: needs two brackets, one table for each strategy")
     entrants = tuple(_entrant(table, Functions(folder)) for table in tables)

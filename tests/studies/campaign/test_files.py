@@ -100,6 +100,18 @@ def test_a_file_that_is_missing_is_called_what_it_is(blobs):
         read_policy_file(path)
 
 
+def test_a_campaign_without_strategies_is_told_so(blobs):
+    """Who wrote none would look for a bracket that is missing."""
+    path = blobs()
+    text = path.read_text()
+    path.write_text(text[: text.index("[[strategy]]")])
+    with pytest.raises(InvalidInput, match="at least one is needed"):
+        read_campaign(path)
+    path.write_text(text[: text.index("[[strategy]]")] + "[strategy]\nname = 'random'\n")
+    with pytest.raises(InvalidInput, match="needs two brackets"):
+        read_campaign(path)
+
+
 def test_a_function_makes_the_pool(blobs):
     """Data that is no array file could not be used."""
     path = blobs()
