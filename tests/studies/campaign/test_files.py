@@ -177,8 +177,29 @@ def test_a_change_in_mid_campaign_is_named(blobs, finish, change_it, what):
     """Results of two experiments would be mixed in one table, or nobody know which key it was."""
     path = blobs()
     finish(read_campaign(path), cycles=1)
+    finish(read_campaign(path), "lowest", cycles=1)
     change_it(path.parent)
     with pytest.raises(InvalidInput, match=f"another state of .*{what}"):
+        finish(read_campaign(path))
+
+
+def test_what_has_finished_nothing_may_be_mended(blobs, finish):
+    """After its first mistake a campaign would take no corrected strategy, nor another plan."""
+    path = blobs()
+    right = (path.parent / "own.py").read_text()
+    (path.parent / "own.py").write_text("def lowest(round): return []\n")
+    with pytest.raises(InvalidInput, match="must return 6 rows; got 0"):
+        finish(read_campaign(path), "lowest")
+    change(path, "epochs = 6", "epochs = 5")
+    finish(read_campaign(path))
+    (path.parent / "own.py").write_text(right)
+    path = path.parent.rename(path.parent.with_name("moved")) / path.name  # to be imported anew
+    assert len(finish(read_campaign(path), "lowest")) == 3
+    change(path.parent / "own.py", "budget]", "budget]  # new")
+    with pytest.raises(InvalidInput, match=r"strategy lowest; .* give it another name, or let"):
+        finish(read_campaign(path), "lowest")
+    change(path, "epochs = 5", "epochs = 6")
+    with pytest.raises(InvalidInput, match="epochs"):
         finish(read_campaign(path))
 
 
