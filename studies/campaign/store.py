@@ -243,7 +243,7 @@ class Store:
                 if kept == entrant.fingerprint:
                     continue
                 if entrant.name in finished or campaign.with_person:
-                    raise self._another(f"the strategy {entrant.name}", "give it another name")
+                    raise self._another(f"the strategy {entrant.name}", "give it another name, ")
                 # It failed before it had finished a cycle, and was mended.
                 database.execute("UPDATE strategies SET fingerprint = ? WHERE name = ?", row[::-1])
 
@@ -261,7 +261,7 @@ class Store:
     def _another(self, what: str, way_out: str = "") -> InvalidInput:
         return InvalidInput(
             f"{self.folder}: was begun with another state of {what}; results of both would mix; "
-            f"change it back, {f'{way_out}, ' if way_out else ''}or let [campaign] folder name a new "
+            f"change it back, {way_out}or let [campaign] folder name a new "
             "folder (only seeds, strategies and cycles may be added)"
         )
 
