@@ -88,9 +88,9 @@ def read_problem(path: str | Path) -> ProblemFile:
         raise InvalidInput(f"{path.name}: {error}") from None
 
 
-def read_toml(path: Path) -> dict[str, Any]:
-    """Return what a TOML file holds, or say why it cannot be read."""
-    require_file(path, "problem file")
+def read_toml(path: Path, what: str = "problem file") -> dict[str, Any]:
+    """Return what a TOML file holds, or say why it cannot be read; `what` it is called then."""
+    require_file(path, what)
     try:
         with path.open("rb") as file:
             return tomllib.load(file)

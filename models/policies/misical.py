@@ -108,8 +108,8 @@ def network_values(network: nn.Module, features: "NDArray[Any]") -> "NDArray[np.
     if not np.isfinite(values).all():
         row = int(np.flatnonzero(~np.isfinite(values))[0])
         raise ValueError(
-            f"values: must be finite; candidate {row} has {values[row]}; training stops, its last "
-            "checkpoint and memory are kept; lower the learning rate, and look at the features"
+            f"values: must be finite; candidate {row} has {values[row]}; lower the learning rate, "
+            "and look at the features"
         )
     return values
 

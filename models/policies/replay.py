@@ -154,8 +154,8 @@ class Replay:
         sizes = np.abs(np.asarray(errors, dtype=np.float64))
         if not np.isfinite(sizes).all():
             raise ValueError(
-                "errors: must be finite; NaN or infinity came; the memory is as it was; lower the "
-                "learning rate"
+                "errors: must be finite; NaN or infinity came; lower the learning rate, and look "
+                "at features and rewards"
             )
         self._priorities[places] = sizes + self.small
 

@@ -11,6 +11,7 @@ from .report import write_report
 from .report_sections import ReportOptions
 from .round import Round, Strategy
 from .significance import holm, penalty_matrix, welch_p
+from .variety import near_duplicate_groups
 from .videos import drifting, video_pool
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "long_tailed",
     "mean_iou",
     "metric_at_budget",
+    "near_duplicate_groups",
     "penalty_matrix",
     "stopping_hint",
     "take",

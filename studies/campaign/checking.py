@@ -31,6 +31,8 @@ def checked_rows(answer: Any, round: Round, who: str) -> Ints:
             )
         answer = answer.indices
     rows = to_numpy(answer, where)
+    if not rows.size:  # an empty list is of floats
+        rows = np.zeros(0, dtype=np.int64)
     if rows.ndim != 1 or rows.dtype.kind not in "iu":
         raise InvalidInput(
             f"{where}: must return a Selection or row numbers; got {rows.dtype} of shape "

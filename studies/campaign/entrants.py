@@ -16,15 +16,15 @@ from ...problems.array_files import require_known
 from ...problems.errors import InvalidInput
 from ...problems.problem_files import require_types
 from .records import FULL
-from .round import Strategy
-from .strategies import STRATEGIES
+from .round import NEEDS, Strategy
+from .strategies import OPTION_TYPES, STRATEGIES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from .pool import Pool
 
-STRATEGY = {"name": (str,), "use": (str,), "choose": (str,), "options": (dict,)}
+STRATEGY = {"name": (str,), "use": (str,), "choose": (str,), "needs": (list,), "options": (dict,)}
 _NAME = re.compile(r"[\w@+().=,-]+")
 
 
@@ -86,6 +86,7 @@ def read_entrants(tables: Any, folder: Path) -> tuple[Entrant, ...]:
     InvalidInput
         Unknown names or options, functions that are not there, names that come twice.
     """
+    tables = [] if tables is None else tables
     if not (isinstance(tables, list) and all(isinstance(table, dict) for table in tables)):
         raise InvalidInput("[[strategy]]: needs two brackets, one table for each strategy")
     entrants = tuple(_entrant(table, Functions(folder)) for table in tables)
@@ -141,17 +142,37 @@ def _entrant(table: Mapping[str, Any], functions: Functions) -> Entrant:
     if "choose" in table:
         if "use" in table:
             raise InvalidInput(f"{where}: has both use and choose; take one of them out")
-        strategy = Strategy(name, functions.find(table["choose"], f"{where} choose"))
+        choose = functions.find(table["choose"], f"{where} choose")
+        strategy = Strategy(name, choose, _needs(table.get("needs", []), where))
+    elif "needs" in table:
+        raise InvalidInput(f"{where} needs: goes with choose; ready strategies know theirs")
     else:
         strategy = _named(table.get("use", name), where)
     if strategy.options is not None:
         require_known(options, strategy.options, f"{where} options")
+        typed = {name: value for name, value in options.items() if name in OPTION_TYPES}
+        require_types(typed, OPTION_TYPES, f"{where} options")
+    missing = sorted(strategy.functions - set(options))
+    if missing:
+        raise InvalidInput(
+            f"{where} options: {missing[0]} must name a function of model and pool; write "
+            f"options = {{ {missing[0]} = 'study.py:make_{missing[0]}' }}"
+        )
     called = {
         key: functions.find(options[key], f"{where} {key}")
         for key in sorted(strategy.functions & set(options))
     }
     stated = [strategy.name, table.get("choose"), options, hash_files(functions.files)]
+    if table.get("needs"):
+        stated.append(sorted(strategy.needs))
     return Entrant(name, strategy, {**options, **called}, hash_stated(stated))
+
+
+def _needs(stated: list[Any], where: str) -> frozenset[str]:
+    wrong = [need for need in stated if need not in NEEDS]
+    if wrong:
+        raise InvalidInput(f"{where} needs: must be some of {', '.join(NEEDS)}; got {wrong[0]!r}")
+    return frozenset(stated)
 
 
 def _named(name: str, where: str) -> Strategy:

@@ -130,7 +130,7 @@ def read_campaign(path: str | Path) -> Campaign:
         One message that names the file, the key, the rule, what came and the way out.
     """
     path = Path(path)
-    content = read_toml(path)
+    content = read_toml(path, "campaign file")
     try:
         return _Reader(path, content).read()
     except InvalidInput as error:
@@ -169,6 +169,11 @@ class _Reader:
             require_needs(entrant, pool)
         if not person and "train" not in asked:
             _require_classes(pool)
+        if pool.test_inputs is not None and pool.test_truth is None and learner.measure is None:
+            raise InvalidInput(
+                "[data] test_truth: is missing, test_inputs say nothing without their classes; add "
+                "it, or a function [learner] measure that knows better"
+            )
         weights = self._weights(asked)
         if plan.init == "pretrained" and weights is None and "make_model" not in asked:
             raise InvalidInput(

@@ -21,7 +21,7 @@ from .round import Round
 from .seeds import derive_seed
 from .store import Finished
 from .timing import Spent, Stopwatch, now
-from .training import Tracker, first_model, measured, seed_all
+from .training import Tracker, finite, first_model, measured, seed_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -133,7 +133,7 @@ class Run:
         self.store.save_models(self.key, self.cycle, kept)
         metrics |= self._seconds(round)
         state: dict[str, Any] = {
-            "memory": json.loads(json.dumps(plain(round.memory))),
+            "memory": self._remembered(round),
             "audit_predicted": None if predicted is None else predicted.tolist(),
             "models": sorted(round.models),
         }
@@ -174,16 +174,27 @@ class Run:
             audit,
         )
 
+    def _remembered(self, round: Round) -> dict[str, Any]:
+        """Return the strategy's memory as the store will give it back."""
+        try:
+            memory: dict[str, Any] = json.loads(json.dumps(plain(round.memory)))
+        except (TypeError, ValueError) as error:
+            raise InvalidInput(
+                f"strategy {self.entrant.name}, seed {self.seed}, cycle {round.cycle}: "
+                f"round.memory must hold JSON, numbers, texts and lists of them; {error}; models "
+                "belong into round.models"
+            ) from None
+        return memory
+
     def _own_metrics(self, round: Round, others: dict[str, float]) -> dict[str, float]:
         """Return what the strategy told, in names that nothing else has."""
+        who = f"strategy {self.entrant.name}, seed {self.seed}, cycle {round.cycle}: round.metrics"
         clash = sorted(set(round.metrics) & set(others))
         if clash:
             raise InvalidInput(
-                f"strategy {self.entrant.name}, seed {self.seed}, cycle {round.cycle}: "
-                f"round.metrics[{clash[0]!r}] is what the campaign itself records; take another "
-                "name"
+                f"{who}[{clash[0]!r}] is what the campaign itself records; take another name"
             )
-        return {name: float(value) for name, value in round.metrics.items()}
+        return finite(round.metrics, who)
 
     def _seconds(self, round: Round) -> dict[str, float]:
         """Return what the cycle took, and begin to count the next one."""

@@ -91,23 +91,25 @@ def class_histograms(
     cycles: Sequence[int],
     classes: Sequence[str] | None = None,
 ) -> Figure:
-    """Draw the classes of the labeled rows after each cycle, one panel a strategy.
+    """Draw the classes of the labeled rows: the initial set, and upon it what each cycle chose.
+
+    One panel a strategy; a cycle's color is that of `chosen_map`.
 
     Parameters
     ----------
     histograms
         Rows of each class, means over seeds ``(S, K, C)``.
     names, cycles, classes
-        Of strategies, points and, up to 20, classes.
+        Of strategies, points and, up to 20, classes; the model of cycle 0 has the initial set.
     """
     figure, axes = _panels(len(names), 1.7, sharey=True)
-    colors = _shades(len(cycles))
+    colors = ["0.65", *_shades(len(cycles))]
+    labels = ["initial set" if not cycle else f"chosen in cycle {cycle - 1}" for cycle in cycles]
     edges = np.arange(histograms.shape[2] + 1) - 0.5
     for axis, name, points in zip(axes, names, histograms, strict=False):
         for at in reversed(range(len(cycles))):
             if np.isfinite(points[at]).all():
-                label = f"cycle {cycles[at]}"
-                axis.stairs(points[at], edges, fill=True, color=colors[at], label=label)
+                axis.stairs(points[at], edges, fill=True, color=colors[at], label=labels[at])
         last = points[np.isfinite(points).all(axis=1)][-1:]
         if len(last):
             axis.axhline(last.mean(), color="black", linestyle=":", linewidth=1)
@@ -153,7 +155,8 @@ def chosen_map(
     cycles
         Their numbers.
     """
-    figure, axes = _panels(len(chosen), 2.9)
+    wide, high = np.maximum(np.ptp(places, axis=0), 1e-12)
+    figure, axes = _panels(len(chosen), float(np.clip(2.9 * high / wide, 1.3, 2.9)))
     colors = _shades(len(cycles))
     most = max(sum(map(len, rounds)) for rounds in chosen.values())
     size = 2.5 if most <= MANY_POINTS else 1.0

@@ -96,7 +96,7 @@ class Round:
         Models that a strategy carries from cycle to cycle by itself, by any name but ``model``;
         their weights are kept.
     metrics
-        Numbers that a strategy wants in this cycle's record.
+        Numbers that a strategy wants in this cycle's record; NaN is left out.
     tracked
         Label dispersion ``(N,)`` over the epochs of this cycle's training, where it is tracked.
     watch
@@ -155,8 +155,8 @@ class Round:
         """Label dispersion ``(N,)`` over the epochs of this training (thesis eq. 3.1)."""
         if self.tracked is None:
             raise InvalidInput(
-                "dispersion: was not tracked; let the strategy say needs={'dispersion'}, and "
-                "train call progress(model) once an epoch"
+                "dispersion: was not tracked; write needs = ['dispersion'] under its [[strategy]], "
+                "and let train call progress(model) once an epoch"
             )
         return self.tracked
 

@@ -215,6 +215,11 @@ class Store:
             known = dict(database.execute("SELECT name, value FROM facts").fetchall())
             cycles = campaign.plan.cycles
             facts = {"format": str(FORMAT), **campaign.fingerprints}
+            finished = {name for (name,) in database.execute("SELECT strategy FROM records")}
+            # With a person rows have gone out already, and may be half labeled.
+            if known and not finished and not campaign.with_person:
+                known = {}
+                database.execute("DELETE FROM facts")
             if known:
                 planned, before = (known.pop(name, str(cycles)) for name in (PLANNED, CYCLES))
                 self._compare(known, facts)
@@ -235,8 +240,12 @@ class Store:
                 (kept,) = database.execute(
                     "SELECT fingerprint FROM strategies WHERE name = ?", (entrant.name,)
                 ).fetchone()
-                if kept != entrant.fingerprint:
-                    raise self._another(f"the strategy {entrant.name}")
+                if kept == entrant.fingerprint:
+                    continue
+                if entrant.name in finished or campaign.with_person:
+                    raise self._another(f"the strategy {entrant.name}", "give it another name, ")
+                # It failed before it had finished a cycle, and was mended.
+                database.execute("UPDATE strategies SET fingerprint = ? WHERE name = ?", row[::-1])
 
     def _compare(self, known: Mapping[str, str], facts: Mapping[str, str]) -> None:
         """Raise `InvalidInput` at the first fact that is another than it was."""
@@ -249,11 +258,11 @@ class Store:
                 values = f" (it was {before or 'not there'}, it is {now or 'not there'})"
             raise self._another(f"{name}{values}")
 
-    def _another(self, what: str) -> InvalidInput:
+    def _another(self, what: str, way_out: str = "") -> InvalidInput:
         return InvalidInput(
             f"{self.folder}: was begun with another state of {what}; results of both would mix; "
-            "change it back, or let [campaign] folder name a new folder (only seeds, strategies "
-            "and cycles may be added)"
+            f"change it back, {way_out}or let [campaign] folder name a new "
+            "folder (only seeds, strategies and cycles may be added)"
         )
 
     @contextmanager

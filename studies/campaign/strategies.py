@@ -159,3 +159,13 @@ _ALL = (
 
 STRATEGIES: dict[str, Strategy] = {strategy.name: strategy for strategy in _ALL}
 """Every strategy by its name."""
+
+_NUMBER = (float, int)
+OPTION_TYPES: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("spacing", "every", "passes", "folds"), (int,)),
+    **dict.fromkeys(("time_limit", "gap_tol", "tau", "share", "threshold", "decay"), _NUMBER),
+    **dict.fromkeys(("method", "uncertainty"), (str,)),
+    "balance": (*_NUMBER, str),
+    "target": (str, list),
+}
+"""Types that their options may have in campaign files; what else there is they check themselves."""

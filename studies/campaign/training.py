@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...problems.errors import InvalidInput
 from .metrics import accuracy, mean_class_accuracy
 from .records import FULL, Record
 from .seeds import derive_seed
@@ -35,8 +38,7 @@ def first_model(campaign: Campaign, seed: int) -> nn.Module:
 def measured(learner: Learner, pool: Pool, model: nn.Module) -> dict[str, float]:
     """Return what the learner, or else the test set, says of a model."""
     if learner.measure is not None:
-        told = learner.measure(model, pool)
-        return {name: float(value) for name, value in told.items()}
+        return finite(learner.measure(model, pool), "[learner] measure")
     if pool.test_inputs is None or pool.test_truth is None:
         return {}
     probs, _ = learner.predict(model, pool.test_inputs, embeddings=False)
@@ -45,6 +47,25 @@ def measured(learner: Learner, pool: Pool, model: nn.Module) -> dict[str, float]
         "accuracy": accuracy(pool.test_truth, guessed),
         "mean_class_accuracy": mean_class_accuracy(pool.test_truth, guessed),
     }
+
+
+def finite(told: Any, who: str) -> dict[str, float]:
+    """Return what users' functions measured; NaN and infinity were not, and are left out.
+
+    Raises
+    ------
+    InvalidInput
+        At what is no number.
+    """
+    if not isinstance(told, Mapping):
+        raise InvalidInput(f"{who}: must give numbers by name; got {told!r}")
+    found = {}
+    for name, value in told.items():
+        try:
+            found[name] = float(value)
+        except (TypeError, ValueError):
+            raise InvalidInput(f"{who}: must give numbers by name; {name} is {value!r}") from None
+    return {name: value for name, value in found.items() if isfinite(value)}
 
 
 def full_run(campaign: Campaign, seed: int, labels: Ints) -> Finished:

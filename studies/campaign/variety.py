@@ -66,6 +66,52 @@ def near_duplicates(
     return repeats / len(new)
 
 
+def near_duplicate_groups(embeddings: Any, *, near: float = NEAR) -> Ints:
+    """Return a group for each row, such that near-duplicates are always in one group.
+
+    Rows are in one group where a chain of near-duplicates leads from one to the other, so that rows
+    of one group may be far apart. ``GroupLimit(groups, at_most=1)`` chooses no two that repeat each
+    other.
+
+    Parameters
+    ----------
+    embeddings
+        ``(N, d)``.
+    near
+        Share of the usual distance, as in `near_duplicates`; above 0.
+
+    Returns
+    -------
+    NDArray
+        Groups ``(N,)``, numbered by their first rows. Of N² distances so many at a time that
+        memory does not grow with them.
+
+    Examples
+    --------
+    >>> near_duplicate_groups([[0.0], [5.0], [5.1], [9.0]])
+    array([0, 1, 1, 2])
+    """
+    from scipy import sparse
+    from scipy.sparse.csgraph import connected_components
+
+    if not near > 0:
+        raise InvalidInput(f"near: must be above 0; got {near:g}; the usual is {NEAR}")
+    points = _float64(_points(embeddings))
+    size = len(points)
+    limit = (near * _usual_distance(_sample(points))) ** 2
+    groups = np.arange(size)
+    step = max(CHUNK // max(size, 1), 1)
+    for start in range(0, size, step):
+        stop = min(start + step, size)
+        row, other = np.nonzero(_squared(points[start:stop], points[:stop]) <= limit)
+        if (groups[start + row] != groups[other]).any():
+            pairs = (np.ones(len(row), dtype=bool), (groups[start + row], groups[other]))
+            graph = sparse.csr_array(pairs, shape=(size, size))
+            groups = connected_components(graph, directed=False)[1][groups]
+    _, first, own = np.unique(groups, return_index=True, return_inverse=True)
+    return np.asarray(np.argsort(np.argsort(first))[own], dtype=np.int64)
+
+
 def repeated_sources(source: Any, chosen: Any, labeled: Any = ()) -> float:
     """Return the share of chosen rows made from the same original as an earlier one.
 

@@ -109,7 +109,7 @@ def read_policy_file(path: str | Path) -> PolicyFile:
         One message that names the file, the key, the rule, what came and the way out.
     """
     path = Path(path)
-    content = read_toml(path)
+    content = read_toml(path, "policy file")
     try:
         return _read(path, content)
     except InvalidInput as error:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ...models.policies.misical_agent import Agent, Settings
     from .mining import Limit, Rows
 
-CHECKPOINT = "training.checkpoint"
+CHECKPOINT, STOPPED = "training.checkpoint", "stopped.checkpoint"
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,8 +165,9 @@ def pretrain(
     Raises
     ------
     ValueError
-        If a value is not finite, or `folder` was begun with other arguments. The last checkpoint
-        stays.
+        If a value is not finite: what was remembered up to then is kept in the folder, as
+        ``stopped.checkpoint``, beside the last checkpoint. Or if `folder` was begun with other
+        arguments.
 
     References
     ----------
@@ -194,7 +195,13 @@ def pretrain(
     for number in range(done, passes):
         task = PoolTask(patches.holds, patches.labeled, draw)
         seed = [settings.seed, number]
-        found = mine(task, strategy, budget=len(patches.labeled), size=size, seed=seed)
+        try:
+            found = mine(task, strategy, budget=len(patches.labeled), size=size, seed=seed)
+        except ValueError as error:
+            if folder is None:
+                raise
+            save_checkpoint(folder / STOPPED, {"passes": number, "agent": agent.state_dict()}, {})
+            raise ValueError(f"{error}; the memory is kept in {folder / STOPPED}") from None
         if folder is not None:
             state = {"passes": number + 1, "agent": agent.state_dict()}
             save_checkpoint(folder / CHECKPOINT, state, options)

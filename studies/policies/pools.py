@@ -82,7 +82,7 @@ def draw_pools(unlabeled: Any, pools: int, size: int, rng: np.random.Generator) 
     Reinforced Active Learning for Image Segmentation, section 3.1, step 2.
     """
     regions = np.asarray(unlabeled, dtype=np.int64)
-    require_pools(len(regions), pools, size)
+    _require_pools(len(regions), pools, size)
     drawn = np.stack([rng.choice(regions, size, replace=False) for _ in range(pools)])
     if size >= pools or _differ(drawn):
         return drawn
@@ -101,7 +101,7 @@ def _differ(pools: Ints) -> bool:
     return bool((maximum_bipartite_matching(graph, perm_type="column") >= 0).all())
 
 
-def require_pools(unlabeled: int, pools: int, size: int) -> None:
+def _require_pools(unlabeled: int, pools: int, size: int) -> None:
     """Raise `InvalidInput` unless K pools of N regions can be drawn."""
     if pools < 1 or size < 1:
         raise InvalidInput(f"pools, size: must be 1 or more; got {pools} and {size}")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from ...problems.errors import InvalidInput
-from .pools import PoolChoice, draw_pools, require_pools
+from .pools import PoolChoice, draw_pools
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -88,7 +88,13 @@ class Batches:
 
     def require(self, regions: int) -> None:
         """Raise `InvalidInput` unless pools can be drawn until the last step."""
-        require_pools(regions - self.pools * (self.steps - 1), self.pools, self.size)
+        before = self.pools * (self.steps - 1)
+        if regions < before + self.pools * self.size:
+            raise InvalidInput(
+                f"regions: {self.steps} steps of {self.pools} pools of {self.size} need "
+                f"{before + self.pools * self.size}, as {before} are labeled before the last; "
+                f"there are {regions}; lower the budget, the pools, or their size"
+            )
 
 
 @dataclass(frozen=True, eq=False)

@@ -42,6 +42,25 @@ def points(tmp_path):
     return make
 
 
+def test_what_could_not_be_measured_is_left_out(points, labelcut):
+    """A class without objects, whose precision is NaN, would end --json in a traceback."""
+    path = points()
+    text = path.read_text().replace("[learner]", '[learner]\nmeasure = "own.py:measure"')
+    path.write_text(text)
+    own = path.with_name("own.py")
+    own.write_text("def measure(model, pool):\n    return {'ap': float('nan'), 'seen': 3}\n")
+    result = labelcut("campaign", "run", path, "--json")
+    assert result.code == 0, result.err
+    for record in result.json["campaign"]["records"]:
+        assert record["metrics"]["seen"] == 3
+        assert "ap" not in record["metrics"]
+    path.write_text(text.replace("[campaign]", '[campaign]\nfolder = "again"'))
+    own.write_text("def measure(model, pool):\n    return 0.5\n")
+    result = labelcut("campaign", "run", path)
+    assert result.code == 2
+    assert "[learner] measure: must give numbers by name; got 0.5" in result.err
+
+
 def test_run_ends_with_a_report_and_runs_nothing_twice(points, labelcut):
     """The one command of the README would leave its user without results."""
     path = points()

@@ -1,5 +1,7 @@
 """MiSiCAL's features against slow NumPy, and what its agent remembers and learns."""
 
+from copy import deepcopy
+
 import numpy as np
 import pytest
 import torch
@@ -165,6 +167,38 @@ def test_training_leaves_the_callers_random_numbers_alone():
     assert torch.equal(torch.rand(3), expected)
 
 
+def test_an_update_is_the_papers(monkeypatch):
+    """Importance weights, clipping, weight decay or RMSProp would be there in name only."""
+    agent = Agent(features(50), Settings(**{**QUICK, "updates": 1}), horizon=2)
+    picks = features(40, 1)
+    agent.picked(picks, picks[:, 3] > 0.5)
+    agent.memory.update(np.arange(40), np.linspace(0.2, 2, 40))
+    before = deepcopy(agent.local)
+    draw, draws = agent.memory.draw, []
+
+    def drawn(count, correction):
+        draws.append((correction, draw(count, correction)))
+        return draws[-1][1]
+
+    monkeypatch.setattr(agent.memory, "draw", drawn)
+    loss = agent.learn()
+    _, first = draws[0]
+    rewards, counts = (torch.from_numpy(x) for x in (first.rows["returns"], first.weights))
+    assert counts.max() > 1.5 * counts.min()
+    expected = (counts * (rewards - before(torch.from_numpy(first.rows["features"]))) ** 2).mean()
+    assert loss == pytest.approx(expected.item())
+    slopes = torch.autograd.grad(expected, list(before.parameters()))
+    norm = torch.cat([slope.flatten() for slope in slopes]).norm()
+    assert norm > 0.01
+    for old, new, slope in zip(before.parameters(), agent.local.parameters(), slopes, strict=True):
+        way = 0.01 * slope / norm + 1e-4 * old
+        step = 1e-3 * way / ((0.01 * way**2).sqrt() + 1e-8)  # RMSProp's first, from a mean of 0
+        torch.testing.assert_close(new, old - step, rtol=1e-4, atol=1e-6)
+    for _ in range(3):
+        agent.learn()
+    assert [correction for correction, _ in draws] == pytest.approx([0.4, 0.7, 1.0, 1.0])
+
+
 def test_an_agent_goes_on_where_it_was():
     """A resumed training would end elsewhere."""
     one = trained(discount=0.9)
@@ -183,7 +217,7 @@ def test_nan_in_values_stops_and_keeps_the_memory():
     before = len(agent.memory)
     with torch.no_grad():
         agent.local.layers[0].weight.fill_(torch.nan)
-    with pytest.raises(ValueError, match=r"candidate 0 has nan; training stops.*memory are kept"):
+    with pytest.raises(ValueError, match="candidate 0 has nan; lower the learning rate"):
         agent.values(features(4))
     with pytest.raises(ValueError, match="must be finite"):
         agent.learn()

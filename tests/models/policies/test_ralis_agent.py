@@ -167,6 +167,30 @@ def test_target_selects_and_query_evaluates():
     np.testing.assert_allclose(loss, np.mean((values.numpy() - expected) ** 2), rtol=1e-3)
 
 
+def test_updates_are_those_of_descent_with_momentum():
+    """Clipping, weight decay or momentum would be there in name only (appendix B)."""
+    agent = agent_after(steps=20, batch=32, replay=40, discount=0.0, clip=0.1, weight_decay=0.1)
+    drawn, seen = agent.memory.draw, []
+    agent.memory.draw = lambda count: seen.append(drawn(count)) or seen[-1]
+    query = copy.deepcopy(agent.query).train()
+    speeds = [torch.zeros_like(weight) for weight in query.parameters()]
+    for step in range(2):
+        agent.learn()
+        rows = seen[step].rows
+        now = torch.stack([torch.full((3, 15), float(r)) for r in rows["reward"]])
+        values = query(now, torch.from_numpy(rows["action"])[:, None])[:, 0]
+        loss = ((values - torch.from_numpy(rows["reward"])) ** 2).mean()
+        slopes = torch.autograd.grad(loss, list(query.parameters()))
+        norm = torch.cat([slope.flatten() for slope in slopes]).norm()
+        assert norm > 0.1
+        with torch.no_grad():
+            for weight, slope, speed in zip(query.parameters(), slopes, speeds, strict=True):
+                speed.mul_(0.9).add_(0.1 * slope / norm + 0.1 * weight)
+                weight.sub_(1e-3 * speed)
+    for mine, own in zip(query.parameters(), agent.query.parameters(), strict=True):
+        torch.testing.assert_close(own, mine, rtol=1e-5, atol=1e-7)
+
+
 @pytest.mark.slow
 def test_values_stay_as_large_as_rewards_allow():
     """States that hardly change would make values, and targets made of them, grow without end."""

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.cluster.hierarchy import fcluster, single
+from scipy.spatial.distance import pdist
 from scipy.stats import hypergeom
 
-from labelcut import InvalidInput, l1_score
+from labelcut import BudgetedSelection, GroupLimit, InvalidInput, l1_score, solve
 from labelcut.studies.campaign.choices import (
     DISPERSION_BINS,
     PORTIONS,
@@ -20,6 +22,7 @@ from labelcut.studies.campaign.choices import (
 )
 from labelcut.studies.campaign.variety import (
     log_determinant,
+    near_duplicate_groups,
     near_duplicates,
     repeated_sources,
     spread,
@@ -128,6 +131,26 @@ def test_near_duplicates_do_not_depend_on_chunks(monkeypatch):
     assert near_duplicates(points, np.arange(40), np.arange(40, 50)) == whole > 0.3
 
 
+@pytest.mark.parametrize("chunk", [1 << 20, 100])
+def test_near_duplicates_are_in_one_group(monkeypatch, chunk):
+    """A batch with one row of each group would hold rows that repeat each other."""
+    monkeypatch.setattr("labelcut.studies.campaign.variety.CHUNK", chunk)
+    for seed in range(20):
+        points = np.random.default_rng(seed).normal(size=(50, 2))
+        distances = pdist(points)
+        limit = 0.15 * np.median(distances)
+        expected = fcluster(single(distances), limit, criterion="distance")
+        found = near_duplicate_groups(points, near=0.15)
+        assert len(np.unique(np.stack([found, expected]), axis=1).T) == len(np.unique(expected))
+        assert len(np.unique(found)) == len(np.unique(expected)) < 50
+        firsts = np.unique(found, return_index=True)[1]
+        assert (np.diff(firsts) > 0).all()
+        problem = BudgetedSelection(
+            np.ones(50), len(firsts), constraints=[GroupLimit(found, at_most=1)]
+        )
+        assert pdist(points[solve(problem).indices]).min() > limit
+
+
 def test_scale_and_place_of_embeddings_do_not_count():
     """A model with larger features would seem to choose less redundant rows."""
     points = np.random.default_rng(0).normal(size=(80, 3))
@@ -219,6 +242,7 @@ def test_dispersions_of_ten_epochs_fill_one_bin_each():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
+        (lambda: near_duplicate_groups(np.eye(3), near=0), "near: must be above 0"),
         (lambda: near_duplicates(np.eye(3), []), "chosen: must hold a row"),
         (lambda: near_duplicates(np.eye(3), [3]), "rows must lie in 0..2"),
         (lambda: spread([1.0, 2.0], [0]), "embeddings: must be two-dimensional"),

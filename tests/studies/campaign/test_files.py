@@ -5,6 +5,7 @@ import pytest
 
 from labelcut.problems.errors import InvalidInput
 from labelcut.studies.campaign.files import read_campaign
+from labelcut.studies.policies.files import read_policy_file
 
 POOL = """
 import numpy as np
@@ -45,6 +46,8 @@ def test_a_file_of_arrays_alone_runs_with_the_ready_learner(read):
         ("epochs =", "epoch =", "did you mean 'epochs'"),
         ("epochs = 6", "epochs = 0", "epochs: must be at least 1"),
         ('"x.npy"', '"xx.npy"', "does not exist; did you mean"),
+        ('choose = "own.py:lowest"', "use = 'oracle-fp'", "options: errors must name a function"),
+        ('test_truth = "test_y.npy"', "", "test_truth: is missing"),
         ("own.py:lowest", "own.py:lowset", "must have a function lowset"),
         ("own.py:lowest", "won.py:lowest", "must be a file"),
         ("own.py:lowest", "lowest", "MODULE:FUNCTION"),
@@ -52,7 +55,20 @@ def test_a_file_of_arrays_alone_runs_with_the_ready_learner(read):
         ('name = "lowest"', 'name = "a/b"', "name: must be letters"),
         ('choose = "own.py:lowest"', 'use = "entrpy"', "did you mean 'entropy'"),
         ('choose = "own.py:lowest"', "chose = 1", "did you mean 'choose'"),
+        ('own.py:lowest"', 'own.py:lowest"\nneeds = ["truht"]', "needs: must be some of .*'truht'"),
+        ('choose = "own.py:lowest"', 'needs = ["truth"]\nuse = "entropy"', "needs: goes with cho"),
         ("hidden = 8", 'make_model = "own.py:lowest"', "name both make_model and train"),
+        ('choose = "own.py:lowest"', "use = 'uwe'\noptions = { taw = 1 }", "did you mean 'tau'"),
+        (
+            'choose = "own.py:lowest"',
+            "use = 'uwe'\noptions = { tau = 'a' }",
+            r"lowest options tau: must be float or int; got 'a'",
+        ),
+        (
+            'choose = "own.py:lowest"',
+            "use = 'entropy'\noptions = { spacing = 2.5 }",
+            "options spacing: must be int; got 2.5",
+        ),
         ("cycles = 2", "cycles = 2\ninit = 'pretrained'", "pretrained needs weights"),
         ("cycles = 2", "cycles = 2\nanswers = 'persona'", "must be truth or person"),
         ("cycles = 2", "cycles = 2\nanswers = 'person'", "one strategy and one seed"),
@@ -73,6 +89,27 @@ def test_what_is_wrong_is_named(blobs, old, new, words):
     with pytest.raises(InvalidInput, match=words) as told:
         read_campaign(path)
     assert str(told.value).startswith("blobs.toml: ")
+
+
+def test_a_file_that_is_missing_is_called_what_it_is(blobs):
+    """Whoever misspells the campaign would look for a problem file."""
+    path = blobs().with_name("blob.toml")
+    with pytest.raises(InvalidInput, match=r"campaign file: .*; did you mean blobs\.toml"):
+        read_campaign(path)
+    with pytest.raises(InvalidInput, match="policy file: "):
+        read_policy_file(path)
+
+
+def test_a_campaign_without_strategies_is_told_so(blobs):
+    """Who wrote none would look for a bracket that is missing."""
+    path = blobs()
+    text = path.read_text()
+    path.write_text(text[: text.index("[[strategy]]")])
+    with pytest.raises(InvalidInput, match="at least one is needed"):
+        read_campaign(path)
+    path.write_text(text[: text.index("[[strategy]]")] + "[strategy]\nname = 'random'\n")
+    with pytest.raises(InvalidInput, match="needs two brackets"):
+        read_campaign(path)
 
 
 def test_a_function_makes_the_pool(blobs):
@@ -99,6 +136,24 @@ def test_a_strategy_whose_needs_the_pool_cannot_meet_is_refused(blobs):
         read_campaign(path)
 
 
+def test_a_strategy_of_a_users_own_says_what_it_needs(blobs, finish):
+    """It could not ask by dispersion, and would look at a truth that is not there."""
+    path = blobs()
+    (path.parent / "own.py").write_text(
+        "def lowest(round):\n"
+        "    rows = round.candidates\n"
+        "    return rows[(-round.dispersion[rows]).argsort(kind='stable')[: round.budget]]\n"
+    )
+    with pytest.raises(InvalidInput, match=r"not tracked; write needs = \['dispersion'\]"):
+        finish(read_campaign(path), "lowest")
+    change(path, 'own.py:lowest"', 'own.py:lowest"\nneeds = ["dispersion", "truth"]')
+    change(path, "cycles = 2", 'cycles = 2\nfolder = "again"')
+    assert len(finish(read_campaign(path), "lowest")) == 3
+    np.save(path.parent / "y.npy", np.r_[-1, np.load(path.parent / "y.npy")[1:]])
+    with pytest.raises(InvalidInput, match="lowest: needs the class of every row"):
+        read_campaign(path)
+
+
 @pytest.mark.parametrize(
     ("change_it", "what"),
     [
@@ -122,8 +177,29 @@ def test_a_change_in_mid_campaign_is_named(blobs, finish, change_it, what):
     """Results of two experiments would be mixed in one table, or nobody know which key it was."""
     path = blobs()
     finish(read_campaign(path), cycles=1)
+    finish(read_campaign(path), "lowest", cycles=1)
     change_it(path.parent)
     with pytest.raises(InvalidInput, match=f"another state of .*{what}"):
+        finish(read_campaign(path))
+
+
+def test_what_has_finished_nothing_may_be_mended(blobs, finish):
+    """After its first mistake a campaign would take no corrected strategy, nor another plan."""
+    path = blobs()
+    right = (path.parent / "own.py").read_text()
+    (path.parent / "own.py").write_text("def lowest(round): return []\n")
+    with pytest.raises(InvalidInput, match="must return 6 rows; got 0"):
+        finish(read_campaign(path), "lowest")
+    change(path, "epochs = 6", "epochs = 5")
+    finish(read_campaign(path))
+    (path.parent / "own.py").write_text(right)
+    path = path.parent.rename(path.parent.with_name("moved")) / path.name  # to be imported anew
+    assert len(finish(read_campaign(path), "lowest")) == 3
+    change(path.parent / "own.py", "budget]", "budget]  # new")
+    with pytest.raises(InvalidInput, match=r"strategy lowest; .* give it another name, or let"):
+        finish(read_campaign(path), "lowest")
+    change(path, "epochs = 5", "epochs = 6")
+    with pytest.raises(InvalidInput, match="epochs"):
         finish(read_campaign(path))
 
 

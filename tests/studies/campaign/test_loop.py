@@ -2,8 +2,6 @@
 
 import json
 import sqlite3
-import subprocess
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +9,7 @@ import pytest
 import torch
 
 from labelcut.problems.errors import InvalidInput
-from labelcut.studies.campaign import Pool, timing
+from labelcut.studies.campaign import Pool
 from labelcut.studies.campaign.checking import checked_rows
 from labelcut.studies.campaign.files import read_campaign
 from labelcut.studies.campaign.learner import Learner
@@ -256,6 +254,7 @@ def test_strategies_share_their_initial_set_and_first_model(read, finish):
         ([2, 6], "row 6 is no row of the pool"),
         ([2, -1], "row -1 is no row of the pool"),
         ([2], "must return 2 rows; got 1"),
+        ([], "must return 2 rows; got 0"),
         ([2, 3, 4], "must return 2 rows; got 3"),
         ([2.0, 3.0], "must return a Selection or row numbers; got float64"),
         (None, "must return a Selection or row numbers"),
@@ -363,33 +362,21 @@ def test_dispersion_is_tracked_where_it_is_needed(read, finish):
     assert [len(record.chosen) for record in records] == [6, 6, 0]
 
 
-def test_the_stopwatch_counts_each_second_once(monkeypatch):
-    """Training inside of choosing would count twice, and the overhead come out negative."""
-    # The clock and the processor at each look: choosing 0 to 10, training 1 to 4 and 5 to 7.
-    looks = iter([(0, 0.0), (1, 0.5), (4, 2.5), (5, 2.5), (7, 3.0), (10, 5.0)])
-    monkeypatch.setattr(timing, "now", lambda: timing.Spent(*next(looks)))
-    watch = timing.Stopwatch()
-    with watch.on("choose"):
-        with watch.on("train"):
-            pass
-        with watch.on("train"):
-            pass
-    assert watch.spent == {"train": (5, 2.5), "choose": (5, 2.5)}
-    assert watch.spent["train"].named("train") == {"seconds_train": 5, "seconds_cpu_train": 2.5}
-
-
-def test_processor_time_counts_child_processes():
-    """What HiGHS spends in a process of its own would cost nothing in the records."""
-    begun = timing.now()
-    subprocess.run([sys.executable, "-S", "-c", "sum(range(3_000_000))"], check=True)
-    spent = timing.now().less(begun)
-    assert spent.processor > 0.01
-
-
-def test_a_strategy_cannot_overwrite_what_is_measured(blobs, finish):
-    """A strategy of one's own would be compared by a number it made up."""
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("round.metrics['accuracy'] = 1.0", r"round.metrics\['accuracy'\] is what"),
+        (
+            "round.metrics['own'] = 'many'",
+            "round.metrics: must give numbers by name; own is 'many'",
+        ),
+        ("round.memory['model'] = round.model", "round.memory must hold JSON"),
+    ],
+)
+def test_a_strategy_that_leaves_what_it_may_not_is_told(blobs, finish, line, words):
+    """One of a user's own would be compared by a number it made up, or stop in json's words."""
     path = blobs()
-    own = "def lowest(round):\n    round.metrics['accuracy'] = 1.0\n"
-    (path.parent / "own.py").write_text(f"{own}    return round.candidates[: round.budget]\n")
-    with pytest.raises(InvalidInput, match=r"lowest, seed 0, cycle 0: round.metrics\['accuracy'\]"):
+    own = f"def lowest(round):\n    {line}\n    return round.candidates[: round.budget]\n"
+    (path.parent / "own.py").write_text(own)
+    with pytest.raises(InvalidInput, match=f"strategy lowest, seed 0, cycle 0: {words}"):
         finish(read_campaign(path), "lowest")

@@ -212,3 +212,18 @@ def test_models_of_a_strategy_survive_a_stop(name, blobs, finish):
         other = "ceal" if name == "ceal" else "b"
         assert all(f"accuracy_{other}" in metrics for _, metrics in told[-1])
     assert told[0] == told[1]
+
+
+@pytest.mark.parametrize("name", ["two-models", "ceal"])
+def test_rows_that_a_model_labeled_are_not_asked_for(name, world):
+    """A person would label what was believed in this very cycle."""
+    round = make_round(world)
+    strategy = STRATEGIES[name]
+    strategy.prepare(round)
+    round.memory["pseudo"] = []
+    asked = strategy.choose(round).indices
+    # Those that would be asked for first, were they not labeled by a model.
+    round.memory["pseudo"] = asked[::2].tolist()
+    rest = strategy.choose(round).indices
+    assert set(asked[1::2]) <= set(rest)
+    assert not set(asked[::2]) & set(rest)

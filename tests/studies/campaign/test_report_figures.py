@@ -92,7 +92,18 @@ def test_class_histograms_grow_by_cycle(monkeypatch):
     )
     assert len(list(class_section(records()))) == 1
     steps = {p.get_label(): p.get_data().values.tolist() for p in figures[0].axes[0].patches}
-    assert steps == {"cycle 0": [1, 1], "cycle 1": [3, 1]}
+    assert steps == {"initial set": [1, 1], "chosen in cycle 0": [3, 1]}
+
+
+def test_a_cycle_has_one_name_and_color_in_histograms_and_map():
+    """What cycle 0 chose would be looked for in the bars of the initial set."""
+    bars = report_figures.class_histograms(np.cumsum(np.ones((1, 3, 2)), axis=1), "a", [0, 1, 2])
+    dots = report_figures.chosen_map(np.eye(3, 2), {"a": [[0], [1], []]}, [0, 1, 2])
+    bars, dots = (
+        {one.get_label(): one for one in figure.axes[0].get_children()} for figure in (bars, dots)
+    )
+    for name in ("chosen in cycle 0", "chosen in cycle 1"):
+        assert tuple(dots[name].get_color()) == bars[name].get_facecolor()
 
 
 def test_a_single_row_of_histograms_has_room_for_its_label():
@@ -135,3 +146,14 @@ def test_classes_are_called_by_their_names(monkeypatch):
     list(class_section(records(), ("dog", "cat")))
     ticks = [text.get_text() for text in drawn[0].axes[0].get_xticklabels()]
     assert ticks == ["dog", "cat"]
+
+
+def test_a_flat_map_has_flat_panels():
+    """Points that lie along a line would be dots in the middle of empty squares."""
+    heights = []
+    for high in (2.0, 0.1):
+        places = np.array([[0.0, 0.0], [1.0, high], [2.0, 0.0]])
+        figure = report_figures.chosen_map(places, {"a": [[0], []], "b": [[1], []]}, [0, 1])
+        figure.draw_without_rendering()
+        heights.append(figure.axes[0].get_window_extent().height)
+    assert heights[1] < 0.6 * heights[0]

@@ -55,6 +55,15 @@ def test_standings_are_of_the_last_point(table):
     assert (good.beats, random.beats, bad.beats) == (2, 1, 0)
 
 
+def test_labels_are_to_reach_what_random_has_at_the_end(table):
+    """The best value that random ever had would be asked for, where its curve falls again."""
+    table[0] = np.array([0.5, 0.8, 0.6])
+    table[1] = np.array([0.5, 0.6, 0.7])
+    random, good, _ = standings(curves_of(results(table)))
+    assert good.labels == pytest.approx(20)
+    assert random.labels == pytest.approx(10 + 10 / 3)
+
+
 def test_labels_saved_against_random(table):
     """The report would promise savings that the curves do not show."""
     random, good, bad = standings(curves_of(results(table)))

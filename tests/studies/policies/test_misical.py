@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from labelcut.models.policies import load_policy
+from labelcut.models.policies import load_checkpoint, load_policy
 from labelcut.models.policies.misical_agent import Agent, Settings
 from labelcut.problems.errors import InvalidInput
 from labelcut.studies.policies.mining import Limit, PoolTask, mine
@@ -214,16 +214,25 @@ def test_training_begins_with_an_earlier_memory(rare, tmp_path):
         pretrain(rare, wide, begin=tmp_path / "a")
 
 
-def test_nan_in_values_keeps_the_last_checkpoint(rare, tmp_path, monkeypatch):
-    """The memory, which is what labels were paid for, would be lost."""
-    pretrain(rare, SMALL, passes=2, folder=tmp_path)
-    before = (tmp_path / "training.checkpoint").read_bytes()
-    monkeypatch.setattr(Agent, "learn", lambda self: self.local.layers[0].weight.data.fill_(np.nan))
-    with pytest.raises(ValueError, match="begun with another passes"):
-        pretrain(rare, SMALL, passes=3, folder=tmp_path)
-    with pytest.raises(ValueError, match="training stops, its last checkpoint and memory are kept"):
-        pretrain(rare, SMALL, passes=2, folder=tmp_path / "b")
-    assert (tmp_path / "training.checkpoint").read_bytes() == before
+@pytest.mark.parametrize("at", [13, 3])
+def test_nan_in_values_stops_and_keeps_the_memory(rare, tmp_path, monkeypatch, at):
+    """The memory, which is what labels were paid for, would be lost: of a first pass too."""
+    learn, events = Agent.learn, []
+
+    def learn_or_break(agent):
+        events.append(learn(agent))
+        if len(events) == at:
+            agent.local.layers[0].weight.data.fill_(np.nan)
+
+    monkeypatch.setattr(Agent, "learn", learn_or_break)
+    with pytest.raises(ValueError, match=r"finite.* memory is kept in .*stopped\.checkpoint"):
+        pretrain(rare, SMALL, passes=2, folder=tmp_path)
+    # Ten events a pass, of 100 picks each.
+    kept = load_checkpoint(tmp_path / "stopped.checkpoint", {})
+    assert kept["agent"]["memory"]["size"] == 100 * at
+    whole = load_checkpoint(tmp_path / "training.checkpoint")
+    assert (whole is None) == (at < 10)
+    assert whole is None or whole["agent"]["memory"]["size"] == 1000
 
 
 def with_holds(patches, holds):

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from labelcut import solve
 from labelcut.problems.errors import InvalidInput
 from labelcut.studies.policies.pools import choose_from_pools, draw_pools, pool_problem
+from labelcut.studies.policies.region_game import Batches
 
 
 @given(st.integers(0, 10**6), st.integers(1, 4), st.integers(1, 3))
@@ -95,3 +96,11 @@ def test_too_few_regions_are_told(regions, pools, size):
     """Pools would be smaller than asked for, or repeat regions."""
     with pytest.raises(InvalidInput, match=r"regions|pools, size"):
         draw_pools(np.arange(regions), pools, size, np.random.default_rng(0))
+
+
+def test_a_budget_that_leaves_no_pools_is_told_before_a_game():
+    """Training would stop at its last step, or tell of a negative number of regions."""
+    batches = Batches(pools=6, size=4, budget=30)
+    batches.require(48)  # four steps label 24, the fifth draws from 24
+    with pytest.raises(InvalidInput, match=r"5 steps of 6 pools of 4 need 48, as 24 .*are 47"):
+        batches.require(47)

@@ -12,7 +12,8 @@ from labelcut.models.policies.ralis_features import RalisFeatures
 from labelcut.problems.errors import InvalidInput
 from labelcut.studies.policies.acquiring import BASELINES, acquire, class_entropy, frozen, untrained
 from labelcut.studies.policies.planted_regions import PlantedGame, PlantedWorld
-from labelcut.studies.policies.ralis import RalisTraining, Schedule
+from labelcut.studies.policies.pools import choose_from_pools
+from labelcut.studies.policies.ralis import RalisTraining, Schedule, explored
 from labelcut.studies.policies.region_game import Batches
 
 SMALL = Batches(pools=4, size=6, budget=24)
@@ -31,6 +32,39 @@ def test_same_seed_same_policy():
     one, same, other = (training(seed=seed).run().fingerprint for seed in (0, 0, 1))
     assert one == same
     assert one != other
+
+
+def test_a_reward_is_what_the_score_gained(monkeypatch):
+    """The last steps of a game would seem to pay for all that came before."""
+    remember, told = RalisAgent.remember, []
+
+    def note(self, state, actions, reward, following, *, done):
+        told.append((len(actions), reward, done))
+        remember(self, state, actions, reward, following, done=done)
+
+    monkeypatch.setattr(RalisAgent, "remember", note)
+    one = training(1)
+    one.run()
+    paid = one.game._paid
+    assert len(paid) == 6
+    assert told == [(4, count, at == 5) for at, count in enumerate(paid)]
+    assert one.episodes[0].gain == sum(paid) > 0
+
+
+def test_a_pool_that_explores_takes_no_region_from_another():
+    """A pool that draws at random would cost another one the region it knows to be best."""
+    drew = 0
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        pools = np.stack([rng.choice(9, 5, replace=False) for _ in range(4)])
+        values = rng.permutation(100)[:20].reshape(4, 5).astype(float)
+        some = explored(values, 0.5, rng)
+        knows = (some == values).all(axis=1)
+        places = choose_from_pools(some, pools).places
+        best = choose_from_pools(np.where(knows[:, None], values, 0.0), pools)
+        assert values[knows, places[knows]].sum() == pytest.approx(best.utility)
+        drew += int((places[~knows] != values[~knows].argmax(axis=1)).sum())
+    assert drew > 30
 
 
 def test_resumed_training_equals_an_unbroken_one(tmp_path, monkeypatch):
@@ -94,7 +128,7 @@ def test_a_class_that_never_occurs_is_told():
 @pytest.mark.parametrize("batches", [Batches(4, 60, 4), Batches(4, 6, 200)], ids=repr)
 def test_too_few_regions_are_told_before_anything_is_played(batches):
     """A training would fail in its last step."""
-    with pytest.raises(InvalidInput, match="lower the pools, their size, or the budget"):
+    with pytest.raises(InvalidInput, match="lower the budget, the pools, or their size"):
         replace(training(), batches=batches).run()
 
 

@@ -130,6 +130,39 @@ def test_learning_stops_when_it_gets_no_better(world, monkeypatch):
     assert not torch.equal(kept[-1]["classify.weight"], game.weights["classify.weight"])
 
 
+def test_a_resumed_game_equals_an_unbroken_one(world, tmp_path):
+    """Crops and flips of the episodes to come would be others, and the policy with them."""
+
+    def training(episodes, folder):
+        features = RalisFeatures(6, cells=2, bins=4)
+        settings = RalisSettings(batch=4, replay=40, updates=1)
+        batches, schedule = Batches(3, 4, 6), Schedule(episodes, epsilon=(0.5, 0.5))
+        game = world.training_game()
+        return RalisTraining(game, features, batches, settings, schedule, folder=folder)
+
+    torch.manual_seed(1)
+    whole = training(2, None)
+    expected = whole.run()
+    halted = training(2, tmp_path)
+    halted._require_pay = stop_after_one(halted)
+    with pytest.raises(KeyboardInterrupt):
+        halted.run()
+    torch.manual_seed(2)
+    again = training(2, tmp_path)
+    assert again.run().fingerprint == expected.fingerprint
+    assert again.episodes == whole.episodes
+
+
+def stop_after_one(training):
+    """Return a check that interrupts a training in its second episode."""
+
+    def check():
+        if len(training.episodes) == 2:
+            raise KeyboardInterrupt
+
+    return check
+
+
 @pytest.mark.slow
 def test_regions_and_whole_images_go_through_the_same_loop(world):
     """Training and applying would differ in what they ask for, or images not be an option."""
