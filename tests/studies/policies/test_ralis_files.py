@@ -182,7 +182,7 @@ def test_training_on_something_else_does_not_go_on(folder, changed):
         ("train", ("classes = 6\n", ""), "classes: is missing"),
         ("train", ('labels = "labels.npy"', 'labels = "image.npy"'), "labels: must have shape"),
         ("train", ("train = 4", "train = 40"), "images: 46 are needed"),
-        ("train", ("size = 4", "size = 60"), "lower the pools"),
+        ("train", ("size = 4", "size = 60"), "the pools, or their size"),
         ("train", ("bins = 4", "bin = 4"), "bins"),
         ("train", ("region = [18, 16]", 'region = ["a", 16]'), "region: must be two numbers"),
         ("train", ("region = [18, 16]", "region = [18]"), "region: must be two numbers"),
