@@ -95,7 +95,7 @@ def prove(problem, radius, values):
         return 0.0
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(problems())
 def test_trees_prove_every_radius_below_the_optimum(case):
     """A refutation would be found and its certificate turned down, or prove too much."""
@@ -115,6 +115,7 @@ def test_trees_prove_every_radius_below_the_optimum(case):
             assert prove(problem, part.next_radius(radius, optimum), values) <= optimum
 
 
+@pytest.mark.slow
 @settings(max_examples=250, deadline=None)
 @given(problems(most=9), st.sampled_from(["columns", "budget", "outliers", "labeled"]))
 def test_trees_on_false_premises_prove_nothing_false(case, premise):

@@ -72,7 +72,11 @@ def lowest(round):
             marks=pytest.mark.slow,
         ),
         ("raise KeyError('oops')", r"KeyError: 'oops' \(more in .*worker-1.log"),
-        ("raise SystemExit('no GPU')", r"SystemExit: no GPU \(more in"),
+        pytest.param(
+            "raise SystemExit('no GPU')",
+            r"SystemExit: no GPU \(more in",
+            marks=pytest.mark.slow,
+        ),
         pytest.param(
             "print('last words', flush=True); os.close(1); os.close(2); os.closerange(3, 64); "
             "import time; time.sleep(1); os._exit(7)",
@@ -124,6 +128,7 @@ def test_of_several_processes_one_that_dies_is_replaced(blobs, monkeypatch, what
     assert len(outcome.results.records) == 6
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not CAN_FORK, reason="processes are forked on Linux only")
 def test_several_processes_import_once(blobs):
     """Every process would take seconds for torch; a function of the user's would be forked over."""
