@@ -36,6 +36,22 @@ def cheapest(price):
 
 
 @pytest.fixture(scope="session")
+def least_radius():
+    """Return the radius of the best k-center selection of all."""
+
+    def smallest(problem):
+        every = np.arange(problem.space.size)
+        apart = problem.space.between(every, every)
+        place = problem.space.size - 1 - problem.outliers
+        return min(
+            np.partition(apart[:, [*problem.fixed, *rows]].min(axis=1), place)[place]
+            for rows in combinations(problem.free, problem.to_choose)
+        )
+
+    return smallest
+
+
+@pytest.fixture(scope="session")
 def long_tail():
     """Return softmax-like problems with rare classes, their utility the entropy."""
 
