@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from labelcut.models.policies import Policy
 from labelcut.models.policies.ralis import RalisSettings
 from labelcut.models.policies.ralis_features import RalisFeatures
+from labelcut.studies.campaign.significance import holm, paired_p
 from labelcut.studies.policies.acquiring import (
     BASELINES,
     Strategy,
@@ -94,9 +95,10 @@ ABLATIONS_HEAD = """\
 `python benchmarks/ralis.py ablations --seeds {seeds} --episodes {episodes}`. As above, budget 500:
 what states and actions are made of, regions a step (K), and whole images instead of regions. An
 episode has as many steps as it takes to ask for 500 regions; K = 1 plays a tenth of the episodes.
+Paired: the seeds' differences to {full}; p by paired t-tests, Holm's method over all variants.
 
-| variant | entropy | mean IoU on test, % |
-|---|---:|---:|
+| variant | entropy | paired | p | mean IoU on test, % | paired | p |
+|---|---:|---:|---:|---:|---:|---:|
 """
 
 
@@ -165,7 +167,7 @@ def main() -> None:
         write({"RALIS on CamVid": runs.table()})
     else:
         runs = CamVid(args.work, args.seeds, args.episodes, (500,))
-        some = [variant for variant in VARIANTS if variant.name in args.only]
+        some = [each for each in VARIANTS if each == FULL or each.name in args.only]
         write({"RALIS ablations": runs.ablations(some)})
 
 
@@ -284,12 +286,24 @@ class CamVid:
 
     def ablations(self, variants: Sequence[Variant]) -> str:
         """Return the table of ablations."""
-        text = ABLATIONS_HEAD.format(seeds=self.seeds, episodes=self.episodes)
+        text = ABLATIONS_HEAD.format(seeds=self.seeds, episodes=self.episodes, full=FULL.name)
         # Seeds come first: the games of a seed are the same for nearly all variants.
         runs = [[self._alone(some, seed) for some in variants] for seed in range(self.seeds)]
-        for variant, found in zip(variants, zip(*runs, strict=True), strict=True):
-            cells = [_spread(_column(found, "RALIS", 500, what), 2) for what in ("entropy", "iou")]
-            text += f"| {variant.name} | {' | '.join(cells)} |\n"
+        by_variant = list(zip(*runs, strict=True))
+        cells: list[list[str]] = [[] for _ in variants]
+        for what in ("entropy", "iou"):
+            values = [_column(found, "RALIS", 500, what) for found in by_variant]
+            whole = values[variants.index(FULL)]
+            others = [at for at, variant in enumerate(variants) if variant != FULL]
+            chances = holm([float(paired_p(values[at], whole)) for at in others])
+            told = {
+                at: (_spread(values[at] - whole, 2), f"{chance:.2g}")
+                for at, chance in zip(others, chances, strict=True)
+            }
+            for at, own in enumerate(values):
+                cells[at] += [_spread(own, 2), *told.get(at, ("", ""))]
+        for variant, row in zip(variants, cells, strict=True):
+            text += f"| {variant.name} | {' | '.join(row)} |\n"
         return text
 
     def run(self, variant: Variant, seed: int, *, baselines: bool) -> dict[str, Any]:
