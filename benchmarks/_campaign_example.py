@@ -2,7 +2,6 @@
 
 import compileall
 import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -31,7 +30,7 @@ def example_table(folder: Path) -> str:
     home.mkdir(parents=True)
     for file in ("digits.toml", "make.py"):
         shutil.copy(EXAMPLE / file, home)
-    clock, processor, load = _run(home / "digits.toml")
+    clock, load = _run(home / "digits.toml")
     parts = seconds_by_part(load_results(home / "digits.campaign"))
     whole = sum(parts.values())
     own = sum(parts[name] for name in OWN)
@@ -41,8 +40,8 @@ def example_table(folder: Path) -> str:
         f"`labelcut campaign run examples/campaign/digits.toml`: {len(stated['strategy'])} "
         f"strategies × {plan['seeds']} seeds × {plan['cycles']} cycles of choosing, and a line of "
         f"models that have learned from every row, in {plan['workers']} processes of one thread: "
-        f"{clock:.0f} s of the clock and {processor:.0f} s of processor, report included (load "
-        f"average before: {load:.1f}). By `labelcut campaign status`, without the report:"
+        f"{clock:.0f} s of the clock, report included (load average before: {load:.1f}). By "
+        "`labelcut campaign status`, without the report:"
     )
     lines = ["| | processor s | share |", "|---|---:|---:|"]
     rows = {"training": parts["train"], "scoring": parts["score"]}
@@ -52,20 +51,14 @@ def example_table(folder: Path) -> str:
     return "\n".join([head, "", *lines])
 
 
-def _run(file: Path) -> tuple[float, float, float]:
-    """Return seconds of the clock and of the processors, and the load before."""
+def _run(file: Path) -> tuple[float, float]:
+    """Return seconds of the clock, and the load before."""
     # As an installed package is: compiled.
     for room in ("cli", "models", "problems", "solvers", "studies"):
         compileall.compile_dir(PACKAGE / room, quiet=2)
     names = ("PYTHONDONTWRITEBYTECODE", "OMP_NUM_THREADS")
     environment = {name: value for name, value in os.environ.items() if name not in names}
-    load, before, begun = os.getloadavg()[0], _children(), time.perf_counter()
+    load, begun = os.getloadavg()[0], time.perf_counter()
     command = [sys.executable, "-P", "-m", "labelcut", "campaign", "run", str(file)]
     subprocess.run(command, check=True, env=environment)
-    return time.perf_counter() - begun, _children() - before, load
-
-
-def _children() -> float:
-    """Return processor seconds of the processes that this one has waited for, and of theirs."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+    return time.perf_counter() - begun, load
