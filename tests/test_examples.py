@@ -314,6 +314,7 @@ def test_the_campaign_reads_the_scans_of_scikit_learn(monkeypatch):
     np.testing.assert_array_equal(truth, digits.target)
 
 
+@pytest.mark.slow
 def test_campaign_ends_with_a_report(tmp_path):
     """The one command of the README would leave its user without a report."""
     options = [

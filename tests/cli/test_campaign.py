@@ -42,6 +42,7 @@ def points(tmp_path):
     return make
 
 
+@pytest.mark.slow
 def test_what_could_not_be_measured_is_left_out(points, labelcut):
     """A class without objects, whose precision is NaN, would end --json in a traceback."""
     path = points()

@@ -24,6 +24,7 @@ from labelcut.solvers._mip_model import LinearModel
 from labelcut.solvers.exporting import export_model
 
 
+@pytest.mark.slow
 @settings(max_examples=12)
 @given(seed=st.integers(0, 10**6))
 def test_the_best_quota_is_the_best_of_all_selections(seed):

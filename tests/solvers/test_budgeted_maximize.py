@@ -230,6 +230,7 @@ def crossed(rng):
     return BudgetedSelection(rng.random(size), int(rng.integers(3, 9)), constraints=rules)
 
 
+@pytest.mark.slow
 def test_crossing_limits_against_a_mip():
     """Rows would be decided by their reduced costs that a better answer turns around."""
     rng = np.random.default_rng(0)

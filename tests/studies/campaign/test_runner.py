@@ -22,6 +22,7 @@ def comparable(records):
     return told
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_results_of_one_loop(read, finish):
     """Results would depend on how many processes a machine affords."""
     campaign = read(campaign="full = true")

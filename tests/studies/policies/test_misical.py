@@ -173,6 +173,7 @@ train_misical(patches, settings, Path(sys.argv[1]))
 """
 
 
+@pytest.mark.slow
 def test_a_killed_training_goes_on_and_ends_as_an_unbroken_one(tmp_path):
     """A kill would cost the training, or end in another policy."""
     # Ten events a pass: it dies within the third.
