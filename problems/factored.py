@@ -11,12 +11,12 @@ from .arrays import freeze, like, product_type, to_numpy
 from .embeddings import (
     CHUNK,
     Embeddings,
-    InnerProducts,
     fits_float32,
     multiplied,
     require_metric,
 )
 from .errors import InvalidInput
+from .inner_products import InnerProducts
 from .spaces import Sites
 
 if TYPE_CHECKING:
