@@ -143,9 +143,9 @@ def _prepare(
         search.prove(rechecked, Certificate(kind, True, rechecked, proof))
     search.prove(low + least, Certificate("branch-and-bound", False, rechecked, proof))
     intervals = _Intervals(search, low, least, rechecked, proof)
-    for part in (radius, balanced):
-        if part.rows is not None:
-            intervals.take(part.rows, None)
+    for rows in (search.rows, radius.rows, balanced.rows):
+        if rows is not None:
+            intervals.take(rows, None)
     return intervals
 
 

@@ -13,6 +13,7 @@ from . import METHODS
 from .balanced import solve_balanced
 from .bisection import LIGHT, MEDIUM, QUICK, STRONG, Bisection, worth
 from .greedily import solve_greedy
+from .improving import improve_balanced
 from .within import lift_within
 
 if TYPE_CHECKING:
@@ -51,6 +52,10 @@ def solve_exact(search: Search[KCenter]) -> None:
     """
     start(search)
     if search.problem.balance > 0:
+        if METHODS["improve"].refusal(search.problem) is None:
+            with suppress(OutOfTime):
+                improve_balanced(search, FIRST * search.clock.remaining())
+            search.clock.check()
         solve_balanced(search, solve_exact, solve_class_balance)
         return
     bisection = Bisection(search)
@@ -69,8 +74,15 @@ def solve_exact(search: Search[KCenter]) -> None:
 
 
 def solve_improve(search: Search[KCenter]) -> None:
-    """Shrink the radius by local search alone: swaps of centers near the rows left uncovered."""
+    """Do what `solve_exact` does to find good answers, and prove nothing beyond greedy's bound.
+
+    That is local search: swaps of centers near the rows left uncovered, or with class balance
+    `improve_balanced`.
+    """
     start(search)
+    if search.problem.balance > 0:
+        improve_balanced(search)
+        return
     bisection = Bisection(search)
     for effort in (LIGHT, MEDIUM, STRONG):
         bisection.descend(effort)

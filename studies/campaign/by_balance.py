@@ -73,7 +73,8 @@ def k_center_balanced(round: Round, *, corrected: bool = False) -> Selection:
     too, at `CHANCES` knees.
     """
     make = partial(_coreset, round, class_probs(round, corrected))
-    find = partial(coreset_balance, make, round.options.get("method", "greedy-l2"))
+    steered = "greedy" if round.options.get("method") == "greedy" else "greedy-l2"
+    find = partial(coreset_balance, make, steered)
     if _has_chances(round, corrected):
         problem = make(_frozen(round, lambda: CHANCES * find()), labels="chances")
     else:
