@@ -42,7 +42,7 @@ class Correction:
     ----------
     trained_on
         Rows of each class ``(C,)`` that the classifier learned from.
-    method, calibration
+    method, calibration, smoothing
         As in `correct_priors`.
     held_out, held_out_classes
         Predictions ``(n, C)`` of labeled rows that the model did not learn from, and their classes
@@ -54,6 +54,7 @@ class Correction:
     calibration: str = AUTO
     held_out: Any = None
     held_out_classes: Any = None
+    smoothing: float = 0.0
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return the arrays that are given, by name."""
@@ -113,11 +114,14 @@ def corrected(problem: Problem, correction: Correction) -> Problem:
         calibration=correction.calibration,
         held_out=correction.held_out,
         held_out_classes=correction.held_out_classes,
+        smoothing=correction.smoothing,
         rows=problem.candidates,
     )
     found = as_probabilities(outcome.probs, problem.dataset)
     digest = hashlib.blake2b(raw.digest, digest_size=SIZE)
-    digest.update(json.dumps([correction.method, correction.calibration]).encode())
+    # Files without smoothing keep the fingerprint that they had before there was any.
+    stated = [correction.method, correction.calibration, *_smoothing(correction).values()]
+    digest.update(json.dumps(stated).encode())
     for name, values in correction.arrays().items():
         digest.update(hash_array(name, values.astype("f8")))
     origin = Origin(raw, correction, outcome)
@@ -137,6 +141,11 @@ def as_shares(problem: Problem) -> Problem:
     balanced = problem.class_balance
     is_plain = balanced is None or balanced.labels == "shares"
     return problem if is_plain else _with(problem, labels="shares")
+
+
+def _smoothing(correction: Correction) -> dict[str, float]:
+    """Return the smoothing by its key, empty where there is none."""
+    return {"smoothing": float(correction.smoothing)} if correction.smoothing else {}
 
 
 def _quotas(problem: SelectionProblem) -> list[ExpectedCount]:
@@ -162,7 +171,7 @@ def _with(problem: Problem, **changes: Any) -> Problem:
 
 def read_correction(table: Mapping[str, Any], read: Callable[[Any, str], Any]) -> Correction:
     """Return what a file's ``[correct]`` table states; `read` reads an array by source and name."""
-    require_known(table, {*ARRAYS, "method", "calibration"}, "[correct]")
+    require_known(table, {*ARRAYS, "method", "calibration", "smoothing"}, "[correct]")
     for name in ("method", "calibration"):
         if not isinstance(table.get(name, ""), str):
             raise InvalidInput(f"[correct] {name}: must be str; got {table[name]!r}")
@@ -172,8 +181,8 @@ def read_correction(table: Mapping[str, Any], read: Callable[[Any, str], Any]) -
             "learned from"
         )
     arrays = {name: read(table[name], name) for name in ARRAYS if name in table}
-    words = {name: table[name] for name in ("method", "calibration") if name in table}
-    return Correction(**arrays, **words)
+    others = ("method", "calibration", "smoothing")
+    return Correction(**arrays, **{name: table[name] for name in others if name in table})
 
 
 def correction_table(problem: SelectionProblem, write: Callable[[str, Any], str]) -> dict[str, Any]:
@@ -185,6 +194,7 @@ def correction_table(problem: SelectionProblem, write: Callable[[str, Any], str]
         return {}
     correction: Correction = origin.correction
     table: dict[str, Any] = {"method": correction.method, "calibration": correction.calibration}
+    table |= _smoothing(correction)
     for name, values in correction.arrays().items():
         is_short = name == "trained_on"
         vector = as_vector(values, name) if is_short else values

@@ -44,14 +44,15 @@ class Held:
 
 @dataclass(frozen=True, eq=False)
 class Fit:
-    """Priors of greatest likelihood.
+    r"""Priors of greatest likelihood, smoothed where that was asked for.
 
     Parameters
     ----------
     priors
         ``(C, B)``, one column for each column of weights.
     trace
-        Mean log-likelihood ``(B,)`` after each round; no column ever falls.
+        What is maximized ``(B,)``, divided by :math:`\sum_i w_i + m`, after each round; no column
+        ever falls.
     converged
         Whether every column came to rest.
     """
@@ -68,17 +69,19 @@ def fit_priors(
     start: Floats | None = None,
     *,
     held: Held | None = None,
+    smoothing: float = 0.0,
     tolerance: float = TOLERANCE,
     passes: int = PASSES,
 ) -> Fit:
     r"""Maximize the likelihood of the class mix, given probabilities under another one.
 
     .. math:: \max_\pi\; \sum_i w_i \log \sum_k \frac{p_{ik}}{\tau_k} \pi_k
+        + m \sum_k \log \pi_k
 
     This is concave in π. An EM step (Saerens, Latinne & Decaestecker, Neural Computation 2002)
-    sets :math:`\pi_k \leftarrow \sum_i w_i q_{ik} / \sum_i w_i` with
+    sets :math:`\pi_k \leftarrow (\sum_i w_i q_{ik} + m) / (\sum_i w_i + C m)` with
     :math:`q_{ik} \propto p_{ik} \pi_k / \tau_k`. Each round takes two steps and extrapolates them
-    (SQUAREM; Varadhan & Roland 2008); an extrapolation that loses likelihood is dropped.
+    (SQUAREM; Varadhan & Roland 2008); an extrapolation that loses is dropped.
 
     Parameters
     ----------
@@ -91,7 +94,9 @@ def fit_priors(
     start
         Where to begin ``(C, B)`` or ``(C, 1)``; default τ.
     held
-        Keeps one share of each prior; the likelihood is the greatest among such priors then.
+        Keeps one share of each prior; the maximum is that among such priors then.
+    smoothing
+        m, rows of each class that are thought of in addition, in every problem.
     tolerance, passes
         Where to stop.
     """
@@ -100,7 +105,7 @@ def fit_priors(
     first = trained[:, None] if start is None else start
     point = np.array(np.broadcast_to(first, (len(trained), count)), dtype=np.float64)
     point = point if held is None else held.enforce(point)
-    step = _stepper(probs, trained, weights, held)
+    step = _stepper(probs, trained, weights, held, smoothing)
     trace, used = [], 0
     while used < passes:
         one, value = step(point)
@@ -120,11 +125,16 @@ def fit_priors(
 
 
 def _stepper(
-    probs: Matrix, trained: Floats, weights: Floats | None, held: Held | None
+    probs: Matrix,
+    trained: Floats,
+    weights: Floats | None,
+    held: Held | None,
+    smoothing: float,
 ) -> Callable[[Floats], tuple[Floats, Floats]]:
-    """Return a function of priors ``(C, B)``: the next ones and the likelihood of these."""
+    """Return a function of priors ``(C, B)``: the next ones and what these attain."""
     rows = probs.shape[0]
     masses = np.full(1, float(rows)) if weights is None else weights.sum(axis=0)
+    masses = masses + smoothing  # and not C times as much: m may be as large as floats are
 
     def step(priors: Floats) -> tuple[Floats, Floats]:
         ratios = priors / trained[:, None]
@@ -138,10 +148,11 @@ def _stepper(
                 here = weights[at : at + len(values)]
                 total += values.T @ (here / likely)
                 value += (here * np.log(likely)).sum(axis=0)
-        following = total * ratios / masses
+        penalty = (smoothing / masses) * np.log(np.maximum(priors, TINY)).sum(axis=0)
+        following = (total * ratios + smoothing) / masses
         following = following / following.sum(axis=0)
         # With a share kept, EM's step gives the others the rest in the same proportions.
-        return following if held is None else held.enforce(following), value / masses
+        return following if held is None else held.enforce(following), value / masses + penalty
 
     return step
 

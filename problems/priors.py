@@ -8,17 +8,24 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .arrays import Floats, Matrix, as_matrix, as_number, as_vector, freeze
+from .arrays import Floats, Matrix, freeze
 from .base import plain
-from .calibration import FITS, SMALLEST, Calibration, as_held_out, no_calibration
+from .calibration import FITS, SMALLEST, Calibration, no_calibration
 from .confusion import confusion_prior, mean_predictions
 from .cross_fitting import gains_over_mix, tells_classes
-from .dataset import make_dataset
 from .errors import InvalidInput
 from .mixtures import fit_priors
 from .prior_bootstrap import Draws, Evidence, HeldOut, Recalibration, bootstrap, doubt
+from .prior_inputs import (
+    as_counts,
+    as_labeled,
+    as_pool,
+    as_smoothing,
+    require_choice,
+    require_draws,
+    require_labeled,
+)
 from .prior_intervals import share_intervals
-from .probabilities import Probabilities, as_probabilities
 from .reweighing import calibrated, reweigh, spread_out
 from .sharpening import sharpen
 
@@ -40,10 +47,11 @@ class PriorCorrection:
     probs
         Corrected P ``(N, C)``, float32 where P was, else float64; NaN on rows that were left out.
     prior
-        Estimated share of each class in the pool ``(C,)``.
+        Share of each class in the pool ``(C,)`` that the correction is made with: the estimate,
+        smoothed where that was asked for.
     interval
         Lower and upper end ``(C, 2)`` for each share (`share_intervals`), as if held-out rows and
-        pool differed in their class mix alone.
+        pool differed in their class mix alone; around the estimate without smoothing.
     identified
         Whether the data tell the prior.
     reason
@@ -78,9 +86,8 @@ class PriorCorrection:
     def summary(self) -> str:
         """Return the correction in a line of text."""
         temperature = self.calibration.temperature
-        before = "" if temperature == 1 else f", temperature {temperature:.3g}"
-        if temperature is None:
-            before = ", vector scaling"
+        before = ", vector scaling" if temperature is None else f", temperature {temperature:.3g}"
+        before = "" if temperature == 1 else before
         shares = f"shares from {self.prior.min():.1%} to {self.prior.max():.1%}"
         unsure = "" if self.reason is None else f"; not identified: {self.reason}"
         left = "" if self.applied or self.method == "none" else "; not applied"
@@ -95,6 +102,7 @@ def correct_priors(
     held_out: Any = None,
     held_out_classes: Any = None,
     calibration: str = AUTO,
+    smoothing: float = 0.0,
     rows: Any = None,
     replicates: int = 200,
     level: float = 0.95,
@@ -111,6 +119,15 @@ def correct_priors(
     mean prediction through the held-out rows' confusion matrix (``"confusion"``, black-box shift
     estimation; Lipton, Wang & Smola, ICML 2018). Both trust P to be calibrated on the mix τ: pass
     held-out rows, and P is calibrated on them first. N × C numbers of memory.
+
+    In a small pool the most likely share of a rare class is often 0, and its rows then seem sure
+    to be another's. `smoothing` corrects as if m rows of each class more were known than the n:
+
+    .. math:: \max_\pi\; \sum_i \log \sum_k \frac{p_{ik}}{\tau_k} \pi_k + m \sum_k \log \pi_k
+        \qquad \text{or, by confusion,} \quad \pi_k \leftarrow \frac{n \pi_k + m}{n + C m}
+
+    With m = 1 it is the mode, in the softmax basis, that a uniform prior on mixes gives (MacKay,
+    Machine Learning 33, 1998); of classes that are known, Laplace's rule of succession.
 
     Parameters
     ----------
@@ -132,6 +149,9 @@ def correct_priors(
         ``"temperature"``, ``"vector"`` or ``"none"``; ``"auto"`` is ``"temperature"`` with held-out
         rows. Vector scaling absorbs the class mix of the held-out rows, which then takes the place
         of τ.
+    smoothing
+        m, from 0, which smooths nothing; 1 is a start. `prior` is smoothed; `interval`, its
+        bootstrap and the reasons for doubt stay those of the data alone.
     rows
         The pool: row numbers or a mask; default: all.
     replicates, level, seed
@@ -147,7 +167,8 @@ def correct_priors(
     Raises
     ------
     InvalidInput
-        Counts that do not match C, an unknown method, held-out rows that are missing or wrong.
+        Counts that do not match C, an unknown method, held-out rows that are missing or wrong,
+        smoothing that is negative or of no prior.
 
     Examples
     --------
@@ -158,18 +179,19 @@ def correct_priors(
     >>> found.prior.round(2), found.identified
     (array([0.9, 0.1]), True)
     """
-    _require_choice("method", method, METHODS)
-    _require_choice("calibration", calibration, (AUTO, "none", *FITS))
-    _require_draws(replicates, level, seed)
-    given = _as_probabilities(probs, rows)
+    require_choice("method", method, METHODS)
+    require_choice("calibration", calibration, (AUTO, "none", *FITS))
+    require_draws(replicates, level, seed)
+    more = as_smoothing(smoothing, method)
+    given = as_pool(probs, rows)
     used = np.flatnonzero(~np.isnan(given.scale))
     if not len(used):
         raise InvalidInput("rows: must name at least one row of the pool; got none; pass its rows")
     classes = given.shape[1]
-    counts = _as_trained(trained_on, classes)
-    labeled = _as_labeled(held_out, held_out_classes, classes)
+    counts = as_counts(trained_on, classes)
+    labeled = as_labeled(held_out, held_out_classes, classes)
     kind = calibration if calibration != AUTO else "none" if labeled is None else "temperature"
-    _require_labeled(labeled, method, kind, classes)
+    require_labeled(labeled, method, kind, classes)
     anew, fitted, power = None, no_calibration(classes), 1.0
     if kind != "none" and labeled is not None:
         anew = Recalibration(given, used, FITS[kind])
@@ -186,6 +208,7 @@ def correct_priors(
     reason = _noise(evidence, kind) or doubt(evidence, pool, prior, spread.together())
     interval = share_intervals(evidence, pool, prior, spread, level)
     applied = reason is None
+    prior = _smoothed(evidence, pool, prior, more)
     if applied:
         reweigh(whole, prior / trained)
     reason = reason or _too_little(counts, labeled, classes)
@@ -198,7 +221,7 @@ def correct_priors(
         applied=applied,
         method=method,
         calibration=fitted,
-        notes=_notes(zeros, len(used), labeled, pool, prior, kind, power),
+        notes=_notes(zeros, len(used), labeled, pool, kind, power, more),
     )
 
 
@@ -220,82 +243,22 @@ def _near(pool: Matrix, trained: Floats) -> Floats | None:
     return fit_priors(Matrix((pool.take(np.arange(0, pool.shape[0], step)),)), trained).priors
 
 
+def _smoothed(evidence: Evidence, pool: Matrix, prior: Floats, more: float) -> Floats:
+    """Return the prior with so many rows of each class in addition."""
+    if more == 0:
+        return prior
+    if evidence.method == "em":
+        fit = fit_priors(pool, evidence.trained, start=prior[:, None], smoothing=more)
+        return _rounded(fit.priors[:, 0])
+    count = pool.shape[0]
+    shares = (count * prior + more) / (count + more)
+    return _rounded(shares / shares.sum())
+
+
 def _rounded(prior: Floats) -> Floats:
     """Round shares to millionths, none to 0, so that every machine corrects alike."""
     shares = np.maximum(np.round(prior, 6), 1e-6)
     return np.asarray(shares / shares.sum())
-
-
-def _as_probabilities(probs: Any, rows: Any) -> Probabilities:
-    if isinstance(probs, Probabilities) and rows is None:
-        return probs
-    matrix = probs.matrix if isinstance(probs, Probabilities) else as_matrix(probs, "probs")
-    return as_probabilities(matrix, make_dataset(matrix.shape[0], candidates=rows))
-
-
-def _as_trained(trained_on: Any, classes: int) -> Floats:
-    counts = as_vector(trained_on, "trained_on")
-    if len(counts) != classes:
-        raise InvalidInput(
-            f"trained_on: must hold one count for each of {classes} classes; got {len(counts)}; "
-            "count the rows of each class that the classifier learned from"
-        )
-    if not (np.isfinite(counts).all() and (counts >= 0).all() and counts.sum() > 0):
-        raise InvalidInput(
-            f"trained_on: counts must be finite, not negative and not all 0; got {counts.min():.4g}"
-            f" to {counts.max():.4g}; count the rows of each class that the classifier learned from"
-        )
-    return counts
-
-
-def _as_labeled(held_out: Any, classes: Any, size: int) -> HeldOut | None:
-    if held_out is None and classes is None:
-        return None
-    if held_out is None or classes is None:
-        missing = "held_out" if held_out is None else "held_out_classes"
-        raise InvalidInput(f"{missing}: is missing; held-out rows need predictions and classes")
-    probs, labels = as_held_out(held_out, classes)
-    if probs.shape[1] != size:
-        raise InvalidInput(
-            f"held_out: must have the {size} classes of probs; got {probs.shape[1]}; score both "
-            "with one model"
-        )
-    return HeldOut(probs, labels)
-
-
-def _require_labeled(labeled: HeldOut | None, method: str, kind: str, classes: int) -> None:
-    needs = method in ("sharpened", "confusion")
-    if labeled is None and (needs or kind != "none"):
-        what = f"method {method!r}" if needs else f"calibration {kind!r}"
-        raise InvalidInput(
-            f"held_out: {what} needs labeled rows that the model did not learn from; pass their "
-            "predictions and classes"
-        )
-    if labeled is not None and method == "confusion":
-        missing = np.setdiff1d(np.arange(classes), labeled.classes)
-        if len(missing):
-            raise InvalidInput(
-                f"held_out_classes: 'confusion' needs rows of every class; class {missing[0]} has "
-                "none; hold out more rows, or take method 'em'"
-            )
-
-
-def _require_draws(replicates: int, level: float, seed: int) -> None:
-    count, share = as_number(replicates, "replicates"), as_number(level, "level")
-    if not (count >= 1 and count.is_integer()):
-        raise InvalidInput(
-            f"replicates: must be a whole number, at least 1; got {replicates}; 200 is a start"
-        )
-    if not 0 < share < 1:
-        raise InvalidInput(f"level: must lie between 0 and 1; got {level}; 0.95 is usual")
-    start = as_number(seed, "seed")
-    if not (start >= 0 and start.is_integer()):
-        raise InvalidInput(f"seed: must be a whole number, at least 0; got {seed}; pass 0")
-
-
-def _require_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise InvalidInput(f"{name}: must be one of {', '.join(choices)}; got {value!r}")
 
 
 def _trained_mix(counts: Floats, labeled: HeldOut | None, classes: int) -> Floats:
@@ -344,9 +307,9 @@ def _notes(
     count: int,
     labeled: HeldOut | None,
     pool: Matrix,
-    prior: Floats,
     kind: str,
     power: float,
+    more: float,
 ) -> tuple[str, ...]:
     notes = []
     if zeros:
@@ -359,9 +322,14 @@ def _notes(
         notes.append("not calibrated, as asked for")
     if power != 1:
         notes.append(f"the prior is that of predictions to the power {power:g}")
-    predicted = np.zeros(len(prior), dtype=np.int64)
+    if more > 0:
+        notes.append(
+            f"the prior is smoothed by {more:g} rows of each class, its interval and doubts are not"
+        )
+    size = pool.shape[1]
+    predicted = np.zeros(size, dtype=np.int64)
     for _, values in pool.chunks():
-        predicted += np.bincount(values.argmax(axis=1), minlength=len(prior))
+        predicted += np.bincount(values.argmax(axis=1), minlength=size)
     never = np.flatnonzero(predicted == 0)
     if len(never):
         listed = ", ".join(str(k) for k in never[:5]) + (", …" if len(never) > 5 else "")

@@ -70,6 +70,7 @@ FULL = 'trained_on = [5, 5]\nheld_out = "held_out.npy"\nheld_out_classes = "clas
         FULL,
         f'{FULL}\nmethod = "confusion"\ncalibration = "vector"',
         'trained_on = [5, 5]\nmethod = "none"',
+        f"{FULL}\nsmoothing = 2",
     ],
 )
 def test_the_file_states_what_correct_priors_does(folder, table):
@@ -82,6 +83,8 @@ def test_the_file_states_what_correct_priors_does(folder, table):
     for name in ("method", "calibration"):
         if name in table:
             arguments[name] = table.split(f'{name} = "')[1].split('"')[0]
+    if "smoothing" in table:
+        arguments["smoothing"] = 2
     plain = read_problem(_plain(folder)).problem
     found = correct_priors(plain.probs, [5, 5], **arguments)
     rows = problem.candidates
@@ -96,7 +99,9 @@ def _plain(folder):
     return path
 
 
-@pytest.mark.parametrize("table", ["trained_on = [5, 5]", FULL])
+@pytest.mark.parametrize(
+    "table", ["trained_on = [5, 5]", FULL, "trained_on = [5, 5]\nsmoothing = 0.1"]
+)
 def test_a_saved_problem_is_the_same_problem(folder, table):
     """Somebody who solves what was sent would solve another problem."""
     problem = read_problem(write(folder, table)).problem
@@ -133,6 +138,8 @@ def test_every_statement_has_a_fingerprint_of_its_own(folder):
         FULL,
         f'{FULL}\nmethod = "confusion"',
         f'{FULL}\ncalibration = "vector"',
+        f"{FULL}\nsmoothing = 1",
+        f"{FULL}\nsmoothing = 0.5",
     ]
     seen = {load(write(folder, table)).fingerprint for table in tables}
     assert len(seen | {load(_plain(folder)).fingerprint}) == len(tables) + 1
@@ -211,6 +218,8 @@ BAD = [
     ("trained_on = [5, 5]\nmethod = 'confusion'", "held_out: method 'confusion' needs labeled"),
     ("trained_on = 'x.npy'", r"trained_on: .*x\.npy does not exist"),
     ("trained_on = [5, 5]\nheld_out = 'held_out.npy'", "held_out_classes: is missing"),
+    ("trained_on = [5, 5]\nsmoothing = -1", "smoothing: must be finite and at least 0; got -1; 1 "),
+    ("trained_on = [5, 5]\nsmoothing = 'a'", "smoothing: must be one number; got 'a'"),
 ]
 
 

@@ -192,6 +192,7 @@ def test_vector_scaling_starts_from_the_mix_of_the_held_out_rows():
         probs, [90, 10], held_out=held_out, held_out_classes=classes, calibration="vector"
     )
     np.testing.assert_allclose(found.prior, prior, atol=0.03)
+    assert found.summary().startswith("em, vector scaling, shares from")
 
 
 def test_only_the_pool_counts():
@@ -289,6 +290,11 @@ BAD = [
     ({"probs": [[0.9, 0.3]]}, "probs: row 0 sums to 1.2, rows must sum to 1"),
     ({"probs": [[np.nan, 1]]}, "probs: row 0 holds nan"),
     ({"rows": [5]}, r"candidates: rows must lie in 0\.\.1; got 5"),
+    ({"smoothing": -0.1}, r"smoothing: must be finite and at least 0; got -0\.1; 1 is a start"),
+    ({"smoothing": np.inf}, "smoothing: must be finite and at least 0; got inf; 1 is a start"),
+    ({"smoothing": np.nan}, "smoothing: must be finite and at least 0; got nan"),
+    ({"smoothing": True}, "smoothing: must be one number; got True"),
+    ({"smoothing": 1, "method": "none"}, "smoothing: must be 0 with method 'none', which estim"),
     ({"replicates": 0}, "replicates: must be a whole number, at least 1; got 0"),
     ({"level": 1.5}, "level: must lie between 0 and 1; got 1.5"),
     ({"rows": []}, "rows: must name at least one row of the pool; got none"),
