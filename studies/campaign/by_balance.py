@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 BALANCE = frozenset({"balance", "target", "folds"})
 """Options of class-balanced strategies, beside the common ones."""
-CORRECTED = BALANCE | {"chances"}
+CORRECTED = BALANCE | {"chances", "smoothing"}
 """Those of prior-corrected ones."""
 TARGET = "fill"
 """The lowest classes rise together; the paper's target may ask for more than the budget brings."""
@@ -31,9 +31,13 @@ STEPS = 12
 """λ that a coreset's search for its own tries."""
 SHARE = 0.01
 """What balance may still be gained beyond λ, as a share of all that it can gain."""
-CHANCES, QUOTA_CHANCES = 2.0, 3.0
+CHANCES, QUOTA_CHANCES, CORESET_CHANCES = 2.0, 3.0, 3.0
 """λ in knees where labels are chances: the knee is where predictions are balanced, and there surer
-rows still buy balance; of quotas they buy less. Chosen on other draws than those reported."""
+rows still buy balance; of quotas and coresets they buy less. Chosen on other draws than those
+reported."""
+CORESET_SMOOTHING = 2.0
+"""Rows of each class by which the mix is smoothed for coresets, chosen likewise: they look for the
+surest rows, and where a share vanishes no row of a class is any. Unsure rows gain nothing by it."""
 
 
 def entropy_balanced(round: Round, *, corrected: bool = False) -> Selection:
@@ -69,24 +73,26 @@ def k_center_balanced(round: Round, *, corrected: bool = False) -> Selection:
     """Cover the pool under the class-balance term (thesis algorithm 2), steered by ℓ2.
 
     With ℓ1, as printed, the term changes no pick until a class is full; option ``method`` =
-    ``"greedy"`` takes it. λ as of entropy, in units of distance; corrected predictions are chances
-    too, at `CHANCES` knees.
+    ``"greedy"`` takes it, ``"improve"`` swaps rows until radius and balance are best. λ as of
+    entropy, in units of distance; corrected predictions are chances too, at `CORESET_CHANCES`
+    knees, of a mix smoothed by `CORESET_SMOOTHING`.
     """
-    make = partial(_coreset, round, class_probs(round, corrected))
+    make = partial(_coreset, round, class_probs(round, corrected, CORESET_SMOOTHING))
     steered = "greedy" if round.options.get("method") == "greedy" else "greedy-l2"
     find = partial(coreset_balance, make, steered)
     if _has_chances(round, corrected):
-        problem = make(_frozen(round, lambda: CHANCES * find()), labels="chances")
+        problem = make(_frozen(round, lambda: CORESET_CHANCES * find()), labels="chances")
     else:
         problem = make(_frozen(round, find))
     return answer(round, problem, "greedy-l2")
 
 
-def class_probs(round: Round, corrected: bool) -> Any:
+def class_probs(round: Round, corrected: bool, smoothing: float = 0.0) -> Any:
     """Return the round's class probabilities, corrected for the pool's class mix if so asked.
 
     Held-out predictions of the labeled rows, by cross-validation, calibrate the model first; see
-    `labelcut.correct_priors`. Option ``folds``, default 5: the models this takes in every cycle.
+    `labelcut.correct_priors`. Options: ``folds``, default 5, the models this takes in every cycle;
+    ``smoothing``, by default what is given here.
     """
     if not corrected:
         return round.probs
@@ -96,6 +102,7 @@ def class_probs(round: Round, corrected: bool) -> Any:
         np.bincount(round.trained_labels, minlength=round.pool.classes),
         held_out=held_out,
         held_out_classes=classes,
+        smoothing=round.options.get("smoothing", smoothing),
         rows=round.candidates,
         replicates=REPLICATES,
         seed=round.seed,

@@ -310,7 +310,7 @@ def test_corrected_strategies_balance_the_labels_that_will_come(name, make_round
 
 
 @pytest.mark.parametrize(
-    ("name", "knees"), [("entropy-cb-corrected", 2), ("k-center-cb-corrected", 2)]
+    ("name", "knees"), [("entropy-cb-corrected", 2), ("k-center-cb-corrected", 3)]
 )
 def test_chances_are_balanced_at_several_knees_unless_told(make_round, name, knees):
     """λ would be another than documented, or a number of the user's be multiplied."""
@@ -324,6 +324,26 @@ def test_chances_are_balanced_at_several_knees_unless_told(make_round, name, kne
     rows = chosen(name, given)
     assert "balance" not in given.memory
     np.testing.assert_array_equal(rows, chosen(name, make_round()))
+
+
+@pytest.mark.parametrize(("name", "usual"), [("entropy-cb", 0.0), ("k-center-cb", 2.0)])
+def test_mixes_are_smoothed_for_coresets_or_as_told(name, usual, make_round, monkeypatch):
+    """Rare classes would be lost to coresets, or the option do nothing."""
+    from labelcut.studies.campaign import by_balance
+
+    smoothed = []
+    real = by_balance.correct_priors
+
+    def spy(*positional, **named):
+        smoothed.append(named["smoothing"])
+        return real(*positional, **named)
+
+    monkeypatch.setattr(by_balance, "correct_priors", spy)
+    for options in ({}, {"smoothing": 5.0}):
+        chosen(f"{name}-corrected", make_round(options))
+    assert smoothed == [usual, 5.0]
+    with pytest.raises(InvalidInput, match="smoothing"):
+        chosen(f"{name}-corrected", make_round({"smoothing": -1}))
 
 
 def test_the_oracle_takes_mistakes(make_round):
