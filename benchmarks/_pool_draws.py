@@ -48,14 +48,17 @@ def softmax_draws(name: str, seeds: int) -> Iterator[Draw]:
         yield Draw(probs[pool], truth[pool], probs[labeled], truth[labeled], trained_on, accuracy)
 
 
-def digits_draws(predict: Callable[..., Any], labels: int, seeds: int) -> Iterator[Draw]:
-    """Yield draws of scikit-learn's digits, with predictions by cross-validation as held out."""
+def digits_draws(predict: Callable[..., Any], labels: int, seeds: int | range) -> Iterator[Draw]:
+    """Yield draws of scikit-learn's digits, with predictions by cross-validation as held out.
+
+    The seeds are those from 0, or a range of others.
+    """
     from sklearn.datasets import load_digits
     from sklearn.model_selection import StratifiedKFold
 
     images, truth = load_digits(return_X_y=True)
     images = images / 16
-    for seed in range(seeds):
+    for seed in range(seeds) if isinstance(seeds, int) else seeds:
         rng = np.random.default_rng(seed)
         parts: list[list[Any]] = [[], [], []]
         for k in range(10):
