@@ -1,6 +1,6 @@
 """Balanced coresets by swaps: local optima against brute force, and every part of the search."""
 
-from itertools import combinations, count
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -16,12 +16,12 @@ from labelcut import (
     check,
     solve,
 )
-from labelcut.problems.base import StoppedBy
 from labelcut.solvers._clock import Clock, OutOfTime
-from labelcut.solvers.k_center import aiming, exchanging, improving, swapping, trading
+from labelcut.solvers.k_center import aiming, exact, exchanging, improving, swapping, trading
 from labelcut.solvers.k_center.aiming import Aim, Table
 from labelcut.solvers.k_center.exchanging import Exchange, Measured
 from labelcut.solvers.k_center.trading import Balance
+from labelcut.solvers.search import Search
 
 DISTANCES = ("l1", "l2", "squared-l2", "chances")
 
@@ -115,7 +115,7 @@ def test_the_two_nearest_centers_stay_right_while_rows_trade_places():
     """Distances would be those of centers that have left."""
     rng = np.random.default_rng(0)
     for seed in range(6):
-        problem = drawn(seed, size=30, budget=6)
+        problem = drawn(seed, "chances", size=30, budget=6)
         chosen = problem.random_rows(rng)
         every = np.arange(30)
         table = Table(problem, every, problem.free)
@@ -268,24 +268,55 @@ def test_the_same_problem_gives_the_same_answer():
     problem = drawn(2, "chances", size=120, budget=9)
     first, second = (solve(problem, "improve") for _ in range(2))
     np.testing.assert_array_equal(first.indices, second.indices)
-    assert first.info["radii"] > improving.RADII
+    assert first.info["radii"] > improving.RADII + 1  # the infinite one among them
 
 
-def test_time_that_runs_out_brings_the_best_so_far(monkeypatch):
-    """Nothing would come back from a search that was cut short."""
-    problem = drawn(4, size=150, budget=12)
-    greedy = solve(problem, "greedy")
-    looks = count()
+class Looks(Clock):
+    """A clock that runs out after so many looks."""
 
-    def tick(clock):
-        if next(looks) > 300:
+    def __init__(self, most):
+        super().__init__()
+        self.left = most
+
+    def check(self):
+        """Count a look."""
+        self.left -= 1
+        if self.left < 0:
             raise OutOfTime
 
-    monkeypatch.setattr(Clock, "check", tick)
-    cut = solve(problem, "improve")
-    assert cut.stopped_by is StoppedBy.TIME
-    assert cut.objective < greedy.objective
-    problem.check(cut.indices)
+
+def test_time_that_runs_out_brings_the_best_so_far():
+    """Nothing would come back from a search that was cut short."""
+    problem = drawn(4, size=150, budget=12)
+    start = problem.random_rows(np.random.default_rng(0))
+    search = Search(problem=problem, clock=Clock())
+    with pytest.raises(OutOfTime):
+        swapping.swap_centers(search, start, Looks(8))
+    problem.check(search.rows)
+    assert search.best.objective < problem.evaluate(start).objective
+
+
+def test_rows_that_the_constraints_bar_are_not_tried_one_by_one(monkeypatch):
+    """Each would be checked against all constraints, for every center in every sweep."""
+    refused = []
+    real = Exchange.allows
+
+    def spy(self, at, row):
+        refused.append(not real(self, at, row))
+        return not refused[-1]
+
+    monkeypatch.setattr(Exchange, "allows", spy)
+    solve(drawn(8, labeled=None, constraints=CONSTRAINTS["groups"]()), "improve")
+    assert len(refused) > 3
+    assert not any(refused)
+
+
+def test_exact_begins_with_the_swaps(monkeypatch):
+    """Larger problems, which branch and bound leaves alone, would end at greedy's answer."""
+    problem = drawn(6, size=120, budget=9)
+    monkeypatch.setattr(exact, "solve_balanced", lambda *_: None)
+    found, improved = (solve(problem, method).objective for method in ("exact", "improve"))
+    assert found == improved < solve(problem, "greedy").objective
 
 
 def test_nothing_to_choose_and_one_row():
