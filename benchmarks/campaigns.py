@@ -292,7 +292,8 @@ def thinned_table(results: Results, folder: Path) -> str:
         'strategies balance the labels that will come (`labels="chances"`), at twice the knee: '
         "chosen on seeds 100 to 102, beside the knee itself, predictions taken for labels, and "
         "sharpened priors. Quotas by predicted class take three knees, of 2, 3, 4, 6 and 8. The "
-        "coreset takes two as well: up to eight balance it better there, and give up its cover. "
+        "coreset takes three, of 1 to 6, and a mix smoothed by two rows a class, of none to four "
+        "(seeds 100 to 159): more balance it no better, and give up its cover. "
         "Entropy is the first model's, in nats a row: what balance costs. The first batch has "
         f"{' and '.join(first_cover(home, results, name) for name in COVERS)}."
     )
