@@ -10,7 +10,7 @@ import torch
 
 from labelcut.problems.errors import InvalidInput
 from labelcut.studies.campaign.files import read_campaign
-from labelcut.studies.campaign.loop import Run, truth_of
+from labelcut.studies.campaign.loop import Run, first_rows, truth_of
 from labelcut.studies.campaign.runner import jobs_left
 from labelcut.studies.campaign.store import Store
 
@@ -124,6 +124,26 @@ def test_a_strategy_that_draws_without_asking_draws_the_same(blobs, finish):
         found.append([r.chosen.tolist() for r in finish(read_campaign(path), "lowest")])
     assert found[0] == found[1]
     assert len({*found[0][0], *found[0][1]}) == 12
+
+
+POPPING = """
+def lowest(round):
+    first = round.options.pop("first", 0)
+    return round.candidates[first : first + round.budget]
+"""
+
+
+def test_options_are_those_of_the_file_in_every_cycle(blobs, finish):
+    """What a strategy does to its options would hold for later cycles, until the run is stopped."""
+    path = blobs()
+    path.write_text(path.read_text().replace(':lowest"', ':lowest"\noptions = { first = 9 }'))
+    (path.parent / "own.py").write_text(POPPING)
+    campaign = read_campaign(path)
+    records = finish(campaign, "lowest")
+    for record in records[:2]:
+        taken = [first_rows(campaign, 0), *(before.chosen for before in records[: record.cycle])]
+        free = np.setdiff1d(np.arange(60), np.concatenate(taken))
+        assert record.chosen.tolist() == free[9:15].tolist()
 
 
 def use_own_learner(path, code):

@@ -69,6 +69,14 @@ def test_a_round_tells_candidates_and_what_was_trained():
     assert round.trained_labels.tolist() == [0]
 
 
+def test_what_is_recorded_cannot_be_changed_in_place():
+    """A strategy that sorts what it was given would change the record, and all runs after it."""
+    round = small_round(tracked=np.zeros(6))
+    for name in ("labeled", "labels", "probs", "embeddings", "dispersion"):
+        with pytest.raises(ValueError, match="read-only"):
+            getattr(round, name).sort()
+
+
 def test_scores_are_those_of_the_model():
     """A strategy would choose by another model's predictions."""
     round = small_round()
