@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ...problems.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from ...problems.arrays import Ints
@@ -114,7 +114,7 @@ def _is_empty(line: Mapping[str, Any]) -> bool:
     return not any(cell and "".join(cell).strip() for cell in line.values())
 
 
-def _ids(pool: Pool) -> Sequence[Any]:
+def _ids(pool: Pool) -> Any:
     return range(pool.size) if pool.ids is None else pool.ids
 
 
