@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from traceback import extract_tb
 from typing import Any
 
 _NESTED = ("state_dict", "model_state_dict", "model")
@@ -28,7 +29,8 @@ def call_named(name: str, argument: str) -> Any:
     Raises
     ------
     ValueError
-        If the name is no such name, the module cannot be imported or has no such function.
+        If the name is no such name, the module cannot be imported, raises an error itself, or has
+        no such function.
 
     Examples
     --------
@@ -62,7 +64,9 @@ def find_named(name: str, argument: str, folder: Path | None = None) -> Callable
     """
     module, colon, function = name.rpartition(":")
     if not (module and colon and function):
-        raise ValueError(f"{argument}: must be MODULE:FUNCTION; {name!r} came; mymodule:make_model")
+        raise ValueError(
+            f"{argument}: must be MODULE:FUNCTION; {name!r} came; write mymodule:make_model"
+        )
     home = _home(module, argument, Path.cwd() if folder is None else folder.resolve())
     found = getattr(home, function, None)
     if not callable(found):
@@ -89,6 +93,8 @@ def _home(module: str, argument: str, folder: Path) -> Any:
                 f"{argument}: module {module} must be importable; {error}; run in its folder, or "
                 "put that on PYTHONPATH"
             ) from None
+        except Exception as error:  # the user's own code may raise anything
+            raise ValueError(_broken(module, argument, error)) from error
     # A name that no module has: a user's study.py must not hide another one.
     known = f"_labelcut_file_{path.resolve()}"
     if known not in sys.modules:
@@ -98,10 +104,25 @@ def _home(module: str, argument: str, folder: Path) -> Any:
         sys.modules[known] = module_from_spec(spec)
         try:
             spec.loader.exec_module(sys.modules[known])
-        except BaseException:
+        except BaseException as error:
             del sys.modules[known]
+            if isinstance(error, Exception):
+                raise ValueError(_broken(module, argument, error)) from error
             raise
     return sys.modules[known]
+
+
+def _broken(module: str, argument: str, error: Exception) -> str:
+    """Say what a user's module raised, and at which line."""
+    if isinstance(error, SyntaxError):
+        what, file, line = error.msg, error.filename, error.lineno
+    else:
+        last = extract_tb(error.__traceback__)[-1]
+        what, file, line = str(error), last.filename, last.lineno
+    return (
+        f"{argument}: {module} must be importable; {type(error).__name__}: {what} ({file}, line "
+        f"{line}); mend it there"
+    )
 
 
 def load_weights(model: Any, path: Path) -> None:

@@ -5,6 +5,7 @@ The profile runs the same examples every time, and has no clock.
 
 import os
 import signal
+import sys
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +19,10 @@ from labelcut import BudgetedSelection, Cost, ExpectedCount, Forbid, GroupLimit,
 
 # Tests run side by side: threads of one that wait for a core cost more than they bring.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Hundreds of tests start Python anew: without bytecode each start compiles the package again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 settings.register_profile("labelcut", deadline=None, derandomize=True, database=None)
 settings.load_profile("labelcut")

@@ -235,7 +235,11 @@ def _noted(advice: Advice, measures: Measures, told: Situation) -> Advice:
     if balance is not None and balance.l1 > IMBALANCED and not balance.corrected:
         notes.append(
             "the class mix is the model's own guess; held-out predictions of the labeled rows "
-            "(--held-out) correct it, and the balance of what is chosen"
+            + (
+                "(--held-out) correct it, and the balance of what is chosen"
+                if balance.untold is None
+                else f"do not tell it yet: {balance.untold}"
+            )
         )
     if balance is not None and measures.per_class is not None:
         drawn = measures.budget * float(balance.prior.min())

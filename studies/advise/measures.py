@@ -80,6 +80,15 @@ class Scored:
                     f"{name}: must have {len(rows)} values, one for each labeled row; got "
                     f"{len(values)}"
                 )
+        if self.probs is not None and self.labeled_classes is not None and len(rows):
+            classes = as_integers(self.labeled_classes, "labeled_classes")
+            width = as_matrix(self.probs, "probs").shape[1]
+            wrong = np.flatnonzero((classes < 0) | (classes >= width))
+            if len(wrong):
+                raise InvalidInput(
+                    f"labeled_classes: must lie in 0..{width - 1}, the columns of probs; got "
+                    f"{classes[wrong[0]]} for row {rows[wrong[0]]}"
+                )
         if (self.video is None) != (self.frame is None):
             raise InvalidInput("video, frame: one is of no use without the other; pass both")
         if self.held_out is not None and (self.probs is None or self.labeled_classes is None):
@@ -153,11 +162,14 @@ class Balance:
         Its L1 score: 0 is balanced, 1 is all in one class.
     corrected
         Whether the prior was estimated with held-out rows; else it is the mean prediction.
+    untold
+        Why held-out rows that are there do not tell the prior, or None.
     """
 
     prior: Floats
     l1: float
     corrected: bool
+    untold: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -237,17 +249,20 @@ def measure(
 
 
 def _balance(pool: Scored) -> Balance:
-    if pool.correction is not None:
-        prior, corrected = np.asarray(pool.correction.prior), pool.correction.applied
+    found = pool.correction
+    corrected = found is not None and found.applied
+    if found is not None and found.applied:
+        prior = np.asarray(found.prior)
     else:
-        matrix, corrected = as_matrix(pool.probs, "probs"), False
+        matrix = as_matrix(pool.probs, "probs")
         total = np.zeros(matrix.shape[1])
         is_free = np.zeros(pool.size, dtype=bool)
         is_free[pool.unlabeled] = True
         for first, values in matrix.chunks():
             total += values[is_free[first : first + len(values)]].sum(axis=0)
         prior = total / total.sum()
-    return Balance(prior, predicted_l1(prior[None], [0]), corrected)
+    untold = None if found is None else found.reason
+    return Balance(prior, predicted_l1(prior[None], [0]), corrected, untold)
 
 
 def _redundancy(pool: Scored, near: float, rng: np.random.Generator) -> Redundancy:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import csv
 from difflib import get_close_matches
 from io import StringIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ...problems.errors import InvalidInput
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from ...problems.arrays import Ints
@@ -47,18 +48,19 @@ def read_answers(path: Path, pool: Pool, asked: Ints, *, hint: str = "") -> dict
         raise InvalidInput(
             f"{name}: cannot be read ({error}); pass the CSV file filled in"
         ) from None
-    columns = list(lines[0]) if lines else []
+    columns = list(lines[0][1]) if lines else []
     key = next((column for column in ("row", "id") if column in columns), None)
     if key is None or "label" not in columns:
         raise InvalidInput(
             f"{name}: must have the columns row (or id) and label, and a line for each answer; got "
             f"{', '.join(map(str, columns)) or 'nothing'}; fill in the file of campaign next"
         )
-    ids = range(pool.size) if key == "row" or pool.ids is None else pool.ids
-    row_of = {str(value): row for row, value in enumerate(ids)}
+    row_of, named = _numbers(range(pool.size)), _numbers(_ids(pool))
+    if key == "id":
+        row_of = named
     labels: dict[int, int] = {}
     wanted = set(asked.tolist())
-    for at, line in enumerate(lines, start=2):
+    for at, line in lines:
         row = row_of.get((line[key] or "").strip())
         if row is None or row not in wanted:
             raise InvalidInput(
@@ -67,6 +69,14 @@ def read_answers(path: Path, pool: Pool, asked: Ints, *, hint: str = "") -> dict
             )
         if row in labels:
             raise InvalidInput(f"{name} line {at}: {key} {line[key]!r} is answered twice")
+        told = (line.get("id") or "").strip()
+        # A spreadsheet turns 007 into 7: only the id of another row is one too many.
+        if named.get(told, row) != row and "id" not in pool.table:
+            raise InvalidInput(
+                f"{name} line {at}: row {row} is {_ids(pool)[row]}, and not {told}; the columns "
+                "have come apart, perhaps by sorting one of them; fill in the file of campaign "
+                "next again"
+            )
         labels[row] = _class(line["label"], pool, f"{name} line {at}")
     missing = sorted(wanted - set(labels))
     if missing:
@@ -83,16 +93,33 @@ def is_begun(path: Path, asked: Ints) -> bool:
         lines = _lines(path.read_text(encoding="utf-8-sig", errors="replace"))
     except (OSError, csv.Error):
         return False
-    rows = {(line.get("row") or "").strip() for line in lines}
-    answered = any((line.get("label") or "").strip() for line in lines)
+    rows = {(line.get("row") or "").strip() for _, line in lines}
+    answered = any((line.get("label") or "").strip() for _, line in lines)
     return answered and rows == {str(row) for row in asked.tolist()}
 
 
-def _lines(text: str) -> list[dict[str, str]]:
-    """Return the lines of a table by its heading, whatever separates its columns."""
+def _lines(text: str) -> list[tuple[int, dict[str, str]]]:
+    """Return number and cells by heading of the lines that are not empty.
+
+    Whatever separates the columns; spreadsheets save empty lines at the end, separators and all.
+    """
     head = text.partition("\n")[0]
     separator = max(SEPARATORS, key=head.count)
-    return list(csv.DictReader(StringIO(text, newline=""), delimiter=separator, strict=True))
+    table = csv.DictReader(StringIO(text, newline=""), delimiter=separator, strict=True)
+    return [(table.line_num, line) for line in table if not _is_empty(line)]
+
+
+def _is_empty(line: Mapping[str, Any]) -> bool:
+    """Whether no cell holds more than blanks; those beyond the heading come as a list."""
+    return not any(cell and "".join(cell).strip() for cell in line.values())
+
+
+def _ids(pool: Pool) -> Any:
+    return range(pool.size) if pool.ids is None else pool.ids
+
+
+def _numbers(names: Iterable[Any]) -> dict[str, int]:
+    return {str(name): row for row, name in enumerate(names)}
 
 
 def _class(text: str | None, pool: Pool, where: str) -> int:
@@ -103,7 +130,8 @@ def _class(text: str | None, pool: Pool, where: str) -> int:
     if stripped.isdecimal() and int(stripped) < pool.classes:
         return int(stripped)
     rule = f"label must be a class from 0 to {pool.classes - 1}"
-    near = get_close_matches(stripped, names, n=1)
+    same = [name for name in names if name.casefold() == stripped.casefold()]
+    near = same or get_close_matches(stripped, names, n=1)
     if near:
         rule += f" or its name, did you mean {near[0]!r}?"
     elif names:

@@ -131,7 +131,9 @@ def hash_files(paths: Iterable[Path]) -> str:
 
 def _entrant(table: Mapping[str, Any], functions: Functions) -> Entrant:
     require_types(table, STRATEGY, "[[strategy]]")
-    name = table.get("name", table.get("use", ""))
+    name = table.get("name", table.get("use"))
+    if name is None:
+        raise InvalidInput("[[strategy]] name: is missing; add name = 'random', or one of your own")
     where = f"[[strategy]] {name}"
     if not _NAME.fullmatch(name) or name == FULL:
         raise InvalidInput(

@@ -243,8 +243,9 @@ class _Reader:
                 "[data] classes: is missing, and there is no truth to count them; write classes "
                 "or class_names"
             )
-        classes = data.get("classes") or len(names or ())
-        classes = classes or max(int(np.max(values)) for values in known) + 1
+        classes = data.get("classes", len(names) if names else None)
+        if classes is None:
+            classes = max(int(np.max(values)) for values in known) + 1
         return Pool(**arrays, classes=classes, table=table, class_names=names)
 
     def _learner(self, asked: Mapping[str, Any], pool: Pool) -> Learner:

@@ -231,7 +231,7 @@ class Run:
             derive_seed(self.entrant.name, self.seed, cycle),
             model,
             campaign.learner,
-            self.entrant.options,
+            dict(self.entrant.options),
             dict(self.memory),
             audit,
             np.sort(self.slices[cycle:].ravel()),

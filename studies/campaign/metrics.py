@@ -105,7 +105,9 @@ def mean_iou(confusion: Any) -> float:
 
     .. math:: \frac{1}{|K|} \sum_{k \in K} \frac{M_{kk}}{\sum_l M_{kl} + \sum_l M_{lk} - M_{kk}}
 
-    where K are the classes that the truth or the prediction holds.
+    where K are the classes that the truth or the prediction holds: one that is predicted though no
+    pixel has it counts as 0. (The reward of region policies leaves such classes out of the mean:
+    `labelcut.models.policies.region_learner.iou_of_true_classes`.)
 
     Parameters
     ----------

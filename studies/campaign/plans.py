@@ -10,6 +10,8 @@ from ...problems.errors import InvalidInput
 
 DRAWS = ("random", "class-uniform")
 INITS = ("scratch", "previous", "pretrained")
+LARGEST = 1 << 63
+"""Seeds lie below: SQLite holds no larger numbers."""
 _PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*[-–]\s*(\d+(?:\.\d+)?)")  # noqa: RUF001
 
 
@@ -119,10 +121,11 @@ def _budget(stated: Any, size: int) -> tuple[int, int]:
 def _seeds(stated: Any) -> tuple[int, ...]:
     if isinstance(stated, int):
         return tuple(range(_at_least(stated, 1, "seeds")))
-    whole = all(type(seed) is int and seed >= 0 for seed in stated)
+    whole = all(type(seed) is int and 0 <= seed < LARGEST for seed in stated)
     if not (whole and stated and len(set(stated)) == len(stated)):
         raise InvalidInput(
-            f"[campaign] seeds: must be how many, or a list of distinct ones from 0; got {stated!r}"
+            "[campaign] seeds: must be how many, or a list of distinct ones from 0 to below 2**63; "
+            f"got {stated!r}"
         )
     return tuple(stated)
 

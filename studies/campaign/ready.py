@@ -52,9 +52,10 @@ class Training:
         """Check the ranges."""
         least = {"epochs": 1, "batch": 1, "learning_rate": 0, "weight_decay": 0, "hidden": 1}
         for name, value in least.items():
-            if getattr(self, name) < value:
+            if not value <= getattr(self, name) < np.inf:
                 raise InvalidInput(
-                    f"[learner] {name}: must be at least {value}; got {getattr(self, name)}"
+                    f"[learner] {name}: must be finite and at least {value}; "
+                    f"got {getattr(self, name)}"
                 )
         if not 0 <= self.dropout < 1:
             raise InvalidInput(f"[learner] dropout: must be from 0 to below 1; got {self.dropout}")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from ...problems.arrays import freeze
 from ...problems.errors import InvalidInput
 from .learner import Learner, batches
 from .seeds import derive_seed
@@ -119,6 +120,12 @@ class Round:
     metrics: dict[str, float] = field(default_factory=dict)
     tracked: npt.NDArray[np.float64] | None = None
     watch: Stopwatch = field(default_factory=Stopwatch)
+
+    def __post_init__(self) -> None:
+        """Keep what is recorded from being changed in place, as by sorting it."""
+        self.labeled, self.labels = freeze(self.labeled), freeze(self.labels)
+        if self.tracked is not None:
+            self.tracked = freeze(self.tracked)
 
     @cached_property
     def candidates(self) -> Ints:
@@ -242,7 +249,8 @@ class Round:
 
     @cached_property
     def _scores(self) -> tuple[Probs, Probs | None]:
-        return self.predict(self.model)
+        probs, embeddings = self.predict(self.model)
+        return freeze(probs), None if embeddings is None else freeze(embeddings)
 
 
 @dataclass(frozen=True)

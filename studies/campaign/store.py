@@ -253,6 +253,12 @@ class Store:
             before, now = known.get(name), facts.get(name)
             if before == now:
                 continue
+            if name == "format":
+                raise InvalidInput(
+                    f"{self.folder}: was begun by another version of labelcut (format {before}, "
+                    f"this one writes {now}); go on with that version, or let [campaign] folder "
+                    "name a new folder"
+                )
             values = ""
             if name.startswith("["):  # keys of the file; the others are hashes
                 values = f" (it was {before or 'not there'}, it is {now or 'not there'})"

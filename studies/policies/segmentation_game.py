@@ -192,8 +192,8 @@ class SegmentationGame:
         self.learner.train(regions, steps=-(-len(regions) // batch))
 
     def score(self) -> float:
-        """Return the mean IoU on D_R in per cent."""
-        return 100 * self.learner.mean_iou(self.splits.reward, len(self.names))[0]
+        """Return the mean IoU of the classes of D_R on it in per cent."""
+        return 100 * self.learner.iou_of_true_classes(self.splits.reward, len(self.names))[0]
 
 
 @dataclass(frozen=True)
@@ -238,7 +238,7 @@ def learned_from(
         elif epoch - at >= until.patience:
             break
     learner.begin(kept)
-    mean, each = learner.mean_iou(game.splits.test, len(game.names))
+    mean, each = learner.iou_of_true_classes(game.splits.test, len(game.names))
     return mean, each, at
 
 

@@ -1,5 +1,6 @@
 """Oracles, instances and helpers that tests of several solvers share."""
 
+from contextlib import contextmanager
 from itertools import combinations
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 
 from labelcut import ClassBalanced
 from labelcut.problems import embeddings
+from labelcut.solvers.class_balanced import branching
 from labelcut.solvers.k_center import bisection, exact, farthest
 
 
@@ -83,6 +85,22 @@ def quick(monkeypatch):
     """Let local search end after a second instead of a minute."""
     for name in ("LIGHT", "MEDIUM", "STRONG"):
         monkeypatch.setattr(exact, name, bisection.Effort(1, 2_000_000))
+
+
+@pytest.fixture(scope="session")
+def hurried():
+    """Return a context in which branch and bound begins after one annealing of 24.
+
+    On a dozen rows the others find nothing more, take most of the time, and leave less to HiGHS.
+    """
+
+    @contextmanager
+    def hurry():
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(branching, "FIRST_ROUNDS", 1)
+            yield
+
+    return hurry
 
 
 @pytest.fixture(scope="session")

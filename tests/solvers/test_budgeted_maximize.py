@@ -142,7 +142,7 @@ def assert_best(problem, expected, found):
     assert found.root == pytest.approx(proven, abs=tiny)
 
 
-@settings(max_examples=100)
+@settings(max_examples=60)
 @given(problems())
 def test_no_subset_is_better_and_none_fits_where_none_is_found(problem):
     """A selection called optimal would be beaten, or a bound be no bound."""

@@ -118,12 +118,13 @@ def test_exact_is_the_optimum_over_all_subsets(cheapest, price, instance):
 
 @settings(max_examples=25)
 @given(instances())
-def test_branch_and_bound_is_the_optimum_over_all_subsets(cheapest, price, instance):
+def test_branch_and_bound_is_the_optimum_over_all_subsets(hurried, cheapest, price, instance):
     """HiGHS' tolerances would leak into answers and bounds where the enumeration gives up."""
     probs, utility, target, balance, budget, *_, included, allowed = instance
     problem = state(instance)
     optimum = cheapest(probs, utility, target, balance, budget, allowed, tuple(included))
-    solution = solve(problem, "exact", options={"node_limit": 0}, **STRICT)
+    with hurried():
+        solution = solve(problem, "exact", options={"node_limit": 0}, **STRICT)
     behind, _ = require_right(solution, problem, instance, optimum, price)
     assert behind <= 1e-6 * max(1.0, abs(optimum))
     # Where λ is huge, what HiGHS drops may leave a gap; then optimal is not claimed.
@@ -132,7 +133,7 @@ def test_branch_and_bound_is_the_optimum_over_all_subsets(cheapest, price, insta
 
 @pytest.mark.parametrize("scale", [2.0**-40, 2.0**-20, 2.0**20, 2.0**40])
 @pytest.mark.parametrize("options", [{}, {"node_limit": 0}])
-def test_the_unit_of_the_objective_does_not_matter(cheapest, price, scale, options):
+def test_the_unit_of_the_objective_does_not_matter(hurried, cheapest, scale, options):
     """HiGHS' tolerances are absolute: small costs would be optimized away, and false bounds proven.
 
     Powers of two scale floating-point numbers without rounding.
@@ -143,7 +144,8 @@ def test_the_unit_of_the_objective_does_not_matter(cheapest, price, scale, optio
         utility, target = rng.random(12), rng.random(3) * 4
         optimum = cheapest(probs, utility, target, 2.0, 4, range(12))
         problem = ClassBalanced(probs, utility * scale, 4, balance=2.0 * scale, target=target)
-        solution = solve(problem, "exact", options=options, gap_tol=0, abs_gap_tol=0)
+        with hurried():
+            solution = solve(problem, "exact", options=options, gap_tol=0, abs_gap_tol=0)
         assert solution.objective / scale == pytest.approx(optimum, rel=1e-9, abs=1e-9)
         assert solution.bound / scale <= optimum + 1e-9
         assert solution.bound / scale == pytest.approx(optimum, abs=1e-5)
@@ -157,12 +159,13 @@ def saturated(seed):
 
 
 @pytest.mark.parametrize("seed", [1, 35, 87, 137])
-def test_costs_a_million_times_the_utility_do_not_hide_the_utility(cheapest, seed):
+def test_costs_a_million_times_the_utility_do_not_hide_the_utility(hurried, cheapest, seed):
     """λ multiplies what HiGHS may miss a row by: on these a worse selection was called optimal."""
     probs, utility, target = saturated(seed)
     optimum = cheapest(probs, utility, target, 1e6, 3, range(10))
     problem = ClassBalanced(probs, utility, 3, balance=1e6, target=target)
-    solution = solve(problem, "exact", options={"node_limit": 0}, **STRICT)
+    with hurried():
+        solution = solve(problem, "exact", options={"node_limit": 0}, **STRICT)
     assert solution.objective == pytest.approx(optimum, abs=1e-6)
     assert solution.bound <= optimum + 1e-8
 
@@ -318,7 +321,7 @@ def test_exact_agrees_with_the_cvxpy_model(size, classes, budget, balance):
 def test_no_selection_beats_the_bound(long_tail, price, options):
     """A bound that random or improved selections beat is no bound."""
     problem = long_tail(400, 8, 40, balance=0.5)
-    solution = solve(problem, "exact", time_limit=3, options=options)
+    solution = solve(problem, "exact", time_limit=1.5, options=options)
     probs, utility = problem.probs.take(np.arange(400)), np.asarray(problem.utility)
     rng = np.random.default_rng(0)
     best = solution.objective

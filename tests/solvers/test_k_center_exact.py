@@ -60,7 +60,7 @@ def answer_file(tmp_path_factory):
 
 
 @pytest.mark.parametrize("added", [bisection.ADDED, 1])
-@settings(max_examples=250)
+@settings(max_examples=150)
 @given(problem=instances())
 def test_exact_is_the_optimum_over_all_subsets(least_radius, added, answer_file, problem):
     """A worse selection would be called optimal, or a bound be false, or not survive its file.
@@ -180,6 +180,7 @@ def test_forged_proofs_are_refused(forgery, proven):
         check(problem, forged)
 
 
+@pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("method", ["exact", "improve"])
 def test_the_same_seed_gives_the_same_answer(method):
     """Runs could not be repeated."""

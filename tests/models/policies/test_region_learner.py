@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from labelcut.models.policies.region_grid import VOID, RegionGrid
-from labelcut.models.policies.region_learner import RegionLearner, Training, mean_iou
+from labelcut.models.policies.region_learner import RegionLearner, Training, iou_of_true_classes
 from labelcut.models.segmenters import SmallUNet
 from labelcut.models.uncertainty import entropy
 
@@ -111,7 +111,7 @@ def test_regions_without_labels_change_nothing(learner):
         assert torch.equal(value, before[name])
 
 
-def test_mean_iou_by_hand(learner):
+def test_iou_by_hand(learner):
     """Classes that do not occur would count as 0, or void pixels as wrong."""
     probs = whole(learner)
     images = np.array([1, 3, 2])
@@ -120,19 +120,29 @@ def test_mean_iou_by_hand(learner):
         ((said == c) & (true == c)).sum() / (((said == c) & (true != VOID)) | (true == c)).sum()
         for c in range(3)
     ]
-    mean, found = learner.mean_iou(images, 3)
+    mean, found = learner.iou_of_true_classes(images, 3)
     np.testing.assert_allclose(found, each)
     assert mean == pytest.approx(np.mean(each))
     learner.labels[learner.labels == 1] = VOID
-    mean, found = learner.mean_iou(images, 3)
+    mean, found = learner.iou_of_true_classes(images, 3)
     assert np.isnan(found[1])
     assert mean == pytest.approx(np.mean(found[[0, 2]]))
+
+
+def test_a_class_that_is_only_predicted_is_none_of_the_mean():
+    """The first wrong pixel would halve a reward, or RALIS and campaigns report by one rule."""
+    from labelcut.studies.campaign import mean_iou
+
+    confusion = np.array([[1, 1], [0, 0]])
+    mean, each = iou_of_true_classes(confusion)
+    np.testing.assert_array_equal(each, [0.5, np.nan])
+    assert (mean, mean_iou(confusion)) == (0.5, 0.25)
 
 
 def test_nothing_to_measure_is_told():
     """A score of NaN would become a reward."""
     with pytest.raises(ValueError, match="no pixel has a class"):
-        mean_iou(np.zeros((3, 3), dtype=np.int64))
+        iou_of_true_classes(np.zeros((3, 3), dtype=np.int64))
 
 
 @pytest.mark.parametrize("region", [(13, 16), (12, 15), (0, 16)])

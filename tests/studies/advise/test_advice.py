@@ -83,6 +83,10 @@ def test_held_out_rows_lead_to_the_corrected_variant():
     mended = replace(TAILED, corrected=True)
     found = advise(told(budget=1000, balance=mended), held_out=True)
     assert "L1 score 0.44 prior corrected" in found.reason
+    assert not any("held-out" in note for note in found.notes)
+    # Who has passed them is not told to pass them.
+    found = advise(told(budget=1000, balance=replace(TAILED, untold="noise")), held_out=True)
+    assert any(note.endswith("rows do not tell it yet: noise") for note in found.notes)
 
 
 def test_semi_supervised_training_is_noted_as_the_guide_has_it():

@@ -82,11 +82,28 @@ def test_held_out_rows_correct_the_prior():
     assert abs(rare[1] - 0.1) < 0.04 < abs(rare[0] - 0.1)
 
 
+def test_held_out_rows_that_tell_nothing_leave_the_guess():
+    """Advice would rest on a mix that was found in noise, such as all rows in one class."""
+    rng = np.random.default_rng(0)
+    probs, labels = rng.dirichlet([2, 1, 0.2], 600), rng.integers(0, 3, 20)
+    pool = {"embeddings": rng.normal(size=(600, 2)), "probs": probs, "labeled": np.arange(20)}
+    told = {"labeled_classes": labels, "held_out": rng.dirichlet([2, 1, 0.2], 20)}
+    found = measure(Scored(**pool, **told), 10).balance
+    assert not found.corrected
+    np.testing.assert_allclose(found.prior, probs[20:].mean(axis=0))
+    assert "no better than the classes' mix" in found.untold
+
+
 @pytest.mark.parametrize(
     ("given", "budget", "told"),
     [
         ({"probs": np.ones((3, 2)) / 2}, 1, "probs: must have 4 values"),
         ({"labeled": [0], "labeled_classes": [0, 1]}, 1, "labeled_classes: must have 1 values"),
+        (
+            {"probs": np.ones((4, 2)) / 2, "labeled": [1, 3], "labeled_classes": [1, 2]},
+            1,
+            r"labeled_classes: must lie in 0\.\.1, the columns of probs; got 2 for row 3",
+        ),
         ({"video": [0, 0, 0, 0]}, 1, "video, frame"),
         ({"labeled": [0], "held_out": [[1.0, 0.0]]}, 1, "held_out: needs probs"),
         ({"labeled": [0, 1]}, 3, "budget: must lie in 1..2"),

@@ -7,6 +7,7 @@ import sys
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from labelcut.studies.campaign.files import read_campaign
 from labelcut.studies.campaign.loop import Run, truth_of
@@ -68,6 +69,12 @@ def write(folder, campaign="", data="", learner="", strategy=""):
     text = FILE.format(campaign=campaign, data=data, learner=learner, strategy=strategy)
     path.write_text(text)
     return path
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Leave a report's pictures empty: drawing is most of its time."""
+    monkeypatch.setattr(Figure, "savefig", lambda *_, **__: None)
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 """Campaign files: what they say, and what is wrong with them."""
 
+import sqlite3
+
 import numpy as np
 import pytest
 
@@ -8,6 +10,8 @@ from labelcut.studies.campaign.files import read_campaign
 from labelcut.studies.policies.files import read_policy_file
 
 POOL = """
+import sqlite3
+
 import numpy as np
 from labelcut.studies.campaign import Pool
 def make_pool():
@@ -44,7 +48,11 @@ def test_a_file_of_arrays_alone_runs_with_the_ready_learner(read):
         ("[data]", "[dat]", "unknown key 'dat'; did you mean 'data'"),
         ("truth =", "thruth =", "did you mean 'truth'"),
         ("epochs =", "epoch =", "did you mean 'epochs'"),
-        ("epochs = 6", "epochs = 0", "epochs: must be at least 1"),
+        ("epochs = 6", "epochs = 0", "epochs: must be finite and at least 1; got 0"),
+        ("learning_rate = 0.02", "learning_rate = nan", "learning_rate: must be finite"),
+        ("learning_rate = 0.02", "learning_rate = inf", "learning_rate: must be finite"),
+        ("[learner]", "classes = 0\n[learner]", "classes: must be an int of at least 2; got 0"),
+        ('name = "lowest"', "", r"\[\[strategy\]\] name: is missing"),
         ('"x.npy"', '"xx.npy"', "does not exist; did you mean"),
         ('choose = "own.py:lowest"', "use = 'oracle-fp'", "options: errors must name a function"),
         ('test_truth = "test_y.npy"', "", "test_truth: is missing"),
@@ -89,6 +97,24 @@ def test_what_is_wrong_is_named(blobs, old, new, words):
     with pytest.raises(InvalidInput, match=words) as told:
         read_campaign(path)
     assert str(told.value).startswith("blobs.toml: ")
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("import numpy\ndef lowest(round:\n", r"SyntaxError: .* \(.*own\.py, line 2\); mend it"),
+        ("\nimport no_such_module\n", r"ModuleNotFoundError: No .*own\.py, line 2\); mend it"),
+        ("import json\njson.loads('')\n", r"JSONDecodeError: .*json.*, line \d+\); mend it"),
+    ],
+)
+def test_a_users_module_that_cannot_be_imported_is_bad_input(blobs, code, words):
+    """A slip in a strategy would be a traceback through our files, and exit code 1."""
+    path = blobs()
+    (path.parent / "own.py").write_text(code)
+    with pytest.raises(InvalidInput, match=f"lowest choose: own.py must be importable; {words}"):
+        read_campaign(path)
+    (path.parent / "own.py").write_text("def lowest(round): return round.candidates[:6]\n")
+    assert read_campaign(path).entrant("lowest")
 
 
 def test_a_file_that_is_missing_is_called_what_it_is(blobs):
@@ -181,6 +207,16 @@ def test_a_change_in_mid_campaign_is_named(blobs, finish, change_it, what):
     change_it(path.parent)
     with pytest.raises(InvalidInput, match=f"another state of .*{what}"):
         finish(read_campaign(path))
+
+
+def test_a_campaign_of_another_version_says_so(blobs, finish):
+    """The user would be asked to change back a format that stands in no file."""
+    campaign = read_campaign(blobs())
+    finish(campaign, cycles=1)
+    with sqlite3.connect(campaign.folder / "campaign.sqlite") as database:
+        database.execute("UPDATE facts SET value = '1' WHERE name = 'format'")
+    with pytest.raises(InvalidInput, match=r"another version of labelcut \(format 1, this one wri"):
+        finish(campaign)
 
 
 def test_what_has_finished_nothing_may_be_mended(blobs, finish):

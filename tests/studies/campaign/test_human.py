@@ -117,6 +117,7 @@ def test_files_name_the_rows_and_hide_the_audit(person):
         (lambda lines: [*lines[:-1], lines[-1][:-1] + "3"], "must be a class from 0 to 2; got '3'"),
         (lambda lines: [*lines[:-1], lines[-1][:-1]], "must be a class from 0 to 2; got ''"),
         (lambda lines: [*lines[:-1], lines[-1][:-1] + "-1"], "got '-1'"),
+        (lambda lines: [lines[0], "", *lines[1:-1], lines[-1][:-1] + "3"], "line 11: label must"),
         (lambda lines: [], "got nothing"),
     ],
 )
@@ -218,6 +219,7 @@ def test_classes_are_answered_by_name_or_number(named, separator):
     ("label", "words"),
     [
         ("dgo", "or its name, did you mean 'dog'"),
+        ("DOG", "or its name, did you mean 'dog'"),
         ("zebra", r"0 to 2 or its name \(tabby cat, dog, 2\); got 'zebra'"),
         ("3", "got '3'"),
     ],
@@ -227,6 +229,32 @@ def test_a_name_that_is_none_is_refused(named, label, words):
     batch = next_batch(named)
     with pytest.raises(InvalidInput, match=words):
         take_labels(named, answered(batch, ["dog"] * 8 + [label]))
+
+
+def test_columns_that_have_come_apart_are_refused(named):
+    """Labels would end up at other images where somebody sorted ids and labels, but not rows."""
+    batch = next_batch(named)
+    lines = answered(batch, ["dog"] * 9).read_text().splitlines()
+    cells = [line.split(",") for line in lines[1:]]
+    swapped = [",".join([cells[at][0], *cells[8 - at][1:]]) for at in range(9)]
+    batch.csv.write_text("\n".join([lines[0], *swapped]) + "\n")
+    first, last = batch.rows[[0, -1]]
+    with pytest.raises(InvalidInput, match=f"row {first} is image-{first}, and not image-{last}"):
+        take_labels(named, batch.csv)
+    # What a spreadsheet made of an id is none of another row.
+    mangled = [",".join([row, "1e+17", label]) for row, _, label in cells]
+    batch.csv.write_text("\n".join([lines[0], *mangled]) + "\n")
+    assert take_labels(named, batch.csv).cycle == 0
+
+
+def test_empty_lines_of_a_spreadsheet_are_none(named):
+    """Answers would be refused for lines that nobody sees, or be written over with them."""
+    batch = next_batch(named)
+    path = answered(batch, ["dog"] * 9)
+    path.write_text(path.read_text() + "\n,,\n , ,,\n")
+    text = path.read_text()
+    assert next_batch(named).csv.read_text() == text
+    assert take_labels(named, path).cycle == 0
 
 
 def test_asking_again_keeps_what_is_filled_in(named):

@@ -1,4 +1,4 @@
-"""The loop of one run: what is trained on, what strategies may return, what survives a stop."""
+"""The loop of one run: what is trained on, what is recorded, what survives a stop."""
 
 import json
 import sqlite3
@@ -9,12 +9,8 @@ import pytest
 import torch
 
 from labelcut.problems.errors import InvalidInput
-from labelcut.studies.campaign import Pool
-from labelcut.studies.campaign.checking import checked_rows
 from labelcut.studies.campaign.files import read_campaign
-from labelcut.studies.campaign.learner import Learner
-from labelcut.studies.campaign.loop import Run, truth_of
-from labelcut.studies.campaign.round import Round
+from labelcut.studies.campaign.loop import Run, first_rows, truth_of
 from labelcut.studies.campaign.runner import jobs_left
 from labelcut.studies.campaign.store import Store
 
@@ -32,17 +28,6 @@ def state(campaign):
     with sqlite3.connect(campaign.folder / "campaign.sqlite") as database:
         rows = database.execute("SELECT strategy, seed, cycle, state FROM records ORDER BY 1, 2, 3")
         return rows.fetchall()
-
-
-def small_round(**fields):
-    """Return a round over six rows, of which 0 and 5 are labeled and 1 waits for an audit."""
-    pool = Pool(np.eye(6, dtype=np.float32), truth=[0, 1, 0, 1, 0, 1], classes=2)
-    model = torch.nn.Linear(6, 2)
-    learner = Learner(lambda seed: torch.nn.Linear(6, 2), lambda model, x, y, **rest: model)
-    given = {"labeled": np.array([0, 5]), "labels": np.array([0, 1]), "barred": np.array([1])}
-    return Round(
-        pool, **{**given, **fields}, budget=2, cycle=0, seed=3, model=model, learner=learner
-    )
 
 
 def test_a_run_labels_what_its_plan_says(read, finish):
@@ -109,6 +94,67 @@ def train(model, inputs, labels, *, seed, weights=None, progress=None):
 """
 
 
+DRAWING = """
+import random
+import numpy as np
+import torch
+def lowest(round):
+    drawn = [random.random() + np.random.random() + float(torch.rand(())) for _ in round.candidates]
+    return round.candidates[np.argsort(drawn)[: round.budget]]
+"""
+LEAVING = """
+import random
+import numpy as np
+def left(*arguments, **named):
+    model = trained(*arguments, **named)
+    random.seed(), np.random.seed(), torch.seed()  # anywhere, as training by the clock does
+    return model
+trained, train = train, left
+"""
+
+
+def test_a_strategy_that_draws_without_asking_draws_the_same(blobs, finish):
+    """A run that was killed would go on with other rows, wherever training left the generators."""
+    found = []
+    for cycles in (99, 1):
+        path = blobs(campaign=f'folder = "after-{cycles}"')
+        use_own_learner(path, OWN_TORCH + LEAVING)
+        (path.parent / "own.py").write_text(DRAWING)
+        finish(read_campaign(path), "lowest", cycles=cycles)
+        found.append([r.chosen.tolist() for r in finish(read_campaign(path), "lowest")])
+    assert found[0] == found[1]
+    assert len({*found[0][0], *found[0][1]}) == 12
+
+
+POPPING = """
+def lowest(round):
+    first = round.options.pop("first", 0)
+    return round.candidates[first : first + round.budget]
+"""
+
+
+def test_options_are_those_of_the_file_in_every_cycle(blobs, finish):
+    """What a strategy does to its options would hold for later cycles, until the run is stopped."""
+    path = blobs()
+    path.write_text(path.read_text().replace(':lowest"', ':lowest"\noptions = { first = 9 }'))
+    (path.parent / "own.py").write_text(POPPING)
+    campaign = read_campaign(path)
+    records = finish(campaign, "lowest")
+    for record in records[:2]:
+        taken = [first_rows(campaign, 0), *(before.chosen for before in records[: record.cycle])]
+        free = np.setdiff1d(np.arange(60), np.concatenate(taken))
+        assert record.chosen.tolist() == free[9:15].tolist()
+
+
+def use_own_learner(path, code):
+    """Write a learner beside a campaign file, and its name into it."""
+    (path.parent / "torchy.py").write_text(code)
+    text = path.read_text()
+    first, last = text.index("epochs ="), text.index("[[strategy]]")
+    own = 'make_model = "torchy.py:make_model"\ntrain = "torchy.py:train"\n'
+    path.write_text(text[:first] + own + text[last:])
+
+
 @pytest.mark.parametrize("init", ["scratch", "previous"])
 def test_cycles_added_later_equal_those_planned(blobs, finish, init):
     """Going on would repeat the campaign, choose otherwise, or leave a cycle without a choice."""
@@ -152,11 +198,7 @@ def test_a_train_function_that_leaves_its_model_changed_resumes_too(blobs, finis
     found = []
     for folder, cycles in (("unbroken", 9), ("broken", 1)):
         path = blobs(campaign=f'init = "previous"\nfolder = "{folder}"')
-        (path.parent / "torchy.py").write_text(OWN_TORCH)
-        text = path.read_text()
-        first, last = text.index("epochs ="), text.index("[[strategy]]")
-        own = 'make_model = "torchy.py:make_model"\ntrain = "torchy.py:train"\n'
-        path.write_text(text[:first] + own + text[last:])
+        use_own_learner(path, OWN_TORCH)
         finish(read_campaign(path), cycles=cycles)
         found.append(comparable(finish(read_campaign(path))))
     assert found[0] == found[1]
@@ -245,45 +287,6 @@ def test_strategies_share_their_initial_set_and_first_model(read, finish):
     assert one.metrics["accuracy"] == other.metrics["accuracy"]
 
 
-@pytest.mark.parametrize(
-    ("rows", "words"),
-    [
-        ([2, 2], "row 2 comes twice"),
-        ([0, 2], "row 0 is labeled already"),
-        ([1, 2], "row 1 is kept for the audit"),
-        ([2, 6], "row 6 is no row of the pool"),
-        ([2, -1], "row -1 is no row of the pool"),
-        ([2], "must return 2 rows; got 1"),
-        ([], "must return 2 rows; got 0"),
-        ([2, 3, 4], "must return 2 rows; got 3"),
-        ([2.0, 3.0], "must return a Selection or row numbers; got float64"),
-        (None, "must return a Selection or row numbers"),
-        ([[2, 3]], "got int64 of shape"),
-    ],
-)
-def test_wrong_rows_name_the_strategy(rows, words):
-    """A strategy with a bug would win by labeling more, or label rows twice."""
-    with pytest.raises(InvalidInput, match=f"strategy mine, cycle 0: .*{words}"):
-        checked_rows(rows, small_round(), "mine")
-
-
-def test_rows_of_a_strategy_are_taken_in_any_order():
-    """A strategy that ranks its rows would be refused."""
-    assert checked_rows([4, 2], small_round(), "mine").tolist() == [2, 4]
-
-
-def test_a_selection_without_rows_tells_why():
-    """A contradiction among a strategy's constraints would look like a bug of the loop."""
-    from labelcut import BudgetedSelection, Include, Spacing, solve
-
-    video, frame = np.zeros(6), np.arange(6)
-    problem = BudgetedSelection(
-        np.ones(6), 2, constraints=[Include([0, 1]), Spacing(video, frame, exclude_within=1)]
-    )
-    with pytest.raises(InvalidInput, match="strategy mine, cycle 0: found no rows \\(infeasible"):
-        checked_rows(solve(problem), small_round(), "mine")
-
-
 def test_nothing_is_recorded_of_a_cycle_that_fails(read, finish):
     """A resumed campaign would believe in rows that were never chosen."""
     campaign = read()
@@ -302,55 +305,6 @@ def _copied(campaign):
     folder = campaign.path.parent.with_name("copy")
     shutil.copytree(campaign.path.parent, folder)
     return folder / campaign.path.name
-
-
-def test_a_round_tells_candidates_and_what_was_trained():
-    """Strategies would choose among rows that are labeled."""
-    round = small_round(audit=np.array([5]))
-    assert round.candidates.tolist() == [2, 3, 4]
-    assert round.trained.tolist() == [0]
-    assert round.trained_labels.tolist() == [0]
-
-
-def test_scores_are_those_of_the_model():
-    """A strategy would choose by another model's predictions."""
-    round = small_round()
-    inputs = torch.as_tensor(round.pool.inputs)
-    with torch.inference_mode():
-        expected = round.model(inputs).softmax(1).numpy()
-    np.testing.assert_allclose(round.probs, expected, rtol=1e-6)
-    np.testing.assert_array_equal(round.embeddings, round.pool.inputs)
-
-
-def test_held_out_rows_are_predicted_by_models_that_never_saw_them():
-    """The prior correction would trust probabilities of rows learned by heart."""
-    pool = Pool(np.arange(12, dtype=np.float32)[:, None], truth=np.arange(12) % 2, classes=2)
-    seen = []
-
-    class Remembers(torch.nn.Module):
-        """Says 1 to what it was trained on, 0 to the rest."""
-
-        rows = ()
-
-        def forward(self, x):
-            known = torch.isin(x[:, 0], torch.tensor(self.rows))
-            return torch.stack([~known, known], dim=1).float() * 50
-
-    def train(model, inputs, labels, **rest):
-        model.rows = inputs[:, 0].tolist()
-        seen.append(sorted(labels.tolist()))
-        return model
-
-    learner = Learner(lambda seed: Remembers(), train, layer="")
-    rows = np.arange(10)
-    round = Round(pool, rows, rows % 2, 2, 0, 0, Remembers(), learner, audit=np.array([9]))
-    probs, classes = round.held_out(folds=3)
-    assert probs.shape == (10, 2)
-    assert probs[:9].argmax(axis=1).tolist() == [0] * 9
-    assert sorted(classes.tolist()) == [0] * 5 + [1] * 5
-    # Nine rows in three folds: each model learns from six, of both classes.
-    assert [len(labels) for labels in seen] == [6, 6, 6]
-    assert all(2 <= sum(labels) <= 4 for labels in seen)
 
 
 def test_dispersion_is_tracked_where_it_is_needed(read, finish):

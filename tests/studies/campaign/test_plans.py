@@ -36,6 +36,7 @@ def test_budgets_are_percent_of_the_pool_or_rows(notation, size, rows):
         ({"seeds": []}, "seeds: must be how many"),
         ({"seeds": [1, 1]}, "seeds: must be how many"),
         ({"seeds": -1}, "seeds: must be at least 1"),
+        ({"seeds": [2**63]}, r"to below 2\*\*63; got \[9223372036854775808\]"),
         ({"audit": 1.0}, "audit: must be a share"),
         ({"audit": 0.05}, "0.05 of 5 rows are 0"),
         ({"draw": "uniform"}, "draw: must be one of random, class-uniform"),

@@ -174,6 +174,7 @@ def test_tables_hold_the_records_numbers(report):
     assert order == [NAMES[at] for at in np.argsort(-last.mean(axis=1))]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_an_unfinished_campaign_has_a_report(tmp_path):
     """After a night's cluster job nobody could look at what there is."""
     results = Results(make_records(told=False).records[:-5])
@@ -193,6 +194,7 @@ def test_an_unfinished_campaign_has_a_report(tmp_path):
     assert not (tmp_path / "r-penalties.png").exists()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_an_unfinished_campaign_compares_the_same_seeds(tmp_path):
     """Who had an easy initial set first would lead, until the others have it too."""
     made = make_records(("random", "entropy"), seeds=3, told=False)
@@ -217,6 +219,7 @@ def test_an_unfinished_campaign_compares_the_same_seeds(tmp_path):
     assert "their means are not of the same runs" in path.read_text("utf-8")
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_one_seed_proves_nothing(tmp_path):
     """A reader would take that nothing was tested for that nothing is better."""
     path = write_report(make_records(seeds=1), tmp_path / "r.html", title="One", options=PCA)
@@ -225,6 +228,7 @@ def test_one_seed_proves_nothing(tmp_path):
     assert "beyond chance" not in text
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_lead_tells_chance_from_more(tmp_path):
     """A difference by chance would be read as a win, being "above 0 of the other 1"."""
     none, close, far = np.zeros(0, np.int64), (0.5, 0.6), (0.9, 0.91)
@@ -253,6 +257,7 @@ def test_the_lead_tells_chance_from_more(tmp_path):
         assert words in path.read_text("utf-8")
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_most_even_labels_are_best(tmp_path):
     """A report on the L1 score would praise the strategy with the most lopsided labels."""
     options = replace(PCA, metric="l1_true")
@@ -262,6 +267,7 @@ def test_the_most_even_labels_are_best(tmp_path):
     assert [row[0] for row in Page(text).rows[1:4]] == ["random†", *NAMES[1:]]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_person_labels_without_a_test_set(tmp_path):
     """A real campaign, one run with an audit slice and no accuracy, would have no report."""
     records = make_records(("entropy",), seeds=1).records
@@ -294,6 +300,7 @@ def test_the_same_records_make_the_same_report(tmp_path):
     assert texts[0] == texts[1]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_campaigns_own_records_fill_the_report(read, finish, tmp_path):
     """The loop would write metrics by other names than the report reads."""
     campaign = read(

@@ -58,6 +58,7 @@ def test_two_processes_give_the_results_of_one_loop(read, finish):
 FAILING = """
 import os, signal
 def lowest(round):
+    open(__file__ + ".calls", "a").write("called\\n")
     print("not a line of the protocol")
     {what}
     return round.candidates[: round.budget]
@@ -98,6 +99,8 @@ def test_a_strategy_that_fails_is_named_and_the_others_go_on(blobs, what, words)
     (path.parent / "own.py").write_text(FAILING.format(what=what))
     outcome = run_campaign(read_campaign(path))
     assert list(outcome.failures) == ["lowest"]
+    # Its other seed would fail alike, after hours perhaps.
+    assert (path.parent / "own.py.calls").read_text() == "called\n"
     assert outcome.left == 6
     assert re.search(words, outcome.failures["lowest"])
     assert {record.strategy for record in outcome.results.records} == {"unsure"}

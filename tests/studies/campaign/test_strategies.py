@@ -104,18 +104,17 @@ def chosen(name, round):
 
 @pytest.mark.parametrize("name", PLAIN)
 def test_every_strategy_chooses_what_a_round_asks_for(name, make_round):
-    """A campaign would stop, label a row twice, or take rows that audits need."""
-    rows = chosen(name, make_round({"time_limit": 2.0}))
+    """A campaign would stop, label a row twice, or take rows that audits need.
+
+    A run that was killed would go on with other rows than an unbroken one.
+    """
+    limited = name == "k-center-exact"
+    options = {"time_limit": 0.5} if limited else {}
+    rows = chosen(name, make_round(options))
     assert len(np.unique(rows)) == len(rows) == BUDGET
     assert not np.isin(rows, np.r_[:60, 590:600]).any()
-
-
-@pytest.mark.parametrize("name", sorted({*PLAIN} - {"k-center-exact"}))
-def test_the_same_seed_chooses_the_same(name, make_round):
-    """A run that was killed would go on with other rows than an unbroken one."""
-    options = {"balance": 0.5} if "balance" in STRATEGIES[name].options else {}
-    first, again = (chosen(name, make_round(options)) for _ in range(2))
-    np.testing.assert_array_equal(first, again)
+    if not limited:
+        np.testing.assert_array_equal(rows, chosen(name, make_round(options)))
 
 
 def test_uncertainties_choose_the_rows_of_their_formulas(make_round):

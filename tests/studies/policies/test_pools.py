@@ -18,7 +18,8 @@ from labelcut.studies.policies.region_game import Batches
 def test_no_choice_is_better(seed, pools, size):
     """The batch would be worth less than it could, or hold a region twice."""
     rng = np.random.default_rng(seed)
-    count = rng.integers(size, pools * size + 1)
+    # Most choices exist: why none does takes far longer to say than to find one.
+    count = rng.integers(max(size, pools), pools * size + 1)
     regions = np.stack([rng.choice(count, size, replace=False) for _ in range(pools)])
     by_region = rng.integers(-3, 4, count).astype(float)
     # Values may differ from pool to pool; ties are frequent.
