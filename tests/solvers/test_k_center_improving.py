@@ -259,6 +259,18 @@ def test_without_rounding_unsure_rows_would_stay(monkeypatch):
     assert set(Aim(problem, chosen, Clock()).at(np.inf, chosen) % 4) == {0, 1}
 
 
+@pytest.mark.parametrize("scale", [2.0**-100, 2.0**120, 2.0**200])
+def test_distances_need_not_fit_float32(scale):
+    """They would be infinite, with a warning, or all the same."""
+    rng = np.random.default_rng(0)
+    points, probs = rng.normal(size=(40, 3)), rng.dirichlet(np.ones(3), 40)
+    plain, scaled = (
+        solve(KCenter(points * by, 5, probs=probs, balance=by), "improve", gap_tol=0)
+        for by in (1.0, scale)
+    )
+    assert scaled.objective == pytest.approx(plain.objective * scale, rel=1e-6)
+
+
 def test_of_many_rows_some_stand_for_all(monkeypatch):
     """Distances would be held for all pairs, or rows be chosen that are no candidates."""
     problem = drawn(5, size=150, budget=8)
