@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,6 +12,8 @@ from .exchanging import Exchange
 from .sample import center_distances
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from ...problems.arrays import Floats, Ints
     from ...problems.k_center import KCenter
     from .._clock import Clock
@@ -117,7 +119,7 @@ class Table:
     def __init__(self, problem: KCenter, covered: Ints, rows: Ints) -> None:
         self.rows = rows
         space, sites = problem.space, problem.space.sites(rows)
-        self.held = np.zeros((len(covered), len(rows)), dtype=np.float32)
+        self.held: npt.NDArray[Any] = np.zeros((len(covered), len(rows)), dtype=np.float32)
         step = max(BLOCK_VALUES // (4 * len(rows)), 1)
         for first in range(0, len(covered), step):
             some = slice(first, first + step)
