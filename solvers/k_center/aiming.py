@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,12 +12,16 @@ from .exchanging import Exchange
 from .sample import center_distances
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from ...problems.arrays import Floats, Ints
     from ...problems.k_center import KCenter
     from .._clock import Clock
 
 MOST = 4096
 """Rows whose distances to each other are held: 64 MB."""
+LARGEST = 1e30
+"""Sums of as many distances fit float32 as long as none is larger."""
 PRICE = 3.0
 """What a row costs for each unit of distance beyond the radius; the objective's own is 1."""
 ROUNDINGS = (1.0, 0.3, 0.0)
@@ -75,7 +79,9 @@ class Aim:
         left, costs = state.left(at), state.costs(at)
         far = np.flatnonzero(left > radius)
         if len(far):
-            apart = np.minimum(self.table.held[far], left[far][:, None].astype(np.float32))
+            apart = self.table.held[far]
+            with np.errstate(over="ignore"):  # what is too large for float32 is no minimum
+                apart = np.minimum(apart, left[far][:, None].astype(apart.dtype), out=apart)
             costs += self._beyond(apart, radius)
         now = state.balance.value + float(self._beyond(state.near[:, None], radius)[0])
         limit = now - LEAST * abs(now)
@@ -98,7 +104,7 @@ class Aim:
 
 
 class Table:
-    """Distances between some rows and some others, all held in float32.
+    """Distances between some rows and some others, all held: in float32 where they fit.
 
     Parameters
     ----------
@@ -113,12 +119,15 @@ class Table:
     def __init__(self, problem: KCenter, covered: Ints, rows: Ints) -> None:
         self.rows = rows
         space, sites = problem.space, problem.space.sites(rows)
-        self.held = np.empty((len(covered), len(rows)), dtype=np.float32)
+        self.held: npt.NDArray[Any] = np.zeros((len(covered), len(rows)), dtype=np.float32)
         step = max(BLOCK_VALUES // (4 * len(rows)), 1)
         for first in range(0, len(covered), step):
             some = slice(first, first + step)
             rough = to_numpy(space.rough(covered[some], sites)).astype(np.float64)
-            self.held[some] = space.from_rough(rough)
+            found = space.from_rough(rough)
+            if found.max() > LARGEST:
+                self.held = self.held.astype(np.float64, copy=False)
+            self.held[some] = found
         same = np.searchsorted(rows, covered).clip(max=len(rows) - 1)
         self.held[np.arange(len(covered)), same] *= rows[same] != covered
 

@@ -51,14 +51,17 @@ def improve_balanced(search: Search[KCenter], seconds: float = np.inf) -> None:
     tour.visit(np.inf, aim.at(np.inf, start))
     high = problem.evaluate(tour.chosen[np.inf]).terms["radius"]
     low = LOWEST * min(high, problem.evaluate(start).terms["radius"])
-    if not 0 < low < high:
-        return
-    for radius in np.geomspace(high, low, RADII):
-        tour.visit(float(radius))
-    for _ in range(REFINED):
-        for radius in tour.beside_best():
-            tour.visit(radius)
+    if high > 0:
+        steps = np.geomspace if low > 0 else np.linspace
+        for radius in steps(high, low, RADII):
+            tour.visit(float(radius))
+        for _ in range(REFINED):
+            for radius in tour.beside_best():
+                tour.visit(radius)
     search.info["radii"] = len(tour.chosen)
+    if search.rows is start:
+        # Nothing was better, but swaps may make it so.
+        swap_centers(search, start, clock)
 
 
 class _Tour:

@@ -73,9 +73,14 @@ class _Swaps(Exchange):
                 best, value = row, float(found)
         if best < 0:
             return False
+        before = int(self.centers[at])
         self.swap(at, best)
-        # Distances are rough: the search must not circle where they promise what does not come.
-        self.value = min(self._radius(self.near) + self.balance.value, self.value - 0.5 * gain)
+        value = self._radius(self.near) + self.balance.value
+        if value >= self.value - 0.5 * gain:
+            # Sums are rounded: where less comes than was promised, swaps would circle.
+            self.swap(at, before)
+            return False
+        self.value = value
         return True
 
     def _reaching(self, left: Floats, places: Ints, limits: Floats) -> Ints:

@@ -90,6 +90,32 @@ def test_most_answers_are_the_optimum(distance):
     assert hits >= 6
 
 
+@pytest.mark.parametrize(("seed", "places"), [(1, 1), (8, 5), (23, 5)])
+def test_answers_of_radius_zero_are_swapped_too(seed, places):
+    """Swaps would end with the best balance at any radius, and leave greedy's answer as it was."""
+    rng = np.random.default_rng(seed)
+    points = 100.0 * rng.normal(size=(places, 2))[np.arange(12) % places]
+    probs = rng.dirichlet(np.full(4, 0.4), 12)
+    problem = KCenter(points, 5, probs=probs, balance=100.0, labels="chances")
+    solution = solve(problem, "improve", gap_tol=0)
+    assert solution.terms["radius"] == 0.0
+    assert solution.objective <= best_neighbor(problem, solution.indices) + 1e-5
+
+
+@pytest.mark.parametrize("seed", [15, 20, 43, 60])
+@pytest.mark.parametrize("distance", ["l1", "l2", "squared-l2"])
+def test_swaps_end_where_the_objective_is_rounding_alone(seed, distance):
+    """Swaps that promise 0, and bring 1e-17 again, would go round and round."""
+    rng = np.random.default_rng(seed)
+    probs = rng.integers(1, 6, (60, 2)).astype(float)
+    probs /= probs.sum(axis=1, keepdims=True)
+    stated = {"probs": probs, "target": probs[:6].sum(axis=0), "distance": distance}
+    problem = KCenter(np.zeros((60, 2)), 6, balance=1.0, **stated)
+    search = Search(problem=problem, clock=Clock())
+    swapping.swap_centers(search, problem.random_rows(rng), Looks(300))
+    assert search.best.objective < 1e-14
+
+
 CONSTRAINTS = {
     "groups": lambda: [GroupLimit(np.arange(16) % 4, at_most=1)],
     "asked for": lambda: [GroupLimit(np.arange(16) % 2, at_least={0: 3})],
@@ -231,6 +257,18 @@ def test_without_rounding_unsure_rows_would_stay(monkeypatch):
     )
     chosen = np.array([0, 1, 4, 5])
     assert set(Aim(problem, chosen, Clock()).at(np.inf, chosen) % 4) == {0, 1}
+
+
+@pytest.mark.parametrize("scale", [2.0**-100, 2.0**120, 2.0**200])
+def test_distances_need_not_fit_float32(scale):
+    """They would be infinite, with a warning, or all the same."""
+    rng = np.random.default_rng(0)
+    points, probs = rng.normal(size=(40, 3)), rng.dirichlet(np.ones(3), 40)
+    plain, scaled = (
+        solve(KCenter(points * by, 5, probs=probs, balance=by), "improve", gap_tol=0)
+        for by in (1.0, scale)
+    )
+    assert scaled.objective == pytest.approx(plain.objective * scale, rel=1e-6)
 
 
 def test_of_many_rows_some_stand_for_all(monkeypatch):
