@@ -34,8 +34,11 @@ def _sampled(problem: KCenter) -> int:
 
 
 def _swapped(problem: KCenter) -> int:
-    # Distances that swaps keep, of a few thousand rows to each other and of the last ones to all.
-    return _sampled(problem) + (256 << 20 if problem.balance > 0 else 0)
+    if problem.balance == 0:
+        return _sampled(problem)
+    # Distances that swaps keep: of a few thousand rows to each other and to the centers, and of the
+    # last rows that were asked for to all.
+    return _sampled(problem) + (256 << 20) + 4 * 4096 * problem.to_choose
 
 
 def _only_norms(problem: KCenter) -> str | None:

@@ -66,7 +66,7 @@ class Aim:
         An infinite radius asks for balance alone.
         """
         state = Exchange(self.problem, chosen, self.table, self.fixed, self.table.rows)
-        for rounding in ROUNDINGS:
+        for rounding in ROUNDINGS if state.balance.has_corners else ROUNDINGS[-1:]:
             state.balance.rounding = rounding
             for _ in range(SWEEPS):
                 if not sum(self._improve(state, at, radius) for at in range(len(state.centers))):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ..search import Search
 
 GAIN = 1e-6
-"""Share of the objective that a swap gains at least: more than rough distances are off."""
+"""Share of the objective that a swap gains at least: about what rough distances are off."""
 PAIRS = 1 << 13
 """Far rows and candidates up to which all are measured to each other at once."""
 

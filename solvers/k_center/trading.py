@@ -44,6 +44,11 @@ class Balance:
         self._held = balancing.probs.take(rows) if few else None
 
     @property
+    def has_corners(self) -> bool:
+        """Whether rounding changes anything: with ℓ1."""
+        return isinstance(self.balancing.metric, L1)
+
+    @property
     def value(self) -> float:
         """λ times imbalance and doubt."""
         length = float(self._lengths(self.missing[None])[0])
