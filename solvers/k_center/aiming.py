@@ -47,7 +47,7 @@ class Aim:
     problem
         With a norm for its class balance.
     chosen
-        The selection.
+        The selection, from which the first answer may begin.
     clock
         Looked at for every center.
     """
@@ -61,9 +61,14 @@ class Aim:
         self.outliers = problem.outliers * len(some) // problem.space.size
 
     def at(self, radius: float, chosen: Ints) -> Ints:
-        """Return the selection for a radius that swaps lead to from one that this, or none, found.
+        """Return the selection for a radius that swaps lead to; infinite asks for balance alone.
 
-        An infinite radius asks for balance alone.
+        Parameters
+        ----------
+        radius
+            r.
+        chosen
+            Where to begin: with an answer of this method, or the selection the aim was made with.
         """
         state = Exchange(self.problem, chosen, self.table, self.fixed, self.table.rows)
         for rounding in ROUNDINGS if state.balance.has_corners else ROUNDINGS[-1:]:
