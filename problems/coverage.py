@@ -110,10 +110,10 @@ def coverage_radius(space: Space, centers: Ints, outliers: int, nearest: Ints | 
         R in the unit of the space's distance.
     """
     if nearest is None or not len(centers):
-        return _largest(nearest_centers(space, centers)[1], outliers)
+        return largest(nearest_centers(space, centers)[1], outliers)
     which = np.searchsorted(centers, nearest)
     if (centers[np.minimum(which, len(centers) - 1)] != nearest).any():
-        return _largest(nearest_centers(space, centers)[1], outliers)
+        return largest(nearest_centers(space, centers)[1], outliers)
     at_most = np.empty(space.size)
     # Many centers, such as labeled rows, would be a second copy of the points.
     sites = space.sites(centers) if len(centers) * FEW_CENTERS <= space.size else None
@@ -137,7 +137,7 @@ def coverage_radius(space: Space, centers: Ints, outliers: int, nearest: Ints | 
             return radius
         at_most[far] = space.between(far, centers).min(axis=1)
         settled[far] = True
-    return _largest(nearest_centers(space, centers)[1], outliers)
+    return largest(nearest_centers(space, centers)[1], outliers)
 
 
 def radius_beside(space: Space, known: Floats, centers: Ints, outliers: int) -> float:
@@ -154,7 +154,7 @@ def radius_beside(space: Space, known: Floats, centers: Ints, outliers: int) -> 
     outliers
         Ξ.
     """
-    return _largest(np.minimum(known, nearest_centers(space, centers)[1]), outliers)
+    return largest(np.minimum(known, nearest_centers(space, centers)[1]), outliers)
 
 
 def _pairs_of(mask: Mask) -> tuple[Ints, Ints]:
@@ -163,7 +163,10 @@ def _pairs_of(mask: Mask) -> tuple[Ints, Ints]:
     return at, which
 
 
-def _largest(distances: Floats, left_out: int) -> float:
+def largest(distances: Floats, left_out: int) -> float:
+    """Return the largest distance but so many."""
+    if not left_out:
+        return float(distances.max())
     place = len(distances) - 1 - left_out
     return float(np.partition(distances, place)[place])
 

@@ -26,6 +26,10 @@ class Distance(Protocol):
         """Return the distance of a shortfall ``(C,)``."""
         ...
 
+    def values(self, shortfalls: Floats) -> Floats:
+        """Return the distance of each shortfall ``(n, C)``."""
+        ...
+
     def unreachable(self, mass: float, n_classes: int) -> float:
         """Return the least distance of any shortfall that sums to `mass`."""
         ...
@@ -50,6 +54,10 @@ class L1:
     def value(self, shortfall: Floats) -> float:
         """Return the sum of absolute shortfalls."""
         return float(np.abs(shortfall).sum())
+
+    def values(self, shortfalls: Floats) -> Floats:
+        """Return the sums of absolute shortfalls."""
+        return np.asarray(np.abs(shortfalls).sum(axis=1))
 
     def unreachable(self, mass: float, n_classes: int) -> float:
         """Return the mass itself."""
@@ -78,6 +86,10 @@ class L2:
         """Return the Euclidean norm."""
         return float(np.sqrt(shortfall @ shortfall))
 
+    def values(self, shortfalls: Floats) -> Floats:
+        """Return the Euclidean norms."""
+        return np.asarray(np.sqrt(np.einsum("ik,ik->i", shortfalls, shortfalls)))
+
     def unreachable(self, mass: float, n_classes: int) -> float:
         """Return the norm of the mass spread evenly."""
         return float(abs(mass) / np.sqrt(n_classes))
@@ -104,6 +116,10 @@ class SquaredL2:
     def value(self, shortfall: Floats) -> float:
         """Return the sum of squared shortfalls."""
         return float(shortfall @ shortfall)
+
+    def values(self, shortfalls: Floats) -> Floats:
+        """Return the sums of squared shortfalls."""
+        return np.asarray(np.einsum("ik,ik->i", shortfalls, shortfalls))
 
     def unreachable(self, mass: float, n_classes: int) -> float:
         """Return the squared norm of the mass spread evenly."""
@@ -147,6 +163,10 @@ class Wasserstein:
     def value(self, shortfall: Floats) -> float:
         """Return the least cost of moving the surplus to where it lacks."""
         return transport_cost(shortfall, self.ground_cost)
+
+    def values(self, shortfalls: Floats) -> Floats:
+        """Return the costs, one transport problem each."""
+        return np.array([self.value(shortfall) for shortfall in shortfalls])
 
     def unreachable(self, mass: float, n_classes: int) -> float:
         """Return 0: the target is scaled to the budget."""

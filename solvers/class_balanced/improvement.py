@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...problems.distances import L1, L2, Wasserstein
+from ...problems.distances import Wasserstein
 from .._compiling import compiled
 from .annealing import PROPOSALS, Schedules, anneal, norm_number, swap_pool, typical_change
 
@@ -211,12 +211,8 @@ def _distances(metric: Distance, points: Floats, others: Floats) -> Floats:
     """Return the lengths ``(k, m)`` of all differences, without the import of SciPy's `cdist`."""
     table = np.empty((len(points), len(others)))
     for point, row in zip(points, table, strict=True):
-        moved = point - others
-        if isinstance(metric, L1):
-            np.abs(moved).sum(axis=1, out=row)
-        else:
-            np.einsum("ik,ik->i", moved, moved, out=row)
-    return np.sqrt(table) if isinstance(metric, L2) else table
+        row[:] = metric.values(point - others)
+    return table
 
 
 def _annealer(problem: ClassBalanced, clock: Clock) -> tuple[Any, Any, int]:

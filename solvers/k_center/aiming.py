@@ -99,7 +99,7 @@ class Aim:
 
     def _beyond(self, distances: Floats, radius: float) -> Floats:
         """Return what columns of distances ``(m, n)`` pay, the largest of each for outliers."""
-        beyond = np.maximum(distances - radius, 0.0) if np.isfinite(radius) else 0.0 * distances
+        beyond = np.maximum(distances - radius, 0.0)
         counted = len(beyond) - self.outliers
         if counted <= 0:
             return np.zeros(beyond.shape[1])

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...problems.coverage import largest
 from .exchanging import Exchange, Measured
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class _Swaps(Exchange):
     def __init__(self, problem: KCenter, chosen: Ints) -> None:
         distances, fixed = Measured(problem), problem.to_fixed[1]
         super().__init__(problem, chosen, distances, fixed, problem.free)
-        self.value = self._radius(self.near) + self.balance.value
+        self.value = largest(self.near, self.problem.outliers) + self.balance.value
 
     def hints(self) -> Ints:
         """Return a near center of each row ``(N,)``."""
@@ -68,14 +69,15 @@ class _Swaps(Exchange):
         while len(places := self._reaching(left, places, value - gain - costs[places])):
             place = int(places[costs[places].argmin()])
             places, row = places[places != place], int(self.rows[place])
-            found = self._radius(np.minimum(left, self.distances.to(row))) + costs[place]
+            near = np.minimum(left, self.distances.to(row))
+            found = largest(near, self.problem.outliers) + costs[place]
             if found < value - 0.5 * gain and self.allows(at, row):
                 best, value = row, float(found)
         if best < 0:
             return False
         before = int(self.centers[at])
         self.swap(at, best)
-        value = self._radius(self.near) + self.balance.value
+        value = largest(self.near, self.problem.outliers) + self.balance.value
         if value >= self.value - 0.5 * gain:
             # Sums are rounded: where less comes than was promised, swaps would circle.
             self.swap(at, before)
@@ -113,10 +115,3 @@ class _Swaps(Exchange):
         """Return how many of the far rows stay beyond the limit of each candidate ``(m,)``."""
         apart = np.minimum(self.distances.among(far, rows), left[far][:, None])
         return np.asarray((apart > limits).sum(axis=0))
-
-    def _radius(self, distances: Floats) -> float:
-        outliers = self.problem.outliers
-        if not outliers:
-            return float(distances.max())
-        place = len(distances) - 1 - outliers
-        return float(np.partition(distances, place)[place])

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...problems.distances import L1, L2
+from ...problems.distances import L1
 
 if TYPE_CHECKING:
     from ...problems.arrays import Floats, Ints
@@ -31,6 +31,11 @@ class Balance:
         Dataset rows that may come in ``(n,)``, ascending, those that may go among them.
     chosen
         The selection.
+
+    Attributes
+    ----------
+    rounding
+        δ in labels, of ℓ1 alone; 0 rounds nothing.
     """
 
     def __init__(self, balancing: ClassBalanced, rows: Ints, chosen: Ints) -> None:
@@ -79,12 +84,9 @@ class Balance:
 
     def _lengths(self, shortfalls: Floats) -> Floats:
         """Return the distance of each shortfall ``(n, C)``."""
-        metric, rounding = self.balancing.metric, self.rounding
-        if isinstance(metric, L1):
-            sizes = np.abs(shortfalls)
-            if rounding:
-                small = np.minimum(sizes, rounding)
-                sizes += small * (small / (2 * rounding) - 1.0)
-            return np.asarray(sizes.sum(axis=1))
-        squares = np.einsum("ik,ik->i", shortfalls, shortfalls)
-        return np.asarray(np.sqrt(squares) if isinstance(metric, L2) else squares)
+        if not self.rounding:
+            return self.balancing.metric.values(shortfalls)
+        sizes = np.abs(shortfalls)
+        small = np.minimum(sizes, self.rounding)
+        sizes += small * (small / (2 * self.rounding) - 1.0)
+        return np.asarray(sizes.sum(axis=1))

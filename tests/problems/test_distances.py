@@ -88,6 +88,17 @@ def test_into_the_ball_means_no_excess(name, seed):
     assert np.isfinite(distance.conjugate(inside, balance))
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_many_shortfalls_have_the_distances_of_each(name):
+    """Swaps would be judged by another distance than the objective."""
+    rng = np.random.default_rng(1)
+    distance, shortfalls = random_distance(rng, name, 4), rng.normal(size=(9, 4))
+    shortfalls -= shortfalls.mean(axis=1, keepdims=True)
+    found = distance.values(shortfalls)
+    assert found.shape == (9,)
+    np.testing.assert_allclose(found, [distance.value(one) for one in shortfalls], rtol=1e-12)
+
+
 @pytest.mark.parametrize("name", PLAIN)
 def test_no_shortfall_of_a_mass_is_nearer_than_the_unreachable_part(name):
     """The part that no choice can remove would be overstated."""
